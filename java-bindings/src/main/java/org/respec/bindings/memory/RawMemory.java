@@ -12,4 +12,9 @@ public final class RawMemory {
 
     private RawMemory() {
     }
+
+    /** Copies {@code bytes} bytes; the ranges may overlap. */
+    public static void copy(long from, long to, long bytes) {
+        MemorySegment.copy(ALL, from, ALL, to, bytes);
+    }
 }

@@ -1,19 +1,50 @@
 package org.respec.kernels.cpu;
 
-import org.respec.kernels.*;
+import org.respec.bindings.blas.OpenBlas;
+import org.respec.bindings.memory.HostArena;
+import org.respec.kernels.AttentionShape;
+import org.respec.kernels.HostMirror;
+import org.respec.kernels.KvStore;
+import org.respec.kernels.Ops;
+import org.respec.kernels.PackedMatrix;
+import org.respec.kernels.RowBatch;
+import org.respec.kernels.SamplingParams;
+import org.respec.kernels.Spans;
+import org.respec.kernels.Tensor;
+import org.respec.kernels.TensorArena;
+import org.respec.kernels.TreeBatch;
+import org.respec.kernels.VerifyResult;
 
 /** The operators on the host's cores. */
 public final class CpuOps implements Ops {
     private final WorkerPool pool;
+    private final HostArena scratch = new HostArena("cpu scratch");
+    private final CpuElementwise elementwise;
+    private final CpuLinear linear;
+    private final CpuRope rotary;
+    private final CpuAttention attention;
+    private final CpuSampling sampling;
+    private final CpuSpeculation speculation;
+    private final CpuLosses distillation;
+    private final CpuUpdate update;
 
     /** Operators on {@code threads} threads, the caller included. */
     public CpuOps(int threads) {
-        this.pool = new WorkerPool(threads);
+        pool = new WorkerPool(threads);
+        elementwise = new CpuElementwise(pool);
+        linear = new CpuLinear(pool, scratch);
+        rotary = new CpuRope(pool);
+        attention = new CpuAttention(pool);
+        sampling = new CpuSampling(pool);
+        speculation = new CpuSpeculation();
+        distillation = new CpuLosses(pool);
+        update = new CpuUpdate(pool, OpenBlas.load());
     }
 
     @Override
     public String device() {
-        return "cpu, " + pool.threads() + " threads";
+        String threads = pool.threads() == 1 ? " thread, " : " threads, ";
+        return "cpu, " + pool.threads() + threads + PanelKernel.SPECIES.vectorBitSize() + "-bit vectors";
     }
 
     @Override
@@ -35,171 +66,183 @@ public final class CpuOps implements Ops {
 
     @Override
     public void fill(Tensor x, float value) {
-        throw new UnsupportedOperationException("fill");
+        elementwise.fill(x, value);
     }
 
     @Override
     public void copy(Tensor src, Tensor dst, int rows) {
-        throw new UnsupportedOperationException("copy");
+        elementwise.copy(src, dst, rows);
     }
 
     @Override
     public void add(Tensor x, Tensor y, int rows) {
-        throw new UnsupportedOperationException("add");
+        elementwise.add(x, y, rows);
     }
 
     @Override
     public void copyRows(Tensor src, Tensor srcRows, Tensor dst, Tensor dstRows, int count) {
-        throw new UnsupportedOperationException("copyRows");
+        elementwise.copyRows(src, srcRows, dst, dstRows, count);
     }
 
     @Override
     public void embedding(Tensor table, Tensor tokens, Tensor out, int rows) {
-        throw new UnsupportedOperationException("embedding");
+        elementwise.embedding(table, tokens, out, rows);
     }
 
     @Override
     public void rmsNorm(Tensor x, Tensor weight, float eps, Tensor out, int rows) {
-        throw new UnsupportedOperationException("rmsNorm");
+        elementwise.rmsNorm(x, weight, eps, out, rows);
     }
 
     @Override
     public PackedMatrix pack(TensorArena arena, Tensor weight) {
-        throw new UnsupportedOperationException("pack");
+        return linear.pack(arena, weight);
     }
 
     @Override
     public void repack(Tensor weight, PackedMatrix packed) {
-        throw new UnsupportedOperationException("repack");
+        linear.repack(weight, packed);
     }
 
     @Override
     public void linear(Tensor x, PackedMatrix w, Tensor y, boolean accumulate, int rows) {
-        throw new UnsupportedOperationException("linear");
+        linear.linear(x, w, y, accumulate, rows);
     }
 
     @Override
-    public void qkNormRope(Tensor qkv, AttentionShape shape, Tensor qWeight, Tensor kWeight, float eps, Tensor positions, int shift, Tensor rope, Tensor out, int rows) {
-        throw new UnsupportedOperationException("qkNormRope");
+    public void qkNormRope(Tensor qkv, AttentionShape shape, Tensor qWeight, Tensor kWeight, float eps, Tensor positions,
+            int shift, Tensor rope, Tensor out, int rows) {
+        rotary.qkNormRope(qkv, shape, qWeight, kWeight, eps, positions, shift, rope, out, rows);
     }
 
     @Override
     public void kvAppend(Tensor qkv, AttentionShape shape, KvStore kv, int layer, RowBatch batch, int rows) {
-        throw new UnsupportedOperationException("kvAppend");
+        attention.kvAppend(qkv, shape, kv, layer, batch, rows);
     }
 
     @Override
-    public void treeAttention(Tensor qkv, AttentionShape shape, KvStore kv, int layer, RowBatch batch, int requests, Tensor out, int rows) {
-        throw new UnsupportedOperationException("treeAttention");
+    public void treeAttention(Tensor qkv, AttentionShape shape, KvStore kv, int layer, RowBatch batch, int requests, Tensor out,
+            int rows) {
+        attention.treeAttention(qkv, shape, kv, layer, batch, requests, out, rows);
     }
 
     @Override
     public void swiglu(Tensor gateUp, Tensor out, int rows) {
-        throw new UnsupportedOperationException("swiglu");
+        elementwise.swiglu(gateUp, out, rows);
     }
 
     @Override
     public void kvMove(KvStore kv, HostMirror fromSlots, HostMirror toSlots, int count) {
-        throw new UnsupportedOperationException("kvMove");
+        attention.kvMove(kv, fromSlots, toSlots, count);
     }
 
     @Override
     public void kvCopyPages(KvStore kv, HostMirror fromPages, HostMirror toPages, int count) {
-        throw new UnsupportedOperationException("kvCopyPages");
+        attention.kvCopyPages(kv, fromPages, toPages, count);
     }
 
     @Override
     public void sample(Tensor logits, RowBatch batch, SamplingParams params, long seed, Tensor tokens, Tensor logProbs, int rows) {
-        throw new UnsupportedOperationException("sample");
+        sampling.sample(logits, batch, params, seed, tokens, logProbs, rows);
     }
 
     @Override
     public void verifyTrees(RowBatch batch, Tensor sampled, TreeBatch trees, int requests, VerifyResult result) {
-        throw new UnsupportedOperationException("verifyTrees");
+        speculation.verifyTrees(batch, sampled, trees, requests, result);
     }
 
     @Override
-    public void draftExpand(Tensor logits, int rowsPerRequest, int level, int branch, float sharpness, SamplingParams params, long seed, HostMirror rootPositions, TreeBatch trees, int requests, RowBatch next, KvStore draftKv) {
-        throw new UnsupportedOperationException("draftExpand");
+    public void draftExpand(Tensor logits, int rowsPerRequest, int level, int branch, float sharpness, SamplingParams params,
+            long seed, HostMirror rootPositions, TreeBatch trees, int requests, RowBatch next, KvStore draftKv) {
+        speculation.draftExpand(logits, rowsPerRequest, level, branch, sharpness, params, seed, rootPositions, trees, requests,
+            next, draftKv);
     }
 
     @Override
-    public void draftSelect(HostMirror rootTokens, HostMirror rootPositions, TreeBatch trees, int requests, RowBatch verify, KvStore kv) {
-        throw new UnsupportedOperationException("draftSelect");
+    public void draftSelect(HostMirror rootTokens, HostMirror rootPositions, TreeBatch trees, int requests, RowBatch verify,
+            KvStore kv) {
+        speculation.draftSelect(rootTokens, rootPositions, trees, requests, verify, kv);
     }
 
     @Override
-    public void topLogProbs(Tensor logits, float temperature, Tensor rowIndices, int count, Tensor ids, Tensor logProbs, Tensor tails) {
-        throw new UnsupportedOperationException("topLogProbs");
+    public void topLogProbs(Tensor logits, float temperature, Tensor rowIndices, int count, Tensor ids, Tensor logProbs,
+            Tensor tails) {
+        sampling.topLogProbs(logits, temperature, rowIndices, count, ids, logProbs, tails);
     }
 
     @Override
     public void chainAttention(Tensor[] steps, int depth, AttentionShape shape, Spans spans, int sequences, Tensor out, int rows) {
-        throw new UnsupportedOperationException("chainAttention");
+        attention.chainAttention(steps, depth, shape, spans, sequences, out, rows);
     }
 
     @Override
-    public void chainAttentionBackward(Tensor[] steps, int depth, AttentionShape shape, Spans spans, int sequences, Tensor dOut, Tensor[] dSteps, int rows) {
-        throw new UnsupportedOperationException("chainAttentionBackward");
+    public void chainAttentionBackward(Tensor[] steps, int depth, AttentionShape shape, Spans spans, int sequences, Tensor dOut,
+            Tensor[] dSteps, int rows) {
+        attention.chainAttentionBackward(steps, depth, shape, spans, sequences, dOut, dSteps, rows);
     }
 
     @Override
     public void embeddingBackward(Tensor dOut, Tensor tokens, Tensor dTable, int rows) {
-        throw new UnsupportedOperationException("embeddingBackward");
+        elementwise.embeddingBackward(dOut, tokens, dTable, rows);
     }
 
     @Override
-    public void rmsNormBackward(Tensor x, Tensor weight, float eps, Tensor dOut, Tensor dX, boolean accumulate, Tensor dWeight, int rows) {
-        throw new UnsupportedOperationException("rmsNormBackward");
+    public void rmsNormBackward(Tensor x, Tensor weight, float eps, Tensor dOut, Tensor dX, boolean accumulate, Tensor dWeight,
+            int rows) {
+        elementwise.rmsNormBackward(x, weight, eps, dOut, dX, accumulate, dWeight, rows);
     }
 
     @Override
     public void linearBackwardInput(Tensor dY, Tensor weight, Tensor dX, boolean accumulate, int rows) {
-        throw new UnsupportedOperationException("linearBackwardInput");
+        update.linearBackwardInput(dY, weight, dX, accumulate, rows);
     }
 
     @Override
     public void linearBackwardWeight(Tensor dY, Tensor x, Tensor dWeight, int rows) {
-        throw new UnsupportedOperationException("linearBackwardWeight");
+        update.linearBackwardWeight(dY, x, dWeight, rows);
     }
 
     @Override
-    public void qkNormRopeBackward(Tensor qkv, AttentionShape shape, Tensor qWeight, Tensor kWeight, float eps, Tensor positions, int shift, Tensor rope, Tensor dOut, Tensor dQkv, Tensor dQWeight, Tensor dKWeight, int rows) {
-        throw new UnsupportedOperationException("qkNormRopeBackward");
+    public void qkNormRopeBackward(Tensor qkv, AttentionShape shape, Tensor qWeight, Tensor kWeight, float eps, Tensor positions,
+            int shift, Tensor rope, Tensor dOut, Tensor dQkv, Tensor dQWeight, Tensor dKWeight, int rows) {
+        rotary.qkNormRopeBackward(qkv, shape, qWeight, kWeight, eps, positions, shift, rope, dOut, dQkv, dQWeight, dKWeight, rows);
     }
 
     @Override
     public void swigluBackward(Tensor gateUp, Tensor dOut, Tensor dGateUp, int rows) {
-        throw new UnsupportedOperationException("swigluBackward");
+        elementwise.swigluBackward(gateUp, dOut, dGateUp, rows);
     }
 
     @Override
     public void logProbs(Tensor logits, Tensor targets, float temperature, Tensor out, int rows) {
-        throw new UnsupportedOperationException("logProbs");
+        sampling.logProbs(logits, targets, temperature, out, rows);
     }
 
     @Override
     public void logProbsBackward(Tensor logits, Tensor targets, float temperature, Tensor coefficients, int rows) {
-        throw new UnsupportedOperationException("logProbsBackward");
+        sampling.logProbsBackward(logits, targets, temperature, coefficients, rows);
     }
 
     @Override
-    public void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor weights, Tensor losses, int rows) {
-        throw new UnsupportedOperationException("klDistill");
+    public void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor weights,
+            Tensor losses, int rows) {
+        distillation.klDistill(logits, temperature, ids, logProbs, tails, weights, losses, rows);
     }
 
     @Override
     public double squaredNorm(Tensor x) {
-        throw new UnsupportedOperationException("squaredNorm");
+        return update.squaredNorm(x);
     }
 
     @Override
-    public void adamW(Tensor weights, Tensor gradients, Tensor first, Tensor second, float learningRate, float beta1, float beta2, float eps, float weightDecay, int step, float gradientScale) {
-        throw new UnsupportedOperationException("adamW");
+    public void adamW(Tensor weights, Tensor gradients, Tensor first, Tensor second, float learningRate, float beta1,
+            float beta2, float eps, float weightDecay, int step, float gradientScale) {
+        update.adamW(weights, gradients, first, second, learningRate, beta1, beta2, eps, weightDecay, step, gradientScale);
     }
 
     @Override
     public void close() {
         pool.close();
+        scratch.close();
     }
 }

@@ -1,0 +1,457 @@
+package org.respec.kernels.cpu;
+
+import java.util.Arrays;
+import jdk.incubator.vector.FloatVector;
+import org.respec.bindings.memory.RawMemory;
+import org.respec.kernels.AttentionShape;
+import org.respec.kernels.DType;
+import org.respec.kernels.HostMirror;
+import org.respec.kernels.KvLayout;
+import org.respec.kernels.KvStore;
+import org.respec.kernels.RowBatch;
+import org.respec.kernels.Spans;
+import org.respec.kernels.Tensor;
+
+/**
+ * Attention over a paged cache and over packed sequences. Both first list the addresses of the keys a row sees, in logical order, and
+ * then run the same loops over that list: scores, maximum, exponentials, weighted values, with sums whose shape depends on the
+ * length of the list alone. So a token's result has the same bits as a tree node, decoded, prefilled or in training.
+ */
+final class CpuAttention {
+    /** Multiply-adds under which a pool hand-off costs more than the work. */
+    private static final long SMALL = 100_000;
+
+    private final WorkerPool pool;
+    private final Scratch[] scratch;
+    private final WorkerPool.Part treePart = this::treeRows;
+    private final WorkerPool.Part chainPart = this::chainRows;
+    private final WorkerPool.Part backwardPart = this::backwardTasks;
+
+    private AttentionShape shape;
+    private long query;
+    private long queryStride;
+    private long out;
+    private long outStride;
+    private int rows;
+    private float scale;
+
+    // Paged cache.
+    private KvLayout layout;
+    private long layerBase;
+    private long pageTable;
+    private int tableWidth;
+    private long contexts;
+    private long masks;
+    private long rowRequests;
+    private long sequences;
+    private long committed;
+
+    // Packed sequences.
+    private Tensor[] steps;
+    private Tensor[] gradients;
+    private int depth;
+    private long starts;
+    private long rowStarts;
+    private int sequenceCount;
+    private long dOut;
+    private long dOutStride;
+
+    CpuAttention(WorkerPool pool) {
+        this.pool = pool;
+        this.scratch = new Scratch[pool.threads()];
+        for (int i = 0; i < scratch.length; i++) {
+            scratch[i] = new Scratch();
+        }
+    }
+
+    /** What one thread works with; grows to the longest context seen. */
+    private static final class Scratch {
+        private long[] keys = new long[256];
+        private long[] gradients = new long[256];
+        private float[] scores = new float[256 + Simd.LANES];
+        private float[] slopes = new float[256 + Simd.LANES];
+        private int count;
+
+        void clear(int room) {
+            count = 0;
+            if (keys.length < room) {
+                int size = Math.max(room, 2 * keys.length);
+                keys = new long[size];
+                gradients = new long[size];
+                scores = new float[size + Simd.LANES];
+                slopes = new float[size + Simd.LANES];
+            }
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------------------- cache
+
+    void kvAppend(Tensor qkv, AttentionShape attention, KvStore kv, int layer, RowBatch batch, int rowCount) {
+        KvLayout l = check("kvAppend", attention, kv, layer);
+        Checks.matrix("kvAppend", "qkv", qkv, rowCount, attention.fusedWidth());
+        Checks.indices("kvAppend", "slots", batch.slots().device(), rowCount, l.pages() * l.pageSize());
+        long slots = batch.slots().device().address();
+        long base = kv.data().address();
+        long width = 4L * l.headDim();
+        long values = 4 * l.kvHeads() * l.headElements();
+        for (int r = 0; r < rowCount; r++) {
+            long key = qkv.address() + 4 * (r * qkv.rowStride() + attention.queryWidth());
+            long target = base + 4 * l.keyOffset(layer, Simd.getInt(slots + 4L * r), 0);
+            for (int h = 0; h < l.kvHeads(); h++) {
+                RawMemory.copy(key, target, width);
+                RawMemory.copy(key + 4L * attention.kvWidth(), target + values, width);
+                key += width;
+                target += 4 * l.headElements();
+            }
+        }
+    }
+
+    private static KvLayout check(String operator, AttentionShape attention, KvStore kv, int layer) {
+        KvLayout l = kv.layout();
+        if (l.dtype() != DType.F32 || l.kvHeads() != attention.kvHeads() || l.headDim() != attention.headDim() || layer < 0
+            || layer >= l.layers()) {
+            throw new IllegalArgumentException(operator + ": layer " + layer + " of " + l + " does not fit " + attention);
+        }
+        return l;
+    }
+
+    void kvMove(KvStore kv, HostMirror fromSlots, HostMirror toSlots, int count) {
+        KvLayout l = kv.layout();
+        Checks.indices("kvMove", "fromSlots", fromSlots.device(), count, l.pages() * l.pageSize());
+        Checks.indices("kvMove", "toSlots", toSlots.device(), count, l.pages() * l.pageSize());
+        long from = fromSlots.device().address();
+        long to = toSlots.device().address();
+        long base = kv.data().address();
+        long width = (long) l.headDim() * l.dtype().bytes();
+        for (int layer = 0; layer < l.layers(); layer++) {
+            for (int i = 0; i < count; i++) {
+                long source = l.keyOffset(layer, Simd.getInt(from + 4L * i), 0);
+                long target = l.keyOffset(layer, Simd.getInt(to + 4L * i), 0);
+                for (int part = 0; part < 2 * l.kvHeads(); part++) {
+                    long shift = part * l.headElements();
+                    RawMemory.copy(base + (source + shift) * l.dtype().bytes(), base + (target + shift) * l.dtype().bytes(), width);
+                }
+            }
+        }
+    }
+
+    void kvCopyPages(KvStore kv, HostMirror fromPages, HostMirror toPages, int count) {
+        KvLayout l = kv.layout();
+        Checks.indices("kvCopyPages", "fromPages", fromPages.device(), count, l.pages());
+        Checks.indices("kvCopyPages", "toPages", toPages.device(), count, l.pages());
+        long from = fromPages.device().address();
+        long to = toPages.device().address();
+        long base = kv.data().address();
+        long bytes = l.pageElements() * l.dtype().bytes();
+        for (int layer = 0; layer < l.layers(); layer++) {
+            long start = base + layer * l.layerElements() * l.dtype().bytes();
+            for (int i = 0; i < count; i++) {
+                RawMemory.copy(start + Simd.getInt(from + 4L * i) * bytes, start + Simd.getInt(to + 4L * i) * bytes, bytes);
+            }
+        }
+    }
+
+    // ---------------------------------------------------------------------------------------------------- tree attention
+
+    void treeAttention(Tensor qkv, AttentionShape attention, KvStore kv, int layer, RowBatch batch, int requestCount, Tensor outTensor,
+                       int rowCount) {
+        layout = check("treeAttention", attention, kv, layer);
+        begin("treeAttention", attention, qkv, outTensor, rowCount);
+        Tensor table = kv.pageTable().device();
+        Checks.vector("treeAttention", "contexts", batch.contexts().device(), DType.I32, rowCount);
+        Checks.vector("treeAttention", "masks", batch.masks().device(), DType.I64, rowCount);
+        Checks.indices("treeAttention", "rowRequests", batch.rowRequests().device(), rowCount, requestCount);
+        Checks.indices("treeAttention", "sequences", batch.sequences().device(), requestCount, table.rows());
+        Checks.vector("treeAttention", "committed", batch.committed().device(), DType.I32, requestCount);
+        layerBase = kv.data().address() + layer * layout.layerElements() * 4;
+        pageTable = table.address();
+        tableWidth = table.cols();
+        contexts = batch.contexts().device().address();
+        masks = batch.masks().device().address();
+        rowRequests = batch.rowRequests().device().address();
+        sequences = batch.sequences().device().address();
+        committed = batch.committed().device().address();
+        long work = 0;
+        for (int r = 0; r < rowCount; r++) {
+            work += Simd.getInt(contexts + 4L * r);
+        }
+        if (rowCount < 2 || pool.threads() == 1 || 2 * work * attention.queryWidth() < SMALL) {
+            treeRows(0, 1);
+        } else {
+            pool.run(treePart);
+        }
+    }
+
+    private void begin(String operator, AttentionShape attention, Tensor qkv, Tensor outTensor, int rowCount) {
+        Checks.matrix(operator, "qkv", qkv, rowCount, attention.fusedWidth());
+        Checks.matrix(operator, "out", outTensor, rowCount, attention.queryWidth());
+        shape = attention;
+        query = qkv.address();
+        queryStride = qkv.rowStride() * 4;
+        out = outTensor.address();
+        outStride = outTensor.rowStride() * 4;
+        rows = rowCount;
+        scale = (float) (1 / Math.sqrt(attention.headDim()));
+    }
+
+    private void treeRows(int part, int parts) {
+        Scratch s = scratch[part];
+        long headStride = 4 * layout.headElements();
+        long values = layout.kvHeads() * headStride;
+        // Dealt out in turn: neighbours have contexts of like length.
+        for (int r = part; r < rows; r += parts) {
+            listPaged(s, r);
+            for (int h = 0; h < shape.heads(); h++) {
+                attend(s, query + r * queryStride + 4L * h * shape.headDim(), h / shape.group() * headStride, values,
+                    out + r * outStride + 4L * h * shape.headDim());
+            }
+        }
+    }
+
+    /** Lists the keys of head 0 that row r sees. */
+    private void listPaged(Scratch s, int r) {
+        int request = Simd.getInt(rowRequests + 4L * r);
+        int context = Simd.getInt(contexts + 4L * r);
+        long mask = Simd.getLong(masks + 8L * r);
+        int base = Simd.getInt(committed + 4L * request);
+        long table = pageTable + 4L * tableWidth * Simd.getInt(sequences + 4L * request);
+        int capacity = tableWidth * layout.pageSize();
+        int last = mask == 0 ? context : Math.max(context, base + 64 - Long.numberOfLeadingZeros(mask));
+        if (context < 0 || base < 0 || last > capacity || (context == 0 && mask == 0)) {
+            throw new IllegalArgumentException("treeAttention: row " + r + " with context " + context + ", committed " + base + " and mask "
+                + Long.toHexString(mask) + " must see 1 to " + capacity + " tokens");
+        }
+        s.clear(context + Long.bitCount(mask));
+        int pageSize = layout.pageSize();
+        for (int place = 0; place < context; place += pageSize) {
+            long key = page(table, place, r);
+            int end = Math.min(pageSize, context - place);
+            for (int i = 0; i < end; i++) {
+                s.keys[s.count++] = key;
+                key += 4L * layout.headDim();
+            }
+        }
+        for (long left = mask; left != 0; left &= left - 1) {
+            int place = base + Long.numberOfTrailingZeros(left);
+            s.keys[s.count++] = page(table, place, r) + 4L * layout.headDim() * (place % pageSize);
+        }
+    }
+
+    private long page(long table, int place, int r) {
+        int page = Simd.getInt(table + 4L * (place / layout.pageSize()));
+        if (page < 0 || page >= layout.pages()) {
+            throw new IllegalArgumentException("treeAttention: row " + r + " sees place " + place + ", whose page " + page
+                + " must be 0 to " + (layout.pages() - 1));
+        }
+        return layerBase + 4 * page * layout.pageElements();
+    }
+
+    /** Softmax of the scaled scores of one query over the listed keys: fills {@code s.scores}, unnormalised; returns their sum. */
+    private float weigh(Scratch s, long q, long headShift) {
+        int dim = shape.headDim();
+        int count = s.count;
+        float[] scores = s.scores;
+        long[] keys = s.keys;
+        float max = Float.NEGATIVE_INFINITY;
+        for (int t = 0; t < count; t++) {
+            float score = Simd.dot(q, keys[t] + headShift, dim) * scale;
+            scores[t] = score;
+            max = Math.max(max, score);
+        }
+        Arrays.fill(scores, count, (count + Simd.LANES - 1) / Simd.LANES * Simd.LANES, Float.NEGATIVE_INFINITY);
+        FloatVector sum = Simd.zero();
+        for (int t = 0; t < count; t += Simd.LANES) {
+            FloatVector p = FastMath.exp(FloatVector.fromArray(Simd.SPECIES, scores, t).sub(max));
+            p.intoArray(scores, t);
+            sum = sum.add(p);
+        }
+        return Simd.sum(sum);
+    }
+
+    private void attend(Scratch s, long q, long headShift, long values, long target) {
+        float inverse = 1f / weigh(s, q, headShift);
+        int dim = shape.headDim();
+        int count = s.count;
+        float[] p = s.scores;
+        long[] keys = s.keys;
+        long shift = headShift + values;
+        int d = 0;
+        for (; d <= dim - 4 * Simd.LANES; d += 4 * Simd.LANES) {
+            FloatVector a0 = Simd.zero();
+            FloatVector a1 = a0;
+            FloatVector a2 = a0;
+            FloatVector a3 = a0;
+            for (int t = 0; t < count; t++) {
+                FloatVector w = Simd.broadcast(p[t]);
+                long v = keys[t] + shift + 4L * d;
+                a0 = w.fma(Simd.load(v), a0);
+                a1 = w.fma(Simd.load(v + Simd.BYTES), a1);
+                a2 = w.fma(Simd.load(v + 2 * Simd.BYTES), a2);
+                a3 = w.fma(Simd.load(v + 3 * Simd.BYTES), a3);
+            }
+            Simd.store(a0.mul(inverse), target + 4L * d);
+            Simd.store(a1.mul(inverse), target + 4L * d + Simd.BYTES);
+            Simd.store(a2.mul(inverse), target + 4L * d + 2 * Simd.BYTES);
+            Simd.store(a3.mul(inverse), target + 4L * d + 3 * Simd.BYTES);
+        }
+        for (; d <= dim - Simd.LANES; d += Simd.LANES) {
+            FloatVector a0 = Simd.zero();
+            for (int t = 0; t < count; t++) {
+                a0 = Simd.broadcast(p[t]).fma(Simd.load(keys[t] + shift + 4L * d), a0);
+            }
+            Simd.store(a0.mul(inverse), target + 4L * d);
+        }
+        for (; d < dim; d++) {
+            float sum = 0;
+            for (int t = 0; t < count; t++) {
+                sum = Math.fma(p[t], Simd.get(keys[t] + shift + 4L * d), sum);
+            }
+            Simd.put(target + 4L * d, sum * inverse);
+        }
+    }
+
+    // --------------------------------------------------------------------------------------------------- packed sequences
+
+    void chainAttention(Tensor[] stepTensors, int chainDepth, AttentionShape attention, Spans spans, int sequenceTotal, Tensor outTensor,
+                        int rowCount) {
+        packed("chainAttention", stepTensors, chainDepth, attention, spans, sequenceTotal, rowCount);
+        begin("chainAttention", attention, stepTensors[chainDepth], outTensor, rowCount);
+        if (rowCount < 2 || pool.threads() == 1) {
+            chainRows(0, 1);
+        } else {
+            pool.run(chainPart);
+        }
+    }
+
+    private void packed(String operator, Tensor[] stepTensors, int chainDepth, AttentionShape attention, Spans spans, int sequenceTotal,
+                        int rowCount) {
+        if (chainDepth < 0 || chainDepth >= stepTensors.length) {
+            throw new IllegalArgumentException(operator + ": depth " + chainDepth + " of " + stepTensors.length + " steps");
+        }
+        for (int i = 0; i <= chainDepth; i++) {
+            Checks.matrix(operator, "steps[" + i + "]", stepTensors[i], rowCount, attention.fusedWidth());
+        }
+        Checks.vector(operator, "starts", spans.starts().device(), DType.I32, sequenceTotal + 1);
+        Checks.vector(operator, "rowStarts", spans.rowStarts().device(), DType.I32, rowCount);
+        starts = spans.starts().device().address();
+        rowStarts = spans.rowStarts().device().address();
+        int previous = 0;
+        for (int i = 0; i <= sequenceTotal; i++) {
+            int start = Simd.getInt(starts + 4L * i);
+            if (start < previous || start > rowCount || (i == 0 && start != 0) || (i == sequenceTotal && start != rowCount)) {
+                throw new IllegalArgumentException(operator + ": starts[" + i + "] is " + start + "; starts must rise from 0 to " + rowCount);
+            }
+            previous = start;
+        }
+        for (int r = 0; r < rowCount; r++) {
+            int start = Simd.getInt(rowStarts + 4L * r);
+            if (start < 0 || start > r) {
+                throw new IllegalArgumentException(operator + ": rowStarts[" + r + "] is " + start + "; it must be 0 to " + r);
+            }
+        }
+        steps = stepTensors;
+        depth = chainDepth;
+        sequenceCount = sequenceTotal;
+    }
+
+    private void chainRows(int part, int parts) {
+        Scratch s = scratch[part];
+        long headStride = 4L * shape.headDim();
+        long values = 4L * shape.kvWidth();
+        for (int r = part; r < rows; r += parts) {
+            listPacked(s, r, Simd.getInt(rowStarts + 4L * r), false);
+            for (int h = 0; h < shape.heads(); h++) {
+                attend(s, query + r * queryStride + h * headStride, h / shape.group() * headStride, values,
+                    out + r * outStride + h * headStride);
+            }
+        }
+    }
+
+    /** Lists the keys of head 0 that row r of a sequence beginning at {@code start} sees, and where their gradients go. */
+    private void listPacked(Scratch s, int r, int start, boolean withGradients) {
+        s.clear(r - start + 1 + depth);
+        long keyShift = 4L * shape.queryWidth();
+        long stride = steps[0].rowStride() * 4;
+        long key = steps[0].address() + start * stride + keyShift;
+        for (int t = start; t <= r; t++) {
+            s.keys[s.count++] = key;
+            key += stride;
+        }
+        for (int d = 1; d <= depth; d++) {
+            s.keys[s.count++] = steps[d].address() + r * steps[d].rowStride() * 4 + keyShift;
+        }
+        if (!withGradients) {
+            return;
+        }
+        int at = 0;
+        long gradientStride = gradients[0].rowStride() * 4;
+        long gradient = gradients[0].address() + start * gradientStride + keyShift;
+        for (int t = start; t <= r; t++) {
+            s.gradients[at++] = gradient;
+            gradient += gradientStride;
+        }
+        for (int d = 1; d <= depth; d++) {
+            s.gradients[at++] = gradients[d].address() + r * gradients[d].rowStride() * 4 + keyShift;
+        }
+    }
+
+    void chainAttentionBackward(Tensor[] stepTensors, int chainDepth, AttentionShape attention, Spans spans, int sequenceTotal,
+                                Tensor dOutTensor, Tensor[] dSteps, int rowCount) {
+        packed("chainAttentionBackward", stepTensors, chainDepth, attention, spans, sequenceTotal, rowCount);
+        begin("chainAttentionBackward", attention, stepTensors[chainDepth], dOutTensor, rowCount);
+        for (int i = 0; i <= chainDepth; i++) {
+            Checks.matrix("chainAttentionBackward", "dSteps[" + i + "]", dSteps[i], rowCount, attention.fusedWidth());
+        }
+        gradients = dSteps;
+        dOut = dOutTensor.address();
+        dOutStride = dOutTensor.rowStride() * 4;
+        if (sequenceTotal * attention.kvHeads() < 2 || pool.threads() == 1) {
+            backwardTasks(0, 1);
+        } else {
+            pool.run(backwardPart);
+        }
+    }
+
+    /** A sequence's rows and one KV head own their part of every gradient, so tasks may run in any order on any thread. */
+    private void backwardTasks(int part, int parts) {
+        int tasks = sequenceCount * shape.kvHeads();
+        for (int task = part; task < tasks; task += parts) {
+            int sequence = task / shape.kvHeads();
+            int kvHead = task % shape.kvHeads();
+            int start = Simd.getInt(starts + 4L * sequence);
+            int end = Simd.getInt(starts + 4L * sequence + 4);
+            for (int r = start; r < end; r++) {
+                listPacked(scratch[part], r, start, true);
+                for (int h = kvHead * shape.group(); h < (kvHead + 1) * shape.group(); h++) {
+                    backward(scratch[part], r, h, kvHead);
+                }
+            }
+        }
+    }
+
+    /** With p the softmax, e = dOut . v and D = sum p e: dv += p dOut, ds = p (e - D), dq += scale ds k, dk += scale ds q. */
+    private void backward(Scratch s, int r, int head, int kvHead) {
+        int dim = shape.headDim();
+        long headShift = 4L * kvHead * dim;
+        long values = 4L * shape.kvWidth();
+        long q = query + r * queryStride + 4L * head * dim;
+        long up = dOut + r * dOutStride + 4L * head * dim;
+        float inverse = 1f / weigh(s, q, headShift);
+        float total = 0;
+        for (int t = 0; t < s.count; t++) {
+            float p = s.scores[t] * inverse;
+            float slope = Simd.dot(up, s.keys[t] + headShift + values, dim);
+            s.scores[t] = p;
+            s.slopes[t] = slope;
+            total = Math.fma(p, slope, total);
+        }
+        long dq = gradients[depth].address() + r * gradients[depth].rowStride() * 4 + 4L * head * dim;
+        for (int t = 0; t < s.count; t++) {
+            float p = s.scores[t];
+            float ds = p * (s.slopes[t] - total) * scale;
+            Simd.axpy(ds, s.keys[t] + headShift, dq, dim);
+            Simd.axpy(ds, q, s.gradients[t] + headShift, dim);
+            Simd.axpy(p, up, s.gradients[t] + headShift + values, dim);
+        }
+    }
+}

@@ -1,0 +1,330 @@
+package org.respec.kernels.cpu;
+
+import java.util.Arrays;
+import jdk.incubator.vector.FloatVector;
+import org.respec.bindings.memory.RawMemory;
+import org.respec.kernels.DType;
+import org.respec.kernels.Tensor;
+
+/** Row by row operators: copies, embedding, RMS norm, SwiGLU, and their gradients. */
+final class CpuElementwise {
+    /** Elements under which a pool hand-off costs more than the work. */
+    private static final long SMALL = 16_384;
+    /** Rows of one partial sum of weight gradients: fixed, so that sums do not depend on the number of threads. */
+    private static final int BLOCK = 64;
+
+    private final WorkerPool pool;
+    private final WorkerPool.Part normPart = this::normRows;
+    private final WorkerPool.Part normBackwardPart = this::normBackwardRows;
+    private final WorkerPool.Part swigluPart = this::swigluRows;
+    private final WorkerPool.Part swigluBackwardPart = this::swigluBackwardRows;
+
+    private long a;
+    private long aStride;
+    private long b;
+    private long bStride;
+    private long c;
+    private long cStride;
+    private long weight;
+    private int cols;
+    private int rows;
+    private float eps;
+    private boolean accumulate;
+    private float[] partials = new float[0];
+
+    CpuElementwise(WorkerPool pool) {
+        this.pool = pool;
+    }
+
+    private void run(WorkerPool.Part part, long elements) {
+        if (elements < SMALL || pool.threads() == 1) {
+            part.run(0, 1);
+        } else {
+            pool.run(part);
+        }
+    }
+
+    void fill(Tensor x, float value) {
+        Checks.dtype("fill", "x", x, DType.F32);
+        FloatVector v = Simd.broadcast(value);
+        for (int r = 0; r < x.rows(); r++) {
+            long row = x.address() + r * x.rowStride() * 4;
+            int i = 0;
+            for (; i <= x.cols() - Simd.LANES; i += Simd.LANES) {
+                Simd.store(v, row + 4L * i);
+            }
+            for (; i < x.cols(); i++) {
+                Simd.put(row + 4L * i, value);
+            }
+        }
+    }
+
+    void copy(Tensor src, Tensor dst, int rowCount) {
+        sameWidth("copy", src, dst);
+        if (src.rows() < rowCount || dst.rows() < rowCount) {
+            throw new IllegalArgumentException("copy: src " + src + " and dst " + dst + " must have " + rowCount + " rows or more");
+        }
+        long width = (long) src.cols() * src.dtype().bytes();
+        long from = src.address();
+        long to = dst.address();
+        long fromStride = src.rowStride() * src.dtype().bytes();
+        long toStride = dst.rowStride() * dst.dtype().bytes();
+        if (fromStride == width && toStride == width) {
+            RawMemory.copy(from, to, width * rowCount);
+            return;
+        }
+        for (int r = 0; r < rowCount; r++) {
+            RawMemory.copy(from + r * fromStride, to + r * toStride, width);
+        }
+    }
+
+    private static void sameWidth(String operator, Tensor src, Tensor dst) {
+        if (src.dtype() != dst.dtype() || src.cols() != dst.cols()) {
+            throw new IllegalArgumentException(operator + ": src " + src + " and dst " + dst + " must have one dtype and as many columns");
+        }
+    }
+
+    void add(Tensor x, Tensor y, int rowCount) {
+        Checks.matrix("add", "x", x, rowCount, y.cols());
+        Checks.matrix("add", "y", y, rowCount, y.cols());
+        for (int r = 0; r < rowCount; r++) {
+            Simd.axpy(1f, x.address() + r * x.rowStride() * 4, y.address() + r * y.rowStride() * 4, y.cols());
+        }
+    }
+
+    void copyRows(Tensor src, Tensor srcRows, Tensor dst, Tensor dstRows, int count) {
+        sameWidth("copyRows", src, dst);
+        if (srcRows != null) {
+            Checks.indices("copyRows", "srcRows", srcRows, count, src.rows());
+        }
+        if (dstRows != null) {
+            Checks.indices("copyRows", "dstRows", dstRows, count, dst.rows());
+        }
+        if ((srcRows == null && src.rows() < count) || (dstRows == null && dst.rows() < count)) {
+            throw new IllegalArgumentException("copyRows: src " + src + " and dst " + dst + " must have " + count + " rows or more");
+        }
+        long width = (long) src.cols() * src.dtype().bytes();
+        long fromStride = src.rowStride() * src.dtype().bytes();
+        long toStride = dst.rowStride() * dst.dtype().bytes();
+        long fromIndex = srcRows == null ? 0 : srcRows.address();
+        long toIndex = dstRows == null ? 0 : dstRows.address();
+        long from = src.address();
+        long to = dst.address();
+        for (int i = 0; i < count; i++) {
+            int s = srcRows == null ? i : Simd.getInt(fromIndex + 4L * i);
+            int d = dstRows == null ? i : Simd.getInt(toIndex + 4L * i);
+            RawMemory.copy(from + s * fromStride, to + d * toStride, width);
+        }
+    }
+
+    void embedding(Tensor table, Tensor tokens, Tensor out, int rowCount) {
+        Checks.matrix("embedding", "table", table, 1, out.cols());
+        Checks.matrix("embedding", "out", out, rowCount, table.cols());
+        Checks.indices("embedding", "tokens", tokens, rowCount, table.rows());
+        long width = table.cols() * 4L;
+        for (int r = 0; r < rowCount; r++) {
+            int token = Simd.getInt(tokens.address() + 4L * r);
+            RawMemory.copy(table.address() + token * table.rowStride() * 4, out.address() + r * out.rowStride() * 4, width);
+        }
+    }
+
+    void embeddingBackward(Tensor dOut, Tensor tokens, Tensor dTable, int rowCount) {
+        Checks.matrix("embeddingBackward", "dOut", dOut, rowCount, dTable.cols());
+        Checks.matrix("embeddingBackward", "dTable", dTable, 1, dOut.cols());
+        Checks.indices("embeddingBackward", "tokens", tokens, rowCount, dTable.rows());
+        for (int r = 0; r < rowCount; r++) {
+            int token = Simd.getInt(tokens.address() + 4L * r);
+            Simd.axpy(1f, dOut.address() + r * dOut.rowStride() * 4, dTable.address() + token * dTable.rowStride() * 4, dOut.cols());
+        }
+    }
+
+    // ---------------------------------------------------------------------------------------------------------- RMS norm
+
+    void rmsNorm(Tensor x, Tensor weightTensor, float epsilon, Tensor out, int rowCount) {
+        Checks.matrix("rmsNorm", "x", x, rowCount, out.cols());
+        Checks.matrix("rmsNorm", "out", out, rowCount, x.cols());
+        Checks.shape("rmsNorm", "weight", weightTensor, 1, x.cols());
+        a = x.address();
+        aStride = x.rowStride() * 4;
+        b = out.address();
+        bStride = out.rowStride() * 4;
+        weight = weightTensor.address();
+        cols = x.cols();
+        rows = rowCount;
+        eps = epsilon;
+        run(normPart, (long) rowCount * cols);
+    }
+
+    private static float inverseRms(long row, int cols, float eps) {
+        return (float) (1.0 / Math.sqrt(Simd.dot(row, row, cols) / (double) cols + eps));
+    }
+
+    private void normRows(int part, int parts) {
+        int to = (int) ((long) rows * (part + 1) / parts);
+        for (int r = (int) ((long) rows * part / parts); r < to; r++) {
+            long from = a + r * aStride;
+            long into = b + r * bStride;
+            float scale = inverseRms(from, cols, eps);
+            FloatVector s = Simd.broadcast(scale);
+            int i = 0;
+            for (; i <= cols - Simd.LANES; i += Simd.LANES) {
+                Simd.store(Simd.load(from + 4L * i).mul(s).mul(Simd.load(weight + 4L * i)), into + 4L * i);
+            }
+            for (; i < cols; i++) {
+                Simd.put(into + 4L * i, Simd.get(from + 4L * i) * scale * Simd.get(weight + 4L * i));
+            }
+        }
+    }
+
+    void rmsNormBackward(Tensor x, Tensor weightTensor, float epsilon, Tensor dOut, Tensor dX, boolean add, Tensor dWeight, int rowCount) {
+        Checks.matrix("rmsNormBackward", "x", x, rowCount, dX.cols());
+        Checks.matrix("rmsNormBackward", "dOut", dOut, rowCount, x.cols());
+        Checks.matrix("rmsNormBackward", "dX", dX, rowCount, x.cols());
+        Checks.shape("rmsNormBackward", "weight", weightTensor, 1, x.cols());
+        Checks.shape("rmsNormBackward", "dWeight", dWeight, 1, x.cols());
+        a = x.address();
+        aStride = x.rowStride() * 4;
+        b = dOut.address();
+        bStride = dOut.rowStride() * 4;
+        c = dX.address();
+        cStride = dX.rowStride() * 4;
+        weight = weightTensor.address();
+        cols = x.cols();
+        rows = rowCount;
+        eps = epsilon;
+        accumulate = add;
+        int blocks = Math.ceilDiv(rowCount, BLOCK);
+        if (partials.length < blocks * cols) {
+            partials = new float[blocks * cols];
+        }
+        run(normBackwardPart, (long) rowCount * cols);
+        for (int i = 0; i < cols; i++) {
+            float sum = 0;
+            for (int block = 0; block < blocks; block++) {
+                sum += partials[block * cols + i];
+            }
+            long at = dWeight.address() + 4L * i;
+            Simd.put(at, Simd.get(at) + sum);
+        }
+    }
+
+    private void normBackwardRows(int part, int parts) {
+        int blocks = Math.ceilDiv(rows, BLOCK);
+        int to = (int) ((long) blocks * (part + 1) / parts);
+        for (int block = (int) ((long) blocks * part / parts); block < to; block++) {
+            Arrays.fill(partials, block * cols, (block + 1) * cols, 0f);
+            for (int r = block * BLOCK; r < Math.min(rows, (block + 1) * BLOCK); r++) {
+                normBackwardRow(a + r * aStride, b + r * bStride, c + r * cStride, block * cols);
+            }
+        }
+    }
+
+    /** With n = x s and s = 1/rms: dx = s (w dy - n mean(w dy n)), dw = dy n. */
+    private void normBackwardRow(long x, long dy, long dx, int partial) {
+        float scale = inverseRms(x, cols, eps);
+        FloatVector s = Simd.broadcast(scale);
+        FloatVector dots = Simd.zero();
+        int whole = cols - cols % Simd.LANES;
+        for (int i = 0; i < whole; i += Simd.LANES) {
+            FloatVector normed = Simd.load(x + 4L * i).mul(s);
+            FloatVector up = Simd.load(dy + 4L * i);
+            normed.fma(up, FloatVector.fromArray(Simd.SPECIES, partials, partial + i)).intoArray(partials, partial + i);
+            dots = up.mul(Simd.load(weight + 4L * i)).fma(normed, dots);
+        }
+        float dot = Simd.sum(dots);
+        for (int i = whole; i < cols; i++) {
+            float normed = Simd.get(x + 4L * i) * scale;
+            float up = Simd.get(dy + 4L * i);
+            partials[partial + i] = Math.fma(normed, up, partials[partial + i]);
+            dot = Math.fma(up * Simd.get(weight + 4L * i), normed, dot);
+        }
+        float mean = dot / cols;
+        FloatVector m = Simd.broadcast(mean);
+        for (int i = 0; i < whole; i += Simd.LANES) {
+            FloatVector normed = Simd.load(x + 4L * i).mul(s);
+            FloatVector g = Simd.load(dy + 4L * i).mul(Simd.load(weight + 4L * i)).sub(normed.mul(m)).mul(s);
+            Simd.store(accumulate ? Simd.load(dx + 4L * i).add(g) : g, dx + 4L * i);
+        }
+        for (int i = whole; i < cols; i++) {
+            float normed = Simd.get(x + 4L * i) * scale;
+            float g = (Simd.get(dy + 4L * i) * Simd.get(weight + 4L * i) - normed * mean) * scale;
+            Simd.put(dx + 4L * i, accumulate ? Simd.get(dx + 4L * i) + g : g);
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------------------ SwiGLU
+
+    void swiglu(Tensor gateUp, Tensor out, int rowCount) {
+        Checks.matrix("swiglu", "out", out, rowCount, out.cols());
+        Checks.matrix("swiglu", "gateUp", gateUp, rowCount, 2 * out.cols());
+        a = gateUp.address();
+        aStride = gateUp.rowStride() * 4;
+        b = out.address();
+        bStride = out.rowStride() * 4;
+        cols = out.cols();
+        rows = rowCount;
+        run(swigluPart, 4L * rowCount * cols);
+    }
+
+    private void swigluRows(int part, int parts) {
+        int to = (int) ((long) rows * (part + 1) / parts);
+        for (int r = (int) ((long) rows * part / parts); r < to; r++) {
+            long gate = a + r * aStride;
+            long up = gate + 4L * cols;
+            long into = b + r * bStride;
+            int i = 0;
+            for (; i <= cols - Simd.LANES; i += Simd.LANES) {
+                FloatVector g = Simd.load(gate + 4L * i);
+                FloatVector silu = g.div(FastMath.exp(g.neg()).add(1f));
+                Simd.store(silu.mul(Simd.load(up + 4L * i)), into + 4L * i);
+            }
+            for (; i < cols; i++) {
+                float g = Simd.get(gate + 4L * i);
+                Simd.put(into + 4L * i, g / (FastMath.exp(-g) + 1f) * Simd.get(up + 4L * i));
+            }
+        }
+    }
+
+    void swigluBackward(Tensor gateUp, Tensor dOut, Tensor dGateUp, int rowCount) {
+        Checks.matrix("swigluBackward", "dOut", dOut, rowCount, dOut.cols());
+        Checks.matrix("swigluBackward", "gateUp", gateUp, rowCount, 2 * dOut.cols());
+        Checks.matrix("swigluBackward", "dGateUp", dGateUp, rowCount, 2 * dOut.cols());
+        a = gateUp.address();
+        aStride = gateUp.rowStride() * 4;
+        b = dOut.address();
+        bStride = dOut.rowStride() * 4;
+        c = dGateUp.address();
+        cStride = dGateUp.rowStride() * 4;
+        cols = dOut.cols();
+        rows = rowCount;
+        run(swigluBackwardPart, 6L * rowCount * cols);
+    }
+
+    private void swigluBackwardRows(int part, int parts) {
+        int to = (int) ((long) rows * (part + 1) / parts);
+        for (int r = (int) ((long) rows * part / parts); r < to; r++) {
+            long gate = a + r * aStride;
+            long up = gate + 4L * cols;
+            long dy = b + r * bStride;
+            long dGate = c + r * cStride;
+            long dUp = dGate + 4L * cols;
+            int i = 0;
+            for (; i <= cols - Simd.LANES; i += Simd.LANES) {
+                FloatVector g = Simd.load(gate + 4L * i);
+                FloatVector u = Simd.load(up + 4L * i);
+                FloatVector d = Simd.load(dy + 4L * i);
+                FloatVector sigmoid = Simd.broadcast(1f).div(FastMath.exp(g.neg()).add(1f));
+                FloatVector slope = sigmoid.mul(g.mul(Simd.broadcast(1f).sub(sigmoid)).add(1f));
+                Simd.store(d.mul(u).mul(slope), dGate + 4L * i);
+                Simd.store(d.mul(g).mul(sigmoid), dUp + 4L * i);
+            }
+            for (; i < cols; i++) {
+                float g = Simd.get(gate + 4L * i);
+                float d = Simd.get(dy + 4L * i);
+                float sigmoid = 1f / (FastMath.exp(-g) + 1f);
+                Simd.put(dGate + 4L * i, d * Simd.get(up + 4L * i) * (sigmoid * (g * (1f - sigmoid) + 1f)));
+                Simd.put(dUp + 4L * i, d * g * sigmoid);
+            }
+        }
+    }
+}

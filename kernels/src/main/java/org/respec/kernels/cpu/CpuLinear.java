@@ -1,0 +1,192 @@
+package org.respec.kernels.cpu;
+
+import java.lang.foreign.ValueLayout;
+import org.respec.bindings.memory.HostArena;
+import org.respec.bindings.memory.RawMemory;
+import org.respec.kernels.DType;
+import org.respec.kernels.PackedMatrix;
+import org.respec.kernels.Tensor;
+import org.respec.kernels.TensorArena;
+
+/**
+ * Products with packed weights, spread over the pool: by panels while rows are few, so that every weight is read once, and by rows
+ * when they are many. Neither changes a bit of any output.
+ */
+final class CpuLinear {
+    /** Products under this many multiply-adds take less time than waking the pool. */
+    private static final long SMALL = 50_000;
+    /** Rows whose inputs stay in a core's cache while all panels pass by; a multiple of the kernel's rows. */
+    private static final int ROW_BLOCK = 16 * PanelKernel.MAX_ROWS;
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+    /** Room for one kernel call's results: what it computes past the last output must not land in {@code y}. */
+    private static final long SCRATCH_STRIDE = 2L * PanelKernel.WIDTH * 4;
+    private static final long SCRATCH = SCRATCH_STRIDE * PanelKernel.MAX_ROWS;
+
+    private final WorkerPool pool;
+    private final WorkerPool.Part byPanels = this::panelPart;
+    private final WorkerPool.Part byRows = this::rowPart;
+    private final HostStorage scratch;
+
+    // Arguments of the call in progress.
+    private long x;
+    private long xStride;
+    private long y;
+    private long yStride;
+    private long weights;
+    private long panelBytes;
+    private int panels;
+    private int inputs;
+    private int outputs;
+    private int rows;
+    private boolean accumulate;
+    private long spills;
+
+    CpuLinear(WorkerPool pool, HostArena memory) {
+        this.pool = pool;
+        this.scratch = new HostStorage(memory, SCRATCH * pool.threads());
+    }
+
+    CpuPackedMatrix pack(TensorArena arena, Tensor weight) {
+        Checks.dtype("pack", "weight", weight, DType.F32);
+        int columns = Math.multiplyExact(weight.cols(), PanelKernel.WIDTH);
+        CpuPackedMatrix packed = new CpuPackedMatrix(weight.rows(), weight.cols(),
+            arena.allocate(DType.F32, CpuPackedMatrix.panels(weight.rows()), columns));
+        repack(weight, packed);
+        return packed;
+    }
+
+    void repack(Tensor weight, PackedMatrix packed) {
+        CpuPackedMatrix to = ours("repack", "packed", packed);
+        Checks.shape("repack", "weight", weight, to.outputs(), to.inputs());
+        long from = weight.address();
+        long data = to.data().address();
+        int width = PanelKernel.WIDTH;
+        for (int output = 0; output < to.outputs(); output++) {
+            long source = from + output * weight.rowStride() * 4;
+            long target = data + output / width * to.panelBytes() + output % width * 4L;
+            for (int k = 0; k < to.inputs(); k++) {
+                RawMemory.ALL.set(FLOAT, target + (long) k * width * 4, RawMemory.ALL.get(FLOAT, source + k * 4L));
+            }
+        }
+    }
+
+    void linear(Tensor input, PackedMatrix matrix, Tensor output, boolean add, int rowCount) {
+        CpuPackedMatrix packed = ours("linear", "w", matrix);
+        Checks.matrix("linear", "x", input, rowCount, packed.inputs());
+        Checks.matrix("linear", "y", output, rowCount, packed.outputs());
+        Checks.disjoint("linear", "y", output, "x", input);
+        if (input.rowStride() > PanelKernel.MAX_STRIDE / (4 * PanelKernel.MAX_ROWS)) {
+            throw new IllegalArgumentException("linear: x must have rows closer together, got " + input);
+        }
+        x = input.address();
+        xStride = input.rowStride() * 4;
+        y = output.address();
+        yStride = output.rowStride() * 4;
+        weights = packed.data().address();
+        panelBytes = packed.panelBytes();
+        panels = packed.panels();
+        inputs = packed.inputs();
+        outputs = packed.outputs();
+        rows = rowCount;
+        accumulate = add;
+        spills = scratch.address();
+        if ((long) rowCount * outputs * inputs < SMALL || pool.threads() == 1) {
+            rowPart(0, 1);
+        } else if (rowCount < 4 * PanelKernel.MAX_ROWS * pool.threads()) {
+            pool.run(byPanels);
+        } else {
+            pool.run(byRows);
+        }
+    }
+
+    private void panelPart(int part, int parts) {
+        int pairs = (panels + 1) / 2;
+        int from = 2 * (int) ((long) pairs * part / parts);
+        int to = Math.min(panels, 2 * (int) ((long) pairs * (part + 1) / parts));
+        compute(0, rows, from, to, spills + part * SCRATCH);
+    }
+
+    private void rowPart(int part, int parts) {
+        int tiles = Math.ceilDiv(rows, PanelKernel.MAX_ROWS);
+        int from = (int) ((long) tiles * part / parts) * PanelKernel.MAX_ROWS;
+        int to = Math.min(rows, (int) ((long) tiles * (part + 1) / parts) * PanelKernel.MAX_ROWS);
+        for (int row = from; row < to; row += ROW_BLOCK) {
+            compute(row, Math.min(to, row + ROW_BLOCK), 0, panels, spills + part * SCRATCH);
+        }
+    }
+
+    /** Rows {@code from} to {@code to} of the outputs of some panels. */
+    private void compute(int from, int to, int firstPanel, int endPanel, long spill) {
+        int rest = (to - from) % PanelKernel.MAX_ROWS;
+        int tail = rest == 1 || rest == 2 ? rest : 0;
+        for (int panel = firstPanel; panel < endPanel; panel += 2) {
+            tiles(from, to - tail, panel, spill);
+            boolean pair = panel + 1 < endPanel;
+            if (pair) {
+                tiles(from, to - tail, panel + 1, spill);
+            }
+            if (tail > 0) {
+                tail(to - tail, tail, panel, pair, spill);
+            }
+        }
+    }
+
+    private void tiles(int from, int to, int panel, long spill) {
+        long weight = weights + panel * panelBytes;
+        int column = panel * PanelKernel.WIDTH;
+        boolean whole = column + PanelKernel.WIDTH <= outputs;
+        for (int row = from; row < to; row += PanelKernel.MAX_ROWS) {
+            int live = Math.min(PanelKernel.MAX_ROWS, to - row);
+            long target = y + row * yStride + column * 4L;
+            long out = whole ? target : spill;
+            long outStride = whole ? yStride : SCRATCH_STRIDE;
+            if (live > 4) {
+                PanelKernel.sixRows(live, x + row * xStride, xStride, weight, inputs, out, outStride, accumulate & whole);
+            } else {
+                PanelKernel.fourRows(live, x + row * xStride, xStride, weight, inputs, out, outStride, accumulate & whole);
+            }
+            if (!whole) {
+                finish(spill, target, live, outputs - column);
+            }
+        }
+    }
+
+    /** One or two rows: alone they would leave the multipliers idle, so they take two panels at a time. */
+    private void tail(int row, int live, int panel, boolean pair, long spill) {
+        long source = x + row * xStride;
+        long weight = weights + panel * panelBytes;
+        int column = panel * PanelKernel.WIDTH;
+        boolean whole = column + (pair ? 2 : 1) * PanelKernel.WIDTH <= outputs;
+        long target = y + row * yStride + column * 4L;
+        long out = whole ? target : spill;
+        long outStride = whole ? yStride : SCRATCH_STRIDE;
+        if (!pair) {
+            PanelKernel.fourRows(live, source, xStride, weight, inputs, out, outStride, accumulate & whole);
+        } else if (live == 1) {
+            PanelKernel.oneRowTwoPanels(source, weight, inputs, out, accumulate & whole);
+        } else {
+            PanelKernel.twoRowsTwoPanels(source, xStride, weight, inputs, out, outStride, accumulate & whole);
+        }
+        if (!whole) {
+            finish(spill, target, live, outputs - column);
+        }
+    }
+
+    /** Takes the columns that exist from the scratch results. */
+    private void finish(long spill, long target, int live, int columns) {
+        for (int row = 0; row < live; row++) {
+            for (int c = 0; c < columns; c++) {
+                float sum = RawMemory.ALL.get(FLOAT, spill + row * SCRATCH_STRIDE + c * 4L);
+                long to = target + row * yStride + c * 4L;
+                RawMemory.ALL.set(FLOAT, to, accumulate ? RawMemory.ALL.get(FLOAT, to) + sum : sum);
+            }
+        }
+    }
+
+    private static CpuPackedMatrix ours(String operator, String argument, PackedMatrix matrix) {
+        if (matrix instanceof CpuPackedMatrix packed) {
+            return packed;
+        }
+        throw new IllegalArgumentException(operator + ": " + argument + " must be packed by the CPU operators, got " + matrix);
+    }
+}

@@ -1,0 +1,25 @@
+package org.respec.kernels.cpu;
+
+import org.respec.kernels.PackedMatrix;
+import org.respec.kernels.Tensor;
+
+/**
+ * Weights in the order in which {@link PanelKernel} reads them: panels of {@link PanelKernel#WIDTH} outputs, the last one filled up
+ * with zeros; in a panel, for each input, the outputs' weights side by side.
+ *
+ * @param data F32 [panels x inputs * WIDTH]
+ */
+record CpuPackedMatrix(int outputs, int inputs, Tensor data) implements PackedMatrix {
+    static int panels(int outputs) {
+        return Math.ceilDiv(outputs, PanelKernel.WIDTH);
+    }
+
+    int panels() {
+        return data.rows();
+    }
+
+    /** Bytes of one panel. */
+    long panelBytes() {
+        return data.cols() * 4L;
+    }
+}

@@ -1,0 +1,217 @@
+package org.respec.kernels.cpu;
+
+import java.lang.foreign.ValueLayout;
+import org.respec.bindings.memory.RawMemory;
+import org.respec.kernels.AttentionShape;
+import org.respec.kernels.DType;
+import org.respec.kernels.Tensor;
+
+/** QK-norm and rotary embedding of fused query-key-value rows, forward and backward. Plain loops in a fixed order. */
+final class CpuRope {
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+    private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
+    /** Rows of one partial sum of weight gradients: fixed, so that the sum does not depend on threads. */
+    private static final int BLOCK = 64;
+
+    private final WorkerPool pool;
+    private final WorkerPool.Part forwardPart = this::forwardRows;
+    private final WorkerPool.Part backwardPart = this::backwardRows;
+
+    private long qkv;
+    private long qkvStride;
+    private long out;
+    private long outStride;
+    private long grad;
+    private long gradStride;
+    private long qWeight;
+    private long kWeight;
+    private long positions;
+    private long rope;
+    private long ropeStride;
+    private int shift;
+    private int heads;
+    private int kvHeads;
+    private int dim;
+    private int rows;
+    private float eps;
+    private float[] partials = new float[0];
+
+    CpuRope(WorkerPool pool) {
+        this.pool = pool;
+    }
+
+    private void arguments(String operator, Tensor qkvTensor, AttentionShape shape, Tensor qw, Tensor kw, float epsilon, Tensor positionTensor,
+                           int shiftBy, Tensor ropeTable, int rowCount) {
+        Checks.matrix(operator, "qkv", qkvTensor, rowCount, shape.fusedWidth());
+        Checks.shape(operator, "qWeight", qw, 1, shape.headDim());
+        Checks.shape(operator, "kWeight", kw, 1, shape.headDim());
+        Checks.matrix(operator, "rope", ropeTable, 1, shape.headDim());
+        Checks.vector(operator, "positions", positionTensor, DType.I32, rowCount);
+        positions = positionTensor.address();
+        for (int r = 0; r < rowCount; r++) {
+            int position = RawMemory.ALL.get(INT, positions + 4L * r) + shiftBy;
+            if (position < 0 || position >= ropeTable.rows()) {
+                throw new IllegalArgumentException(operator + ": position " + position + " of row " + r + " must be 0 to "
+                    + (ropeTable.rows() - 1));
+            }
+        }
+        qkv = qkvTensor.address();
+        qkvStride = qkvTensor.rowStride() * 4;
+        qWeight = qw.address();
+        kWeight = kw.address();
+        eps = epsilon;
+        rope = ropeTable.address();
+        ropeStride = ropeTable.rowStride() * 4;
+        shift = shiftBy;
+        heads = shape.heads();
+        kvHeads = shape.kvHeads();
+        dim = shape.headDim();
+        rows = rowCount;
+    }
+
+    void qkNormRope(Tensor qkvTensor, AttentionShape shape, Tensor qw, Tensor kw, float epsilon, Tensor positionTensor, int shiftBy,
+                    Tensor ropeTable, Tensor outTensor, int rowCount) {
+        arguments("qkNormRope", qkvTensor, shape, qw, kw, epsilon, positionTensor, shiftBy, ropeTable, rowCount);
+        Checks.matrix("qkNormRope", "out", outTensor, rowCount, shape.fusedWidth());
+        out = outTensor.address();
+        outStride = outTensor.rowStride() * 4;
+        if (rowCount < 48 || pool.threads() == 1) {
+            forwardRows(0, 1);
+        } else {
+            pool.run(forwardPart);
+        }
+    }
+
+    private void forwardRows(int part, int parts) {
+        int from = (int) ((long) rows * part / parts);
+        int to = (int) ((long) rows * (part + 1) / parts);
+        int half = dim / 2;
+        for (int r = from; r < to; r++) {
+            long source = qkv + r * qkvStride;
+            long target = out + r * outStride;
+            long cos = rope + (RawMemory.ALL.get(INT, positions + 4L * r) + shift) * ropeStride;
+            long sin = cos + 4L * half;
+            for (int h = 0; h < heads + kvHeads; h++) {
+                long weight = h < heads ? qWeight : kWeight;
+                float scale = scale(source);
+                for (int i = 0; i < half; i++) {
+                    float low = get(source + 4L * i) * scale * get(weight + 4L * i);
+                    float high = get(source + 4L * (i + half)) * scale * get(weight + 4L * (i + half));
+                    float c = get(cos + 4L * i);
+                    float s = get(sin + 4L * i);
+                    put(target + 4L * i, low * c - high * s);
+                    put(target + 4L * (i + half), high * c + low * s);
+                }
+                source += 4L * dim;
+                target += 4L * dim;
+            }
+            if (source != target) {
+                for (int i = 0; i < kvHeads * dim; i++) {
+                    put(target + 4L * i, get(source + 4L * i));
+                }
+            }
+        }
+    }
+
+    /** 1 / root mean square of one head. */
+    private float scale(long head) {
+        float sum = 0;
+        for (int i = 0; i < dim; i++) {
+            float x = get(head + 4L * i);
+            sum = Math.fma(x, x, sum);
+        }
+        return (float) (1.0 / Math.sqrt(sum / (double) dim + eps));
+    }
+
+    void qkNormRopeBackward(Tensor qkvTensor, AttentionShape shape, Tensor qw, Tensor kw, float epsilon, Tensor positionTensor, int shiftBy,
+                            Tensor ropeTable, Tensor dOut, Tensor dQkv, Tensor dQw, Tensor dKw, int rowCount) {
+        arguments("qkNormRopeBackward", qkvTensor, shape, qw, kw, epsilon, positionTensor, shiftBy, ropeTable, rowCount);
+        Checks.matrix("qkNormRopeBackward", "dOut", dOut, rowCount, shape.fusedWidth());
+        Checks.matrix("qkNormRopeBackward", "dQkv", dQkv, rowCount, shape.fusedWidth());
+        Checks.shape("qkNormRopeBackward", "dQWeight", dQw, 1, shape.headDim());
+        Checks.shape("qkNormRopeBackward", "dKWeight", dKw, 1, shape.headDim());
+        grad = dOut.address();
+        gradStride = dOut.rowStride() * 4;
+        out = dQkv.address();
+        outStride = dQkv.rowStride() * 4;
+        int blocks = Math.ceilDiv(rowCount, BLOCK);
+        if (partials.length < blocks * 2 * dim) {
+            partials = new float[blocks * 2 * dim];
+        }
+        if (blocks < 2 || pool.threads() == 1) {
+            backwardRows(0, 1);
+        } else {
+            pool.run(backwardPart);
+        }
+        for (int which = 0; which < 2; which++) {
+            long target = which == 0 ? dQw.address() : dKw.address();
+            for (int i = 0; i < dim; i++) {
+                float sum = 0;
+                for (int b = 0; b < blocks; b++) {
+                    sum += partials[(2 * b + which) * dim + i];
+                }
+                put(target + 4L * i, get(target + 4L * i) + sum);
+            }
+        }
+    }
+
+    private void backwardRows(int part, int parts) {
+        int blocks = Math.ceilDiv(rows, BLOCK);
+        int fromBlock = (int) ((long) blocks * part / parts);
+        int toBlock = (int) ((long) blocks * (part + 1) / parts);
+        float[] dy = new float[dim];
+        for (int b = fromBlock; b < toBlock; b++) {
+            java.util.Arrays.fill(partials, 2 * b * dim, 2 * (b + 1) * dim, 0f);
+            for (int r = b * BLOCK; r < Math.min(rows, (b + 1) * BLOCK); r++) {
+                backwardRow(r, b, dy);
+            }
+        }
+    }
+
+    private void backwardRow(int r, int block, float[] dy) {
+        int half = dim / 2;
+        long source = qkv + r * qkvStride;
+        long up = grad + r * gradStride;
+        long target = out + r * outStride;
+        long cos = rope + (RawMemory.ALL.get(INT, positions + 4L * r) + shift) * ropeStride;
+        long sin = cos + 4L * half;
+        for (int h = 0; h < heads + kvHeads; h++) {
+            long weight = h < heads ? qWeight : kWeight;
+            int partial = (2 * block + (h < heads ? 0 : 1)) * dim;
+            float scale = scale(source);
+            float dot = 0;
+            for (int i = 0; i < half; i++) {
+                float c = get(cos + 4L * i);
+                float s = get(sin + 4L * i);
+                float gl = get(up + 4L * i);
+                float gh = get(up + 4L * (i + half));
+                dy[i] = gl * c + gh * s;
+                dy[i + half] = gh * c - gl * s;
+            }
+            for (int i = 0; i < dim; i++) {
+                float normed = get(source + 4L * i) * scale;
+                partials[partial + i] += dy[i] * normed;
+                dy[i] *= get(weight + 4L * i);
+                dot = Math.fma(dy[i], normed, dot);
+            }
+            float mean = dot / dim;
+            for (int i = 0; i < dim; i++) {
+                put(target + 4L * i, scale * (dy[i] - get(source + 4L * i) * scale * mean));
+            }
+            source += 4L * dim;
+            up += 4L * dim;
+            target += 4L * dim;
+        }
+        for (int i = 0; i < kvHeads * dim; i++) {
+            put(target + 4L * i, get(up + 4L * i));
+        }
+    }
+
+    private static float get(long address) {
+        return RawMemory.ALL.get(FLOAT, address);
+    }
+
+    private static void put(long address, float value) {
+        RawMemory.ALL.set(FLOAT, address, value);
+    }
+}
