@@ -1,0 +1,14 @@
+package org.respec.engine;
+
+/** Something the user gave is wrong. The message is one sentence: which file or field, what is wrong with it, how to mend it. */
+public final class BadInput extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+
+    public BadInput(String sentence) {
+        super(sentence);
+    }
+
+    public BadInput(String sentence, Throwable cause) {
+        super(sentence, cause);
+    }
+}

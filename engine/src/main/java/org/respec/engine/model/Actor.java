@@ -1,0 +1,71 @@
+package org.respec.engine.model;
+
+import org.respec.kernels.AttentionShape;
+import org.respec.kernels.Ops;
+import org.respec.kernels.PackedMatrix;
+import org.respec.kernels.Tensor;
+import org.respec.kernels.TensorArena;
+
+/** The language model that is trained: a Qwen3 decoder's weights in the form that forward and backward passes take. */
+public final class Actor implements AutoCloseable {
+    private final Ops ops;
+    private final TensorArena arena;
+    private final ModelConfig config;
+    private final ParameterSet weights;
+    final AttentionShape shape;
+    final DecoderLayer[] layers;
+    final Tensor[] inputNorms;
+    final Tensor embedding;
+    final Tensor finalNorm;
+    final Tensor head;
+    final PackedMatrix headPacked;
+    final Tensor rope;
+
+    /** A model over {@code weights}, which it takes over and closes; they must have the shapes of {@code config.tensors()}. */
+    public Actor(Ops ops, ModelConfig config, ParameterSet weights) {
+        this.ops = ops;
+        this.config = config;
+        this.weights = weights;
+        this.arena = ops.arena("actor");
+        this.shape = new AttentionShape(config.numAttentionHeads(), config.numKeyValueHeads(), config.headDim());
+        this.layers = new DecoderLayer[config.numHiddenLayers()];
+        this.inputNorms = new Tensor[layers.length];
+        float eps = (float) config.rmsNormEps();
+        for (int i = 0; i < layers.length; i++) {
+            String prefix = "model.layers." + i + ".";
+            inputNorms[i] = weights.get(prefix + "input_layernorm.weight");
+            layers[i] = new DecoderLayer(ops, arena, LayerTensors.of(weights, prefix), shape, eps);
+        }
+        this.embedding = weights.get("model.embed_tokens.weight");
+        this.finalNorm = weights.get("model.norm.weight");
+        this.head = config.tieWordEmbeddings() ? embedding : weights.get("lm_head.weight");
+        this.headPacked = ops.pack(arena, head);
+        this.rope = RopeTable.build(ops, arena, config.maxPositionEmbeddings(), config.headDim(), config.ropeTheta());
+    }
+
+    public ModelConfig config() {
+        return config;
+    }
+
+    public ParameterSet weights() {
+        return weights;
+    }
+
+    public AttentionShape shape() {
+        return shape;
+    }
+
+    /** Makes changed weights visible to forward passes. */
+    public void publish() {
+        for (DecoderLayer layer : layers) {
+            layer.repack(ops);
+        }
+        ops.repack(head, headPacked);
+    }
+
+    @Override
+    public void close() {
+        arena.close();
+        weights.close();
+    }
+}

@@ -1,0 +1,81 @@
+package org.respec.engine.model;
+
+import org.respec.kernels.DType;
+import org.respec.kernels.KvStore;
+import org.respec.kernels.Ops;
+import org.respec.kernels.RowBatch;
+import org.respec.kernels.Tensor;
+import org.respec.kernels.TensorArena;
+
+/** Forward passes of an {@link Actor} over a paged cache: prefill, decode and tree verification are all the same pass. */
+public final class ActorInference implements AutoCloseable {
+    private final Ops ops;
+    private final Actor actor;
+    private final TensorArena arena;
+    private final DecoderScratch scratch;
+    private final Tensor x;
+    private final Tensor normed;
+    private final Tensor logits;
+    private final Tensor features;
+    private final Tensor[] featureParts;
+    private final int[] featureLayers;
+
+    /**
+     * @param maxRows most rows of one pass
+     * @param featureLayers after how many layers the hidden state is captured, ascending; empty for no capture
+     */
+    public ActorInference(Ops ops, Actor actor, int maxRows, int[] featureLayers) {
+        this.ops = ops;
+        this.actor = actor;
+        this.featureLayers = featureLayers.clone();
+        ModelConfig config = actor.config();
+        arena = ops.arena("actor inference");
+        scratch = new DecoderScratch(arena, maxRows, config.hiddenSize(), config.intermediateSize(), actor.shape);
+        x = arena.allocate(DType.F32, maxRows, config.hiddenSize());
+        normed = arena.allocate(DType.F32, maxRows, config.hiddenSize());
+        logits = arena.allocate(DType.F32, maxRows, config.vocabSize());
+        int h = config.hiddenSize();
+        features = featureLayers.length == 0 ? null : arena.allocate(DType.F32, maxRows, featureLayers.length * h);
+        featureParts = new Tensor[featureLayers.length];
+        for (int i = 0; i < featureParts.length; i++) {
+            featureParts[i] = features.columns(i * h, (i + 1) * h);
+        }
+    }
+
+    /** Logits of the last pass that asked for them, [maxRows x vocab]. */
+    public Tensor logits() {
+        return logits;
+    }
+
+    /** Features of the last pass that captured them, [maxRows x 3 hidden]. */
+    public Tensor features() {
+        return features;
+    }
+
+    /**
+     * Runs rows of {@code batch} through all layers and appends their keys and values to {@code kv}.
+     *
+     * @param wantLogits whether {@link #logits} is computed
+     * @param capture whether {@link #features} is filled
+     */
+    public void forward(RowBatch batch, KvStore kv, int requests, int rows, boolean wantLogits, boolean capture) {
+        ops.embedding(actor.embedding, batch.tokens().device(), x, rows);
+        int next = 0;
+        for (int i = 0; i < actor.layers.length; i++) {
+            ops.rmsNorm(x, actor.inputNorms[i], actor.layers[i].eps, normed, rows);
+            scratch.layer(ops, actor.layers[i], actor.rope, normed, x, kv, i, batch, requests, rows);
+            if (capture && next < featureLayers.length && featureLayers[next] == i + 1) {
+                ops.copy(x, featureParts[next++], rows);
+            }
+        }
+        if (wantLogits) {
+            ops.rmsNorm(x, actor.finalNorm, (float) actor.config().rmsNormEps(), normed, rows);
+            ops.linear(normed, actor.headPacked, logits, false, rows);
+        }
+    }
+
+    @Override
+    public void close() {
+        arena.close();
+    }
+}

@@ -1,0 +1,46 @@
+package org.respec.engine.model;
+
+import org.respec.kernels.AttentionShape;
+import org.respec.kernels.DType;
+import org.respec.kernels.KvStore;
+import org.respec.kernels.Ops;
+import org.respec.kernels.RowBatch;
+import org.respec.kernels.Tensor;
+import org.respec.kernels.TensorArena;
+
+/** Workspace of inference passes of up to {@code maxRows} rows, and the part of a decoder layer that actor and drafter share. */
+final class DecoderScratch {
+    final Tensor qkv;
+    final Tensor attention;
+    final Tensor normed;
+    final Tensor gateUp;
+    final Tensor activated;
+
+    DecoderScratch(TensorArena arena, int maxRows, int hidden, int intermediate, AttentionShape shape) {
+        qkv = arena.allocate(DType.F32, maxRows, shape.fusedWidth());
+        attention = arena.allocate(DType.F32, maxRows, shape.queryWidth());
+        normed = arena.allocate(DType.F32, maxRows, hidden);
+        gateUp = arena.allocate(DType.F32, maxRows, 2 * intermediate);
+        activated = arena.allocate(DType.F32, maxRows, intermediate);
+    }
+
+    /**
+     * Attention and feed-forward of one layer over in-flight rows: {@code x += attention(input) W_o}, then
+     * {@code x += mlp(norm(x))}.
+     *
+     * @param input what the query-key-value projection reads, already normalised
+     * @param x residual stream, in and out
+     */
+    void layer(Ops ops, DecoderLayer layer, Tensor rope, Tensor input, Tensor x, KvStore kv, int kvLayer, RowBatch batch,
+               int requests, int rows) {
+        ops.linear(input, layer.qkv, qkv, false, rows);
+        ops.qkNormRope(qkv, layer.shape, layer.weights.qNorm(), layer.weights.kNorm(), layer.eps, batch.positions().device(), 0, rope, qkv, rows);
+        ops.kvAppend(qkv, layer.shape, kv, kvLayer, batch, rows);
+        ops.treeAttention(qkv, layer.shape, kv, kvLayer, batch, requests, attention, rows);
+        ops.linear(attention, layer.output, x, true, rows);
+        ops.rmsNorm(x, layer.weights.postNorm(), layer.eps, normed, rows);
+        ops.linear(normed, layer.gateUp, gateUp, false, rows);
+        ops.swiglu(gateUp, activated, rows);
+        ops.linear(activated, layer.down, x, true, rows);
+    }
+}

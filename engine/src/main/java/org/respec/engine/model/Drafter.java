@@ -1,0 +1,73 @@
+package org.respec.engine.model;
+
+import org.respec.kernels.AttentionShape;
+import org.respec.kernels.Ops;
+import org.respec.kernels.PackedMatrix;
+import org.respec.kernels.Tensor;
+import org.respec.kernels.TensorArena;
+
+/**
+ * The small model that proposes (EAGLE-3, Li et al., 2025): three hidden states of the actor fused into one, one decoder layer over
+ * that and the embedding of the token that followed, a head of its own. The embedding is the actor's and is not trained here.
+ */
+public final class Drafter implements AutoCloseable {
+    private final Ops ops;
+    private final TensorArena arena;
+    private final DrafterConfig config;
+    private final ParameterSet weights;
+    final AttentionShape shape;
+    final DecoderLayer layer;
+    final Tensor fuse;
+    final Tensor hiddenNorm;
+    final Tensor inputNorm;
+    final Tensor finalNorm;
+    final Tensor head;
+    final PackedMatrix fusePacked;
+    final PackedMatrix headPacked;
+    final Tensor rope;
+    final Tensor embedding;
+
+    /** A drafter over {@code weights}, which it takes over and closes, for {@code actor}, whose embedding it reads. */
+    public Drafter(Ops ops, DrafterConfig config, ParameterSet weights, Actor actor) {
+        this.ops = ops;
+        this.config = config;
+        this.weights = weights;
+        this.arena = ops.arena("drafter");
+        this.shape = new AttentionShape(config.numAttentionHeads(), config.numKeyValueHeads(), config.headDim());
+        this.layer = new DecoderLayer(ops, arena, LayerTensors.of(weights, "midlayer."), shape, (float) config.rmsNormEps());
+        this.fuse = weights.get("fc.weight");
+        this.hiddenNorm = weights.get("midlayer.hidden_norm.weight");
+        this.inputNorm = weights.get("midlayer.input_layernorm.weight");
+        this.finalNorm = weights.get("norm.weight");
+        this.head = weights.get("lm_head.weight");
+        this.fusePacked = ops.pack(arena, fuse);
+        this.headPacked = ops.pack(arena, head);
+        this.rope = RopeTable.build(ops, arena, config.maxPositionEmbeddings(), config.headDim(), config.ropeTheta());
+        this.embedding = actor.embedding;
+    }
+
+    public DrafterConfig config() {
+        return config;
+    }
+
+    public ParameterSet weights() {
+        return weights;
+    }
+
+    public AttentionShape shape() {
+        return shape;
+    }
+
+    /** Makes changed weights visible to forward passes. */
+    public void publish() {
+        layer.repack(ops);
+        ops.repack(fuse, fusePacked);
+        ops.repack(head, headPacked);
+    }
+
+    @Override
+    public void close() {
+        arena.close();
+        weights.close();
+    }
+}

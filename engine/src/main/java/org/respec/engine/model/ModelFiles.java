@@ -1,0 +1,88 @@
+package org.respec.engine.model;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.respec.engine.BadInput;
+import org.respec.engine.run.SafeFiles;
+
+/** A model folder's weights, in one file or in shards with an index. */
+public final class ModelFiles {
+    private static final String WEIGHTS = "model.safetensors";
+    private static final String INDEX = "model.safetensors.index.json";
+
+    private ModelFiles() {
+    }
+
+    /** Reads all tensors of {@code specs}, in order, as floats into {@code target}; extra and missing tensors are refused. */
+    static void readInto(Path folder, List<TensorSpec> specs, MemorySegment target) {
+        if (!Files.isDirectory(folder)) {
+            throw new BadInput(folder + ": there is no such folder; name one with a model in Hugging Face form.");
+        }
+        Path index = folder.resolve(INDEX);
+        Map<Path, Safetensors> open = new HashMap<>();
+        try {
+            Map<String, Path> places = Files.isRegularFile(index) ? shards(folder, index) : Map.of();
+            Path single = folder.resolve(WEIGHTS);
+            long at = 0;
+            Set<String> wanted = new HashSet<>();
+            for (TensorSpec spec : specs) {
+                Path file = places.isEmpty() ? single : places.get(spec.name());
+                if (file == null) {
+                    throw new BadInput(index + ": tensor " + spec.name() + " is missing; config.json and weights do not belong together.");
+                }
+                long size = 4L * spec.rows() * spec.cols();
+                open.computeIfAbsent(file, Safetensors::open).read(spec, target.asSlice(at, size));
+                at += size;
+                wanted.add(spec.name());
+            }
+            open.forEach((file, tensors) -> tensors.entries().keySet().stream().filter(name -> !wanted.contains(name)).findFirst()
+                .ifPresent(name -> {
+                    throw new BadInput(file + ": tensor " + name + " has no place in the model that config.json describes.");
+                }));
+        } finally {
+            open.values().forEach(Safetensors::close);
+        }
+    }
+
+    private static Map<String, Path> shards(Path folder, Path index) {
+        try {
+            JsonNode map = JsonFields.MAPPER.readTree(index.toFile()).path("weight_map");
+            Map<String, Path> places = new HashMap<>();
+            for (Map.Entry<String, JsonNode> entry : map.properties()) {
+                String name = entry.getValue().asText();
+                // Only plain names: an index must not lead out of its folder.
+                if (!name.matches("[A-Za-z0-9_-][A-Za-z0-9._-]*\\.safetensors")) {
+                    throw new BadInput(index + ": shard '" + name + "' must be a plain file name ending in .safetensors.");
+                }
+                places.put(entry.getKey(), folder.resolve(name));
+            }
+            if (places.isEmpty()) {
+                throw new BadInput(index + ": weight_map is missing or empty.");
+            }
+            return places;
+        } catch (IOException e) {
+            throw new BadInput(index + ": it cannot be read as JSON (" + e.getMessage().lines().findFirst().orElse("") + "); mend it.", e);
+        }
+    }
+
+    /** Writes {@code config.json} and {@code model.safetensors} (BF16) into {@code folder}, which is made if it is missing. */
+    public static void write(Path folder, ObjectNode config, ParameterSet weights) {
+        try {
+            Files.createDirectories(folder);
+        } catch (IOException e) {
+            throw new BadInput(folder + ": the folder cannot be made (" + e.getMessage() + "); name one that can.", e);
+        }
+        SafeFiles.write(folder.resolve("config.json"), (config.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
+        Safetensors.write(folder.resolve(WEIGHTS), weights.specs(), weights.download(), true);
+    }
+}

@@ -1,0 +1,126 @@
+package org.respec.engine.model;
+
+import ai.djl.huggingface.tokenizers.Encoding;
+import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.respec.engine.BadInput;
+import org.respec.engine.run.SafeFiles;
+
+/** Text to token ids and back, by a Hugging Face {@code tokenizer.json}. */
+public final class TextTokenizer implements AutoCloseable {
+    private final HuggingFaceTokenizer tokenizer;
+    private final int vocabSize;
+
+    private TextTokenizer(HuggingFaceTokenizer tokenizer, int vocabSize) {
+        this.tokenizer = tokenizer;
+        this.vocabSize = vocabSize;
+    }
+
+    /**
+     * Opens a tokenizer for a model of {@code vocabSize} tokens.
+     *
+     * @throws BadInput if the file is missing, broken, or names tokens that the model does not have
+     */
+    public static TextTokenizer open(Path file, int vocabSize) {
+        if (!Files.isRegularFile(file)) {
+            throw new BadInput(file + ": there is no such file; a model folder needs a tokenizer.json.");
+        }
+        int largest = largestId(file);
+        if (largest >= vocabSize) {
+            throw new BadInput(file + ": it names token " + largest + ", but the model's vocab_size is " + vocabSize
+                + "; tokenizer and model do not belong together.");
+        }
+        try {
+            return new TextTokenizer(HuggingFaceTokenizer.newInstance(file, Map.of("addSpecialTokens", "false", "truncation", "false",
+                "padding", "false")), vocabSize);
+        } catch (IOException | RuntimeException e) {
+            throw new BadInput(file + ": it cannot be read as a tokenizer (" + String.valueOf(e.getMessage()).lines().findFirst().orElse("")
+                + "); mend it.", e);
+        }
+    }
+
+    private static int largestId(Path file) {
+        try {
+            var root = JsonFields.MAPPER.readTree(file.toFile());
+            int largest = -1;
+            for (var entry : root.path("model").path("vocab").properties()) {
+                largest = Math.max(largest, entry.getValue().asInt());
+            }
+            for (var token : root.path("added_tokens")) {
+                largest = Math.max(largest, token.path("id").asInt());
+            }
+            return largest;
+        } catch (IOException e) {
+            throw new BadInput(file + ": it cannot be read as JSON (" + e.getMessage().lines().findFirst().orElse("") + "); mend it.", e);
+        }
+    }
+
+    /** Token ids of {@code text}, no special tokens added. */
+    public int[] encode(String text) {
+        Encoding encoding = tokenizer.encode(text, false, false);
+        long[] ids = encoding.getIds();
+        int[] result = new int[ids.length];
+        for (int i = 0; i < ids.length; i++) {
+            result[i] = Math.toIntExact(ids[i]);
+        }
+        return result;
+    }
+
+    /** Text of token ids. */
+    public String decode(int[] ids) {
+        long[] wide = new long[ids.length];
+        for (int i = 0; i < ids.length; i++) {
+            if (ids[i] < 0 || ids[i] >= vocabSize) {
+                throw new IllegalArgumentException("token " + ids[i] + " of a vocabulary of " + vocabSize);
+            }
+            wide[i] = ids[i];
+        }
+        return tokenizer.decode(wide, false);
+    }
+
+    @Override
+    public void close() {
+        tokenizer.close();
+    }
+
+    /**
+     * Writes a {@code tokenizer.json} in which every character is a token of its own.
+     *
+     * @param special tokens with the first ids, never made from text
+     * @param characters one token each, after the special ones
+     */
+    public static void writeCharacterTokenizer(Path file, List<String> special, String characters) {
+        ObjectNode root = JsonFields.MAPPER.createObjectNode();
+        root.put("version", "1.0");
+        root.putNull("truncation");
+        root.putNull("padding");
+        ArrayNode added = root.putArray("added_tokens");
+        ObjectNode vocab = JsonFields.MAPPER.createObjectNode();
+        int id = 0;
+        for (String token : special) {
+            added.addObject().put("id", id).put("content", token).put("single_word", false).put("lstrip", false).put("rstrip", false)
+                .put("normalized", false).put("special", true);
+            vocab.put(token, id++);
+        }
+        for (int i = 0; i < characters.length(); i++) {
+            vocab.put(characters.substring(i, i + 1), id++);
+        }
+        root.putNull("normalizer");
+        ObjectNode split = root.putObject("pre_tokenizer");
+        split.put("type", "Split").putObject("pattern").put("Regex", "[\\s\\S]");
+        split.put("behavior", "Isolated").put("invert", false);
+        root.putNull("post_processor");
+        root.putObject("decoder").put("type", "Fuse");
+        ObjectNode model = root.putObject("model");
+        model.put("type", "WordLevel").set("vocab", vocab);
+        model.put("unk_token", special.getFirst());
+        SafeFiles.write(file, (root.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
+    }
+}

@@ -1,0 +1,75 @@
+package org.respec.engine.rl;
+
+import org.respec.engine.model.ParameterSet;
+import org.respec.kernels.Ops;
+
+/** AdamW (Loshchilov and Hutter, 2019) with global-norm clipping over one {@link ParameterSet}. Owns gradients and moments. */
+public final class AdamW implements AutoCloseable {
+    /** Settings; {@code maxGradNorm} 0 never clips. */
+    public record Settings(float beta1, float beta2, float eps, float weightDecay, float maxGradNorm) {
+    }
+
+    private final Ops ops;
+    private final ParameterSet weights;
+    private final ParameterSet gradients;
+    private final ParameterSet first;
+    private final ParameterSet second;
+    private final Settings settings;
+    private int step;
+
+    public AdamW(Ops ops, ParameterSet weights, Settings settings) {
+        this.ops = ops;
+        this.weights = weights;
+        this.settings = settings;
+        gradients = new ParameterSet(ops, "gradients", weights.specs());
+        first = new ParameterSet(ops, "first moments", weights.specs());
+        second = new ParameterSet(ops, "second moments", weights.specs());
+    }
+
+    /** Where backward passes add to; {@link #step} leaves it zeroed. */
+    public ParameterSet gradients() {
+        return gradients;
+    }
+
+    public ParameterSet firstMoments() {
+        return first;
+    }
+
+    public ParameterSet secondMoments() {
+        return second;
+    }
+
+    /** Steps taken so far. */
+    public int steps() {
+        return step;
+    }
+
+    /** Sets the number of steps taken, for resuming. */
+    public void restore(int steps) {
+        this.step = steps;
+    }
+
+    /**
+     * Clips, updates the weights, clears the gradients.
+     *
+     * @return norm of the gradient before clipping; where it is not finite the weights are left alone
+     */
+    public double step(float learningRate) {
+        double norm = Math.sqrt(ops.squaredNorm(gradients.flat()));
+        if (Double.isFinite(norm)) {
+            float max = settings.maxGradNorm();
+            float scale = max > 0 && norm > max ? (float) (max / norm) : 1f;
+            ops.adamW(weights.flat(), gradients.flat(), first.flat(), second.flat(), learningRate, settings.beta1(), settings.beta2(),
+                settings.eps(), settings.weightDecay(), ++step, scale);
+        }
+        ops.fill(gradients.flat(), 0f);
+        return norm;
+    }
+
+    @Override
+    public void close() {
+        gradients.close();
+        first.close();
+        second.close();
+    }
+}

@@ -1,0 +1,174 @@
+package org.respec.engine.rollout;
+
+import java.util.Arrays;
+import org.respec.engine.kv.PagedKvCache;
+import org.respec.engine.model.Actor;
+import org.respec.engine.model.ActorInference;
+import org.respec.engine.model.Drafter;
+import org.respec.engine.model.DrafterInference;
+import org.respec.engine.speculation.CostProfile;
+import org.respec.kernels.DType;
+import org.respec.kernels.HostMirror;
+import org.respec.kernels.KvLayout;
+import org.respec.kernels.Ops;
+import org.respec.kernels.SamplingParams;
+import org.respec.kernels.Tensor;
+import org.respec.kernels.TensorArena;
+import org.respec.kernels.TreeBatch;
+
+/**
+ * Measures, on the machine at hand, what the plan solver needs to know before the first step: seconds of a verify pass and of a draft
+ * pass over requests and rows per request. Runs the real passes on a scratch cache with a context of typical length.
+ */
+public final class CostProbe {
+    private static final int CONTEXT = 48;
+    private static final int[] VERIFY_ROWS = {1, 2, 3, 5, 7, 9, 13, 17, 25, 33};
+    private static final int[] DRAFT_ROWS = {1, 2, 3, 4, 6, 8};
+    private static final int REPEATS = 7;
+    /** Until the JIT has settled, times mean nothing; this is how long the probe runs before it believes them. */
+    private static final long WARM_UP_NANOS = 1_500_000_000L;
+
+    private CostProbe() {
+    }
+
+    /** Fills {@code profile} for up to {@code maxBatch} requests and {@code maxRows} rows a pass. */
+    public static void measure(Ops ops, Actor actor, Drafter drafter, int maxBatch, int maxRows, CostProfile profile) {
+        try (TensorArena arena = ops.arena("cost probe");
+             Pass verify = new VerifyPass(ops, arena, actor, drafter, maxBatch, maxRows);
+             Pass draft = new DraftPass(ops, arena, drafter, maxBatch, maxBatch * TreeBatch.MAX_BRANCH)) {
+            long end = System.nanoTime() + WARM_UP_NANOS;
+            for (int i = 0; System.nanoTime() < end; i++) {
+                int batch = 1 << (i % 4) > maxBatch ? 1 : 1 << (i % 4);
+                verify.run(batch, Math.min(VERIFY_ROWS[i % 6], maxRows / batch));
+                draft.run(batch, DRAFT_ROWS[i % 4]);
+            }
+            for (int batch = 1; batch <= maxBatch; batch = next(batch, maxBatch)) {
+                for (int rows : VERIFY_ROWS) {
+                    if ((long) batch * rows <= maxRows) {
+                        profile.addVerify(batch, batch * rows, median(verify, batch, rows));
+                    }
+                }
+                for (int rows : DRAFT_ROWS) {
+                    profile.addDraft(batch, batch * rows, median(draft, batch, rows));
+                }
+            }
+        }
+    }
+
+    private static int next(int batch, int maxBatch) {
+        return batch == maxBatch ? maxBatch + 1 : Math.min(maxBatch, 2 * batch);
+    }
+
+    private static double median(Pass pass, int batch, int rows) {
+        double[] seconds = new double[REPEATS];
+        pass.run(batch, rows);
+        for (int i = 0; i < REPEATS; i++) {
+            long start = System.nanoTime();
+            pass.run(batch, rows);
+            seconds[i] = (System.nanoTime() - start) * 1e-9;
+        }
+        Arrays.sort(seconds);
+        return seconds[REPEATS / 2];
+    }
+
+    private abstract static class Pass implements AutoCloseable {
+        final Ops ops;
+        final BatchView batch;
+        final PagedKvCache cache;
+        final int[] sequences;
+
+        Pass(Ops ops, TensorArena arena, KvLayout layout, int maxBatch, int maxRows) {
+            this.ops = ops;
+            this.batch = new BatchView(arena, maxRows, maxBatch);
+            this.cache = new PagedKvCache(ops, layout, maxBatch, CONTEXT + TreeBatch.MAX_NODES, "cost probe KV");
+            this.sequences = new int[maxBatch];
+            for (int i = 0; i < maxBatch; i++) {
+                sequences[i] = cache.open();
+                cache.reserve(sequences[i], CONTEXT);
+                cache.commit(sequences[i], CONTEXT);
+                cache.reserve(sequences[i], TreeBatch.MAX_NODES);
+            }
+            cache.sync();
+        }
+
+        static int pages(int maxBatch, int pageSize) {
+            return maxBatch * ((CONTEXT + TreeBatch.MAX_NODES) / pageSize + 2);
+        }
+
+        void run(int requests, int rowsEach) {
+            batch.clear();
+            for (int r = 0; r < requests; r++) {
+                batch.addRequest(cache.row(sequences[r]), CONTEXT, r);
+                for (int i = 0; i < rowsEach; i++) {
+                    // A chain of four, then leaves: close to what trees look like.
+                    long mask = (1L << i) | ((1L << Math.min(i, 4)) - 1);
+                    batch.addRow(1, CONTEXT + Math.min(i, 4), cache.slot(sequences[r], CONTEXT + i), CONTEXT, mask);
+                }
+            }
+            batch.push(ops);
+            pass(requests, requests * rowsEach);
+            ops.synchronize();
+        }
+
+        abstract void pass(int requests, int rows);
+
+        @Override
+        public void close() {
+            cache.close();
+        }
+    }
+
+    private static final class VerifyPass extends Pass {
+        private final ActorInference inference;
+        private final HostMirror tokens;
+        private final HostMirror logProbs;
+        private final boolean capture;
+
+        VerifyPass(Ops ops, TensorArena arena, Actor actor, Drafter drafter, int maxBatch, int maxRows) {
+            super(ops, arena, new KvLayout(DType.F32, actor.config().numHiddenLayers(), actor.shape().kvHeads(), actor.shape().headDim(),
+                16, pages(maxBatch, 16)), maxBatch, maxRows);
+            capture = drafter != null;
+            inference = new ActorInference(ops, actor, maxRows, capture ? drafter.config().featureLayers() : new int[0]);
+            tokens = arena.mirror(DType.I32, 1, maxRows);
+            logProbs = arena.mirror(DType.F32, 1, maxRows);
+        }
+
+        @Override
+        void pass(int requests, int rows) {
+            inference.forward(batch.batch, cache.store(), requests, rows, true, capture);
+            ops.sample(inference.logits(), batch.batch, SamplingParams.temperature(1f), 1, tokens.device(), logProbs.device(), rows);
+        }
+
+        @Override
+        public void close() {
+            inference.close();
+            super.close();
+        }
+    }
+
+    private static final class DraftPass extends Pass {
+        private final DrafterInference inference;
+        private final Tensor store;
+        private final Tensor storeRows;
+
+        DraftPass(Ops ops, TensorArena arena, Drafter drafter, int maxBatch, int maxRows) {
+            super(ops, arena, new KvLayout(DType.F32, 1, drafter.shape().kvHeads(), drafter.shape().headDim(), 16, pages(maxBatch, 16)),
+                maxBatch, maxRows);
+            inference = new DrafterInference(ops, drafter, maxRows, maxRows);
+            store = arena.allocate(DType.F32, 1, drafter.weights().get("fc.weight").cols());
+            storeRows = arena.allocate(DType.I32, 1, maxRows);
+        }
+
+        @Override
+        void pass(int requests, int rows) {
+            inference.extend(store, storeRows, batch.batch, cache.store(), requests, rows);
+            inference.heads(null, rows);
+        }
+
+        @Override
+        public void close() {
+            inference.close();
+            super.close();
+        }
+    }
+}

@@ -1,0 +1,62 @@
+package org.respec.engine.rollout;
+
+import org.respec.kernels.DType;
+import org.respec.kernels.Ops;
+import org.respec.kernels.Tensor;
+import org.respec.kernels.TensorArena;
+
+/**
+ * The actor's hidden features of every live request, by position, so that the drafter can be extended over tokens it missed and
+ * taught later. A group's shared prefix has a place of its own.
+ */
+final class FeatureStore {
+    private final Tensor rows;
+    private final int maxBatch;
+    private final int maxLength;
+    private final int[] freeGroups;
+    private int free;
+
+    FeatureStore(TensorArena arena, int maxBatch, int maxLength, int width) {
+        this.maxBatch = maxBatch;
+        this.maxLength = maxLength;
+        this.rows = arena.allocate(DType.F32, Math.multiplyExact(2 * maxBatch, maxLength), width);
+        this.freeGroups = new int[maxBatch];
+        for (int i = 0; i < maxBatch; i++) {
+            freeGroups[i] = maxBatch - 1 - i;
+        }
+        this.free = maxBatch;
+    }
+
+    /** [places x width]. */
+    Tensor rows() {
+        return rows;
+    }
+
+    void openGroup(GroupState group) {
+        group.featurePlace = freeGroups[--free];
+    }
+
+    void closeGroup(GroupState group) {
+        freeGroups[free++] = group.featurePlace;
+        group.featurePlace = -1;
+    }
+
+    /** Row of a group's prefix position. */
+    int row(GroupState group, int position) {
+        return (maxBatch + group.featurePlace) * maxLength + position;
+    }
+
+    /** Row of a request's position. */
+    int row(Slot slot, int position) {
+        return position < slot.group.prefixLength() ? row(slot.group, position) : slot.index * maxLength + position;
+    }
+
+    /** Fetches a request's features at positions 0 to {@code count - 1} into the leading rows of {@code target}. */
+    void gather(Ops ops, Slot slot, int count, HostView indices, Tensor target) {
+        for (int position = 0; position < count; position++) {
+            indices.setInt(position, row(slot, position));
+        }
+        indices.push(ops, count);
+        ops.copyRows(rows, indices.mirror().device(), target, null, count);
+    }
+}

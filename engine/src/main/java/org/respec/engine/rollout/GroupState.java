@@ -1,0 +1,22 @@
+package org.respec.engine.rollout;
+
+/** A prompt whose responses are being drawn: the shared prefix (all of the prompt but its last token) in both caches. */
+final class GroupState {
+    final int index;
+    final PromptGroup prompt;
+    /** Place of the prefix's features in the feature store. */
+    int featurePlace = -1;
+    int kvSequence = Slot.NO_SEQUENCE;
+    int draftSequence = Slot.NO_SEQUENCE;
+    int admitted;
+    int finished;
+
+    GroupState(int index, PromptGroup prompt) {
+        this.index = index;
+        this.prompt = prompt;
+    }
+
+    int prefixLength() {
+        return prompt.prompt().length - 1;
+    }
+}

@@ -1,0 +1,23 @@
+package org.respec.engine.rollout;
+
+import org.respec.engine.speculation.SpeculationPlan;
+
+/** Who decides, step by step, how far to speculate. */
+public interface PlanPolicy {
+    /**
+     * The plan of the next step.
+     *
+     * @param batch live requests
+     * @param missedRows decided tokens that the drafter has not been extended over
+     */
+    SpeculationPlan choose(int batch, int missedRows);
+
+    /** What a step cost and gained: {@code tokens} over all requests, {@code rows} verified, in nanoseconds. */
+    void observeStep(SpeculationPlan plan, int batch, int rows, int tokens, long draftNanos, long verifyNanos);
+
+    /**
+     * At a reached node of depth {@code depth - 1} whose children the drafter had named, the actor's token was the drafter's choice
+     * number {@code rank} of {@code named}, or none of them (-1).
+     */
+    void observeRank(int depth, int rank, int named);
+}

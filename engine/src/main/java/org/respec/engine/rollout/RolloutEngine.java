@@ -1,0 +1,593 @@
+package org.respec.engine.rollout;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.respec.engine.BadInput;
+import org.respec.engine.kv.PagedKvCache;
+import org.respec.engine.model.Actor;
+import org.respec.engine.model.ActorInference;
+import org.respec.engine.model.Drafter;
+import org.respec.engine.speculation.SpeculationPlan;
+import org.respec.kernels.DType;
+import org.respec.kernels.KvLayout;
+import org.respec.kernels.Ops;
+import org.respec.kernels.SamplingParams;
+import org.respec.kernels.TensorArena;
+import org.respec.kernels.TreeBatch;
+import org.respec.kernels.VerifyResult;
+
+/**
+ * Draws responses with continuous batching over a paged cache. One step: draft trees (unless the plan is off), verify all nodes in
+ * one forward pass, sample every node, walk the accepted path, move its keys and values into place, commit. The tokens drawn depend
+ * on weights, prompts, sampling and seed alone: not on plan, batch or drafter (see {@link Ops#sample}).
+ */
+public final class RolloutEngine implements AutoCloseable {
+    private final Ops ops;
+    private final RolloutLimits limits;
+    private final SamplingParams sampling;
+    private final long seed;
+    private final StopRule stop;
+    private final PlanPolicy policy;
+    private final TensorArena arena;
+    private final ActorInference inference;
+    private final PagedKvCache cache;
+    private final FeatureStore features;
+    private final TreeSpeculator speculator;
+    private final TeacherStore teachers;
+    private final CaptureReader captures;
+    private final int maxRows;
+
+    private final Slot[] live;
+    private final Slot[] idle;
+    private final ArrayList<Slot> preempted = new ArrayList<>();
+    private int liveCount;
+    private int idleCount;
+
+    private final BatchView verify;
+    private final TreeBatch trees;
+    private final HostView rootTokens;
+    private final HostView rootPositions;
+    private final HostView budgets;
+    private final HostView poolCounts;
+    private final HostView poolTokens;
+    private final HostView poolParents;
+    private final HostView nodePool;
+    private final VerifyResult result;
+    private final HostView pathLengths;
+    private final HostView pathNodes;
+    private final HostView sampled;
+    private final HostView sampledLogProbs;
+    private final HostView moveFrom;
+    private final HostView moveTo;
+    private final HostView captureRows;
+    private final HostView captureTargets;
+    private final int[] kept;
+
+    private List<GroupState> groups = List.of();
+    private Trajectory[] finished;
+    private int nextGroup;
+    private long admissions;
+    private long tokensDrawn;
+    private long steps;
+    private long speculativeTokens;
+    private long speculativeRequestSteps;
+    private long preemptions;
+    private long draftNanos;
+    private long verifyNanos;
+    private final Map<SpeculationPlan, long[]> planCounts = new HashMap<>();
+    private SpeculationPlan lastPlan;
+    private long[] lastPlanCount;
+
+    /**
+     * An engine for an actor and, unless {@code drafter} is null, a drafter.
+     *
+     * @param speculate false if the drafter is only to be taught: features are captured, but no trees are grown
+     * @param sharpness see {@link Ops#draftExpand}
+     * @throws BadInput if the cache cannot hold one request of full length, or the model's positions do not reach that far
+     */
+    public RolloutEngine(Ops ops, Actor actor, Drafter drafter, RolloutLimits limits, SamplingParams sampling, long seed, StopRule stop,
+                         PlanPolicy policy, boolean speculate, float sharpness) {
+        this.ops = ops;
+        this.limits = limits;
+        this.sampling = sampling;
+        this.seed = seed;
+        this.stop = stop;
+        this.policy = policy;
+        int batch = limits.maxBatch();
+        int longest = limits.maxLength() + TreeBatch.MAX_DEPTH;
+        if (longest > actor.config().maxPositionEmbeddings()) {
+            throw new BadInput("rollout.max_tokens: a prompt of " + limits.maxPrompt() + " tokens, a response of " + limits.maxTokens()
+                + " and a draft of " + TreeBatch.MAX_DEPTH + " need " + longest + " positions, but the model has max_position_embeddings "
+                + actor.config().maxPositionEmbeddings() + "; lower rollout.max_tokens.");
+        }
+        int perSequence = limits.maxLength() + TreeBatch.MAX_NODES;
+        int fullPages = (perSequence + limits.pageSize() - 1) / limits.pageSize() + 1;
+        int pages = limits.kvPages() > 0 ? limits.kvPages() : Math.multiplyExact(batch, fullPages + limits.maxPrompt() / limits.pageSize() + 1);
+        if (pages < fullPages + 1) {
+            throw new BadInput("rollout.kv_pages: " + pages + " pages of " + limits.pageSize() + " tokens cannot hold one request of "
+                + limits.maxLength() + " tokens with its draft tree; give at least " + (fullPages + 1) + ".");
+        }
+        boolean captures = drafter != null;
+        // Rows of the widest pass: a full batch of the largest trees would be wasteful to plan for, so plans are cut to fit.
+        this.maxRows = Math.max(Math.multiplyExact(batch, 4), 4 * TreeBatch.MAX_NODES);
+        this.arena = ops.arena("rollout");
+        int[] featureLayers = captures ? drafter.config().featureLayers() : new int[0];
+        this.inference = new ActorInference(ops, actor, maxRows, featureLayers);
+        KvLayout layout = new KvLayout(DType.F32, actor.config().numHiddenLayers(), actor.shape().kvHeads(), actor.shape().headDim(),
+            limits.pageSize(), pages);
+        this.cache = new PagedKvCache(ops, layout, 2 * batch, perSequence, "actor KV");
+        this.features = captures
+            ? new FeatureStore(arena, batch, limits.maxLength(), featureLayers.length * actor.config().hiddenSize()) : null;
+        this.speculator = drafter == null || !speculate ? null
+            : new TreeSpeculator(ops, drafter, limits, features, sampling, seed, sharpness, maxRows);
+        this.teachers = captures && limits.captureTopK() > 0 ? new TeacherStore(ops, arena, limits, maxRows) : null;
+        this.captures = teachers == null ? null : new CaptureReader(ops, arena, features, teachers, limits.maxLength());
+        this.live = new Slot[batch];
+        this.idle = new Slot[batch];
+        for (int i = batch - 1; i >= 0; i--) {
+            idle[idleCount++] = new Slot(i, limits.maxLength());
+        }
+        this.verify = new BatchView(arena, maxRows, batch);
+        this.trees = speculator == null ? TreeBatch.allocate(arena, batch) : speculator.trees();
+        this.rootTokens = new HostView(arena.mirror(DType.I32, 1, batch));
+        this.rootPositions = new HostView(arena.mirror(DType.I32, 1, batch));
+        this.budgets = new HostView(trees.budgets());
+        this.poolCounts = new HostView(trees.poolCounts());
+        this.poolTokens = new HostView(trees.poolTokens());
+        this.poolParents = new HostView(trees.poolParents());
+        this.nodePool = new HostView(trees.nodePool());
+        this.result = VerifyResult.allocate(arena, batch);
+        this.pathLengths = new HostView(result.pathLengths());
+        this.pathNodes = new HostView(result.pathNodes());
+        this.sampled = new HostView(arena.mirror(DType.I32, 1, maxRows));
+        this.sampledLogProbs = new HostView(arena.mirror(DType.F32, 1, maxRows));
+        this.moveFrom = new HostView(arena.mirror(DType.I32, 1, maxRows));
+        this.moveTo = new HostView(arena.mirror(DType.I32, 1, maxRows));
+        this.captureRows = new HostView(arena.mirror(DType.I32, 1, maxRows));
+        this.captureTargets = new HostView(arena.mirror(DType.I32, 1, maxRows));
+        this.kept = new int[batch];
+    }
+
+    /** Draws all responses of {@code prompts}; trajectories come in request order. */
+    public Rollout generate(List<PromptGroup> prompts) {
+        long start = System.nanoTime();
+        begin(prompts);
+        while (step()) {
+            // Everything happens in step.
+        }
+        return end((System.nanoTime() - start) * 1e-9);
+    }
+
+    /** Queues prompts and clears the counters; {@link #step} then does the work. */
+    void begin(List<PromptGroup> prompts) {
+        List<GroupState> states = new ArrayList<>();
+        int requests = 0;
+        for (PromptGroup prompt : prompts) {
+            if (prompt.prompt().length > limits.maxPrompt()) {
+                throw new BadInput("a prompt of " + prompt.prompt().length + " tokens is longer than the " + limits.maxPrompt()
+                    + " this engine was built for; shorten it.");
+            }
+            states.add(new GroupState(states.size(), prompt));
+            requests += prompt.samples();
+        }
+        groups = states;
+        finished = new Trajectory[requests];
+        nextGroup = 0;
+        tokensDrawn = 0;
+        steps = 0;
+        speculativeTokens = 0;
+        speculativeRequestSteps = 0;
+        preemptions = 0;
+        draftNanos = 0;
+        verifyNanos = 0;
+        planCounts.clear();
+        lastPlan = null;
+    }
+
+    private Rollout end(double seconds) {
+        Map<String, Long> plans = new TreeMap<>();
+        planCounts.forEach((plan, count) -> plans.put(plan.toString(), count[0]));
+        RolloutStats stats = new RolloutStats(tokensDrawn, seconds, steps, speculativeTokens, speculativeRequestSteps, preemptions, plans,
+            draftNanos * 1e-9, verifyNanos * 1e-9);
+        List<Trajectory> trajectories = List.of(finished);
+        finished = null;
+        groups = List.of();
+        return new Rollout(trajectories, stats);
+    }
+
+    /** Admits what fits and runs one step over all live requests; false when nothing is left to do. */
+    boolean step() {
+        admit();
+        if (liveCount == 0) {
+            return false;
+        }
+        long start = System.nanoTime();
+        SpeculationPlan plan = reserve();
+        int budget = plan.isOff() ? 0 : plan.tokens();
+        for (int r = 0; r < liveCount; r++) {
+            Slot slot = live[r];
+            rootTokens.setInt(r, slot.tokens[slot.length - 1]);
+            rootPositions.setInt(r, slot.committed());
+            budgets.setInt(r, budget);
+            poolCounts.setInt(r, 0);
+        }
+        rootTokens.push(ops, liveCount);
+        rootPositions.push(ops, liveCount);
+        budgets.push(ops, liveCount);
+        poolCounts.push(ops, liveCount);
+        if (!plan.isOff()) {
+            speculator.draft(live, liveCount, plan, rootPositions);
+        }
+        long drafted = System.nanoTime();
+        int rows = verifyPass(budget);
+        int gained = accept(rows, !plan.isOff());
+        long verified = System.nanoTime();
+        count(plan, gained, drafted - start, verified - drafted);
+        policy.observeStep(plan, liveCount, rows, gained, drafted - start, verified - drafted);
+        retire();
+        return true;
+    }
+
+    // ------------------------------------------------------------------------------------------------------ admission
+
+    private void admit() {
+        while (idleCount > 0 || !preempted.isEmpty()) {
+            if (!preempted.isEmpty()) {
+                // Oldest first: it keeps its slot and tokens, and only its keys and values are computed again.
+                if (!resume(preempted.getFirst())) {
+                    return;
+                }
+                preempted.removeFirst();
+                continue;
+            }
+            if (nextGroup == groups.size() || !start(groups.get(nextGroup))) {
+                return;
+            }
+        }
+    }
+
+    private boolean start(GroupState group) {
+        int prefix = group.prefixLength();
+        int shared = group.kvSequence == Slot.NO_SEQUENCE ? cache.pagesFor(prefix) : 0;
+        if (!room(shared, prefix)) {
+            return false;
+        }
+        if (group.kvSequence == Slot.NO_SEQUENCE) {
+            openGroup(group);
+        }
+        Slot slot = idle[--idleCount];
+        slot.start(group, group.admitted++, admissions++);
+        slot.kvSequence = cache.fork(group.kvSequence);
+        if (speculator != null) {
+            speculator.open(slot);
+        }
+        live[liveCount++] = slot;
+        if (group.admitted == group.prompt.samples()) {
+            nextGroup++;
+        }
+        return true;
+    }
+
+    private boolean resume(Slot slot) {
+        int prefix = slot.group.prefixLength();
+        int own = cache.pagesFor(slot.committed()) - prefix / limits.pageSize();
+        if (!room(own, slot.committed())) {
+            return false;
+        }
+        slot.kvSequence = cache.fork(slot.group.kvSequence);
+        prefill(slot.kvSequence, slot.tokens, prefix, slot.committed(), null);
+        if (speculator != null) {
+            speculator.open(slot);
+        }
+        live[liveCount++] = slot;
+        return true;
+    }
+
+    /** Whether, after taking {@code pages}, every live request and a newcomer of {@code length} tokens can still take a decode step. */
+    private boolean room(int pages, int length) {
+        int step = length % limits.pageSize() == 0 ? 1 : 2;
+        return cache.freePages() >= pages + step + (liveCount == 0 ? 0 : 2 * liveCount);
+    }
+
+    private void openGroup(GroupState group) {
+        group.kvSequence = cache.open();
+        if (features != null) {
+            features.openGroup(group);
+        }
+        prefill(group.kvSequence, group.prompt.prompt(), 0, group.prefixLength(), group);
+        if (speculator != null) {
+            speculator.openGroup(group);
+        }
+    }
+
+    private void closeGroup(GroupState group) {
+        cache.close(group.kvSequence);
+        group.kvSequence = Slot.NO_SEQUENCE;
+        if (features != null) {
+            features.closeGroup(group);
+        }
+        if (speculator != null) {
+            speculator.closeGroup(group);
+        }
+    }
+
+    /** Computes keys and values of {@code tokens[from..to)}; features go to {@code group}'s place unless it is null. */
+    private void prefill(int sequence, int[] tokens, int from, int to, GroupState group) {
+        for (int at = from; at < to; ) {
+            int part = Math.min(to - at, maxRows);
+            if (!cache.reserve(sequence, part)) {
+                throw new IllegalStateException("admission let in a request whose prefill does not fit");
+            }
+            cache.sync();
+            verify.clear();
+            verify.addRequest(cache.row(sequence), at, 0);
+            for (int i = 0; i < part; i++) {
+                int position = at + i;
+                verify.addRow(tokens[position], position, cache.slot(sequence, position), position + 1, 0L);
+                if (group != null && features != null) {
+                    captureTargets.setInt(i, features.row(group, position));
+                }
+            }
+            verify.push(ops);
+            boolean capture = group != null && features != null;
+            inference.forward(verify.batch, cache.store(), 1, part, false, capture);
+            if (capture) {
+                captureTargets.push(ops, part);
+                ops.copyRows(inference.features(), null, features.rows(), captureTargets.mirror().device(), part);
+            }
+            cache.commit(sequence, part);
+            at += part;
+        }
+    }
+
+    // ----------------------------------------------------------------------------------------------------------- step
+
+    /** Chooses the plan and reserves its pages; falls back to off, then to preempting the youngest, when pages run out. */
+    private SpeculationPlan reserve() {
+        SpeculationPlan plan = SpeculationPlan.OFF;
+        if (speculator != null) {
+            plan = policy.choose(liveCount, speculator.missedRows(live, liveCount));
+            if (!plan.isOff() && (long) liveCount * (plan.tokens() + 1) > maxRows) {
+                plan = SpeculationPlan.OFF;
+            }
+            if (!plan.isOff() && !reserveAll(plan.tokens() + 1)) {
+                plan = SpeculationPlan.OFF;
+            }
+        }
+        if (plan.isOff()) {
+            while (!reserveAll(1)) {
+                preemptYoungest();
+            }
+        }
+        cache.sync();
+        return plan;
+    }
+
+    private boolean reserveAll(int tokens) {
+        for (int r = 0; r < liveCount; r++) {
+            if (!cache.reserve(live[r].kvSequence, tokens)) {
+                for (int undo = 0; undo < r; undo++) {
+                    cache.rollback(live[undo].kvSequence);
+                }
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private void preemptYoungest() {
+        if (liveCount == 1) {
+            throw new IllegalStateException("one request alone does not fit the cache it was admitted to");
+        }
+        int youngest = 0;
+        for (int r = 1; r < liveCount; r++) {
+            if (live[r].admitted > live[youngest].admitted) {
+                youngest = r;
+            }
+        }
+        Slot slot = live[youngest];
+        removeLive(youngest);
+        release(slot);
+        int at = 0;
+        while (at < preempted.size() && preempted.get(at).admitted < slot.admitted) {
+            at++;
+        }
+        preempted.add(at, slot);
+        preemptions++;
+    }
+
+    private void release(Slot slot) {
+        cache.close(slot.kvSequence);
+        slot.kvSequence = Slot.NO_SEQUENCE;
+        if (speculator != null) {
+            speculator.close(slot);
+        }
+    }
+
+    private void removeLive(int index) {
+        // Order is kept: a request's place in the batch then changes only when an older one leaves.
+        System.arraycopy(live, index + 1, live, index, liveCount - index - 1);
+        live[--liveCount] = null;
+    }
+
+    /** One forward pass over the roots and, if there are trees, up to {@code budget} nodes each; returns the rows. */
+    private int verifyPass(int budget) {
+        verify.clear();
+        int rows;
+        if (budget == 0) {
+            for (int r = 0; r < liveCount; r++) {
+                Slot slot = live[r];
+                int place = slot.committed();
+                verify.addRequest(cache.row(slot.kvSequence), place, slot.requestId);
+                verify.addRow(slot.tokens[place], place, cache.slot(slot.kvSequence, place), place, 1L);
+            }
+            verify.push(ops);
+            rows = liveCount;
+        } else {
+            for (int r = 0; r < liveCount; r++) {
+                verify.addRequest(cache.row(live[r].kvSequence), live[r].committed(), live[r].requestId);
+            }
+            verify.pushRequests(ops);
+            ops.draftSelect(rootTokens.mirror(), rootPositions.mirror(), trees, liveCount, verify.batch, cache.store());
+            rows = liveCount * (budget + 1);
+            verify.filledRows(rows);
+        }
+        inference.forward(verify.batch, cache.store(), liveCount, rows, true, features != null);
+        ops.sample(inference.logits(), verify.batch, sampling, seed, sampled.mirror().device(), sampledLogProbs.mirror().device(), rows);
+        if (budget > 0) {
+            ops.verifyTrees(verify.batch, sampled.mirror().device(), trees, liveCount, result);
+            pathLengths.pull(ops, liveCount);
+            pathNodes.pull(ops, (long) liveCount * TreeBatch.MAX_NODES);
+            poolCounts.pull(ops, liveCount);
+            poolTokens.pull(ops, (long) liveCount * TreeBatch.POOL);
+            poolParents.pull(ops, (long) liveCount * TreeBatch.POOL);
+            nodePool.pull(ops, (long) liveCount * TreeBatch.MAX_NODES);
+            verify.firstRows.pull(ops, liveCount + 1L);
+        }
+        sampled.pull(ops, rows);
+        sampledLogProbs.pull(ops, rows);
+        return rows;
+    }
+
+    /** Appends accepted tokens, moves their keys and values into place, keeps by-products, commits; returns the tokens gained. */
+    private int accept(int rows, boolean speculated) {
+        int gained = 0;
+        int moves = 0;
+        int captured = 0;
+        for (int r = 0; r < liveCount; r++) {
+            Slot slot = live[r];
+            int place = slot.committed();
+            int firstRow = speculated ? verify.firstRows.getInt(r) : r;
+            int path = speculated ? pathLengths.getInt(r) : 1;
+            int taken = 0;
+            while (taken < path && !slot.done) {
+                int node = taken == 0 ? 0 : pathNodes.getInt((long) r * TreeBatch.MAX_NODES + taken);
+                int row = firstRow + node;
+                int token = sampled.getInt(row);
+                if (speculated) {
+                    observeRank(r, node, taken + 1, token);
+                }
+                if (node != taken) {
+                    moveFrom.setInt(moves, cache.slot(slot.kvSequence, place + node));
+                    moveTo.setInt(moves, cache.slot(slot.kvSequence, place + taken));
+                    moves++;
+                }
+                if (features != null) {
+                    captureRows.setInt(captured, row);
+                    captureTargets.setInt(captured, features.row(slot, place + taken));
+                    captured++;
+                }
+                slot.tokens[slot.length] = token;
+                slot.logProbs[slot.length] = sampledLogProbs.getFloat(row);
+                slot.length++;
+                taken++;
+                slot.ended = stop.ends(slot.tokens, slot.promptLength(), slot.length);
+                slot.done = slot.ended || slot.length - slot.promptLength() == limits.maxTokens();
+            }
+            kept[r] = taken;
+            gained += taken;
+        }
+        if (moves > 0) {
+            moveFrom.push(ops, moves);
+            moveTo.push(ops, moves);
+            ops.kvMove(cache.store(), moveFrom.mirror(), moveTo.mirror(), moves);
+        }
+        if (captured > 0) {
+            captureRows.push(ops, captured);
+            captureTargets.push(ops, captured);
+            ops.copyRows(inference.features(), captureRows.mirror().device(), features.rows(), captureTargets.mirror().device(), captured);
+            if (teachers != null) {
+                teachers.capture(inference.logits(), sampling.temperature(), captureRows, captureTargets, captured);
+            }
+        }
+        for (int r = 0; r < liveCount; r++) {
+            cache.commit(live[r].kvSequence, kept[r]);
+        }
+        return gained;
+    }
+
+    private void observeRank(int request, int node, int depth, int token) {
+        long base = (long) request * TreeBatch.POOL;
+        int parent = node == 0 ? -1 : nodePool.getInt((long) request * TreeBatch.MAX_NODES + node);
+        int count = poolCounts.getInt(request);
+        int named = 0;
+        int rank = -1;
+        for (int i = Math.max(0, parent + 1); i < count; i++) {
+            if (poolParents.getInt(base + i) == parent) {
+                if (poolTokens.getInt(base + i) == token) {
+                    rank = named;
+                }
+                named++;
+            }
+        }
+        if (named > 0) {
+            policy.observeRank(depth, rank, named);
+        }
+    }
+
+    private void count(SpeculationPlan plan, int gained, long draft, long verified) {
+        steps++;
+        tokensDrawn += gained;
+        draftNanos += draft;
+        verifyNanos += verified;
+        if (!plan.isOff()) {
+            speculativeTokens += gained;
+            speculativeRequestSteps += liveCount;
+        }
+        if (plan != lastPlan) {
+            lastPlan = plan;
+            lastPlanCount = planCounts.computeIfAbsent(plan, p -> new long[1]);
+        }
+        lastPlanCount[0]++;
+    }
+
+    private void retire() {
+        int r = 0;
+        while (r < liveCount) {
+            Slot slot = live[r];
+            if (!slot.done) {
+                r++;
+                continue;
+            }
+            finish(slot);
+            removeLive(r);
+            release(slot);
+            GroupState group = slot.group;
+            if (++group.finished == group.prompt.samples()) {
+                closeGroup(group);
+            }
+            slot.group = null;
+            idle[idleCount++] = slot;
+        }
+    }
+
+    private void finish(Slot slot) {
+        GroupState group = slot.group;
+        int prompt = slot.promptLength();
+        int[] response = java.util.Arrays.copyOfRange(slot.tokens, prompt, slot.length);
+        float[] logProbs = java.util.Arrays.copyOfRange(slot.logProbs, prompt, slot.length);
+        CapturedRows captured = captures == null ? null : captures.read(slot);
+        int place = 0;
+        for (int g = 0; g < group.index; g++) {
+            place += groups.get(g).prompt.samples();
+        }
+        finished[place + slot.sample] = new Trajectory(group.index, slot.sample, slot.requestId, group.prompt.prompt(), response, logProbs,
+            slot.ended, captured);
+    }
+
+    @Override
+    public void close() {
+        if (speculator != null) {
+            speculator.close();
+        }
+        if (captures != null) {
+            captures.close();
+        }
+        cache.close();
+        inference.close();
+        arena.close();
+    }
+}

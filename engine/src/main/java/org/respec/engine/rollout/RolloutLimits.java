@@ -1,0 +1,27 @@
+package org.respec.engine.rollout;
+
+import org.respec.engine.BadInput;
+
+/**
+ * Sizes a rollout engine is built for.
+ *
+ * @param maxBatch most live requests
+ * @param maxPrompt longest prompt in tokens
+ * @param maxTokens longest response in tokens
+ * @param pageSize tokens per KV page
+ * @param kvPages pages of the actor's cache; 0 for as many as {@code maxBatch} requests of full length can use
+ * @param captureTopK teacher tokens captured per row; 0 captures nothing
+ */
+public record RolloutLimits(int maxBatch, int maxPrompt, int maxTokens, int pageSize, int kvPages, int captureTopK) {
+    public RolloutLimits {
+        if (maxBatch < 1 || maxPrompt < 1 || maxTokens < 1 || pageSize < 1 || kvPages < 0 || captureTopK < 0) {
+            throw new BadInput("rollout limits: batch " + maxBatch + ", prompt " + maxPrompt + ", tokens " + maxTokens + ", page size "
+                + pageSize + ", pages " + kvPages + ", top-k " + captureTopK + ": sizes must be at least 1, pages and top-k at least 0.");
+        }
+    }
+
+    /** Longest prompt with response. */
+    public int maxLength() {
+        return Math.addExact(maxPrompt, maxTokens);
+    }
+}

@@ -1,0 +1,43 @@
+package org.respec.engine.run;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import org.respec.engine.BadInput;
+
+/** Writing files so that a crash leaves the old one or the new one, never half of either. */
+public final class SafeFiles {
+    private SafeFiles() {
+    }
+
+    /** Writes a temporary file beside {@code file}, syncs it, renames it, syncs the folder. */
+    public static void write(Path file, byte[] bytes) {
+        Path folder = file.toAbsolutePath().getParent();
+        Path temporary = folder.resolve(file.getFileName() + ".tmp");
+        try {
+            try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.CREATE, StandardOpenOption.WRITE,
+                StandardOpenOption.TRUNCATE_EXISTING)) {
+                ByteBuffer buffer = ByteBuffer.wrap(bytes);
+                while (buffer.hasRemaining()) {
+                    channel.write(buffer);
+                }
+                channel.force(true);
+            }
+            Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            syncFolder(folder);
+        } catch (IOException e) {
+            throw new BadInput(file + ": it cannot be written (" + e.getMessage() + "); check space and permissions.", e);
+        }
+    }
+
+    /** Makes renames in a folder last through a power failure. */
+    static void syncFolder(Path folder) throws IOException {
+        try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
+            channel.force(true);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+package org.respec.engine.speculation;
+
+import org.respec.kernels.TreeBatch;
+
+/**
+ * How often the actor's token is the drafter's first, second, ... choice, by depth. Kept as conditional chances, "choice r, given
+ * none before it", with exponentially decaying counts, so that plans of any branching teach the ranks they name.
+ */
+public final class AcceptanceTracker {
+    private static final int DEPTHS = TreeBatch.MAX_DEPTH;
+    private static final int RANKS = TreeBatch.MAX_BRANCH;
+
+    private final double[][] hits = new double[DEPTHS + 1][RANKS];
+    private final double[][] tries = new double[DEPTHS + 1][RANKS];
+    private final double decay;
+    private final double priorWeight;
+    private final double[] prior = new double[RANKS];
+    private long version;
+
+    /**
+     * @param window observations after which an old one counts 1/e
+     * @param priorFirst assumed chance of the first choice before anything is seen: optimistic, so that speculation is tried
+     * @param priorWeight observations that the assumption counts for
+     */
+    public AcceptanceTracker(double window, double priorFirst, double priorWeight) {
+        if (!(window >= 1) || !(priorFirst > 0 && priorFirst < 1) || !(priorWeight > 0)) {
+            throw new IllegalArgumentException("window " + window + ", prior " + priorFirst + " of weight " + priorWeight);
+        }
+        this.decay = 1 - 1 / window;
+        this.priorWeight = priorWeight;
+        for (int r = 0; r < RANKS; r++) {
+            prior[r] = r == 0 ? priorFirst : 0.4 / r;
+        }
+    }
+
+    /** Changes whenever chances do. */
+    public long version() {
+        return version;
+    }
+
+    /**
+     * At a reached node of depth {@code depth - 1}, the actor's token was choice {@code rank} of the {@code named} best, or none (-1).
+     */
+    public void observe(int depth, int rank, int named) {
+        if (depth < 1 || depth > DEPTHS || named < 1 || named > RANKS || rank >= named) {
+            throw new IllegalArgumentException("rank " + rank + " of " + named + " at depth " + depth);
+        }
+        int last = rank < 0 ? named - 1 : rank;
+        for (int r = 0; r <= last; r++) {
+            tries[depth][r] = tries[depth][r] * decay + 1;
+            hits[depth][r] = hits[depth][r] * decay + (r == rank ? 1 : 0);
+        }
+        version++;
+    }
+
+    /** Chance that the actor's token is choice {@code rank}, given that none before it is; unseen depths follow the one above. */
+    double conditional(int depth, int rank) {
+        double chance = prior[rank];
+        for (int d = 1; d <= depth; d++) {
+            chance = (hits[d][rank] + priorWeight * chance) / (tries[d][rank] + priorWeight);
+        }
+        return chance;
+    }
+
+    /** Chance that, at a reached node of depth {@code depth - 1}, the actor's token is choice {@code rank}. */
+    public double chance(int depth, int rank) {
+        double left = 1;
+        for (int r = 0; r < rank; r++) {
+            left *= 1 - conditional(depth, r);
+        }
+        return left * conditional(depth, rank);
+    }
+}

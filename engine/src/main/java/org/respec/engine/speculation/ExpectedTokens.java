@@ -1,0 +1,49 @@
+package org.respec.engine.speculation;
+
+import java.util.Arrays;
+import org.respec.kernels.TreeBatch;
+
+/**
+ * Tokens that a step of a plan is expected to gain: 1 for the bonus plus the chances of all verified nodes, a node's chance being the
+ * product of its ranks' chances from the root down, over the best tree that the plan allows (as Sequoia builds its trees; Chen et
+ * al., 2024). Real trees adapt to the drafter's scores and do better; the solver calibrates for that.
+ */
+final class ExpectedTokens {
+    private final double[] pool = new double[TreeBatch.POOL];
+    private final double[] parents = new double[TreeBatch.MAX_BRANCH];
+    private final double[] level = new double[TreeBatch.MAX_BRANCH * TreeBatch.MAX_BRANCH];
+    private final double[] chances = new double[TreeBatch.MAX_BRANCH];
+
+    /** Expected tokens per request and step, bonus included. */
+    double of(SpeculationPlan plan, AcceptanceTracker acceptance) {
+        if (plan.isOff()) {
+            return 1;
+        }
+        int count = 0;
+        int expanded = 1;
+        parents[0] = 1;
+        for (int depth = 1; depth <= plan.depth(); depth++) {
+            for (int r = 0; r < plan.branch(); r++) {
+                chances[r] = acceptance.chance(depth, r);
+            }
+            int named = 0;
+            for (int p = 0; p < expanded; p++) {
+                for (int r = 0; r < plan.branch(); r++) {
+                    level[named] = parents[p] * chances[r];
+                    pool[count++] = level[named++];
+                }
+            }
+            Arrays.sort(level, 0, named);
+            expanded = plan.branch();
+            for (int p = 0; p < expanded; p++) {
+                parents[p] = level[named - 1 - p];
+            }
+        }
+        Arrays.sort(pool, 0, count);
+        double sum = 1;
+        for (int i = 0; i < Math.min(plan.tokens(), count); i++) {
+            sum += pool[count - 1 - i];
+        }
+        return sum;
+    }
+}

@@ -1,0 +1,146 @@
+package org.respec.engine.speculation;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Picks the plan with the highest expected tokens per second for the live batch: {@code batch * E[tokens] / seconds}, off included.
+ * Leaves the present plan only for one that is better by a margin.
+ */
+public final class PlanSolver {
+    private static final double CALIBRATION_DECAY = 0.98;
+    /** Steps over which the price of extending the drafter over missed tokens is spread. */
+    private static final int SWITCH_STEPS = 16;
+    /** Steps between recomputations of expected tokens, which move slowly. */
+    private static final int REFRESH = 16;
+
+    private final List<SpeculationPlan> plans;
+    private final AcceptanceTracker acceptance;
+    private final CostProfile profile;
+    private final double margin;
+    private final int maxRows;
+    private final ExpectedTokens expectation = new ExpectedTokens();
+    private final double[] expected;
+    private long refreshed = -1;
+    private int age;
+    private int current;
+    private double calibration = 1;
+
+    /**
+     * @param plans candidates; off is added if it is missing
+     * @param margin how much better, as a share, another plan must be to replace the present one
+     * @param maxRows most rows of one verify pass
+     */
+    public PlanSolver(List<SpeculationPlan> plans, AcceptanceTracker acceptance, CostProfile profile, double margin, int maxRows) {
+        List<SpeculationPlan> all = new ArrayList<>();
+        all.add(SpeculationPlan.OFF);
+        plans.stream().filter(p -> !p.isOff()).forEach(all::add);
+        this.plans = List.copyOf(all);
+        this.acceptance = acceptance;
+        this.profile = profile;
+        this.margin = margin;
+        this.maxRows = maxRows;
+        this.expected = new double[all.size()];
+    }
+
+    /** Sensible plans within limits. */
+    public static List<SpeculationPlan> candidates(int maxDepth, int maxBranch, int maxTokens) {
+        List<SpeculationPlan> plans = new ArrayList<>();
+        for (int depth = 1; depth <= maxDepth; depth++) {
+            for (int branch : new int[] {1, 2, 3, 4, 6, 8}) {
+                for (int tokens : new int[] {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 63}) {
+                    boolean useful = branch == 1 ? tokens == depth : tokens > depth;
+                    if (branch <= maxBranch && tokens <= maxTokens && useful && tokens <= SpeculationPlan.pool(depth, branch)
+                        && tokens <= 6 * depth) {
+                        plans.add(new SpeculationPlan(depth, branch, tokens));
+                    }
+                }
+            }
+        }
+        return plans;
+    }
+
+    /**
+     * The plan of the next step.
+     *
+     * @param missedRows decided tokens that the drafter has not been extended over
+     */
+    public SpeculationPlan choose(int batch, int missedRows) {
+        refresh();
+        int best = current;
+        double bestScore = score(current, batch, missedRows) * (1 + margin);
+        for (int i = 0; i < expected.length; i++) {
+            double score = i == current ? 0 : score(i, batch, missedRows);
+            if (score > bestScore) {
+                best = i;
+                bestScore = score;
+            }
+        }
+        current = best;
+        return plans.get(best);
+    }
+
+    /** Every plan's expected tokens per second, without margin. */
+    public Map<SpeculationPlan, Double> scores(int batch) {
+        refreshed = -1;
+        refresh();
+        Map<SpeculationPlan, Double> scores = new LinkedHashMap<>();
+        for (int i = 0; i < expected.length; i++) {
+            scores.put(plans.get(i), score(i, batch, batch));
+        }
+        return scores;
+    }
+
+    private void refresh() {
+        if (refreshed != acceptance.version() && (refreshed < 0 || ++age >= REFRESH)) {
+            for (int i = 0; i < expected.length; i++) {
+                expected[i] = expectation.of(plans.get(i), acceptance);
+            }
+            refreshed = acceptance.version();
+            age = 0;
+        }
+    }
+
+    private double score(int index, int batch, int missedRows) {
+        SpeculationPlan plan = plans.get(index);
+        if (plan.isOff()) {
+            return batch / profile.verify(batch, batch);
+        }
+        int rows = batch * (plan.tokens() + 1);
+        if (rows > maxRows) {
+            return 0;
+        }
+        double tokens = 1 + calibration * (expected[index] - 1);
+        double seconds = profile.verify(batch, rows) + draftSeconds(plan, batch, missedRows, tokens);
+        return batch * tokens / seconds;
+    }
+
+    private double draftSeconds(SpeculationPlan plan, int batch, int missedRows, double tokens) {
+        int steady = (int) Math.ceil(batch * tokens);
+        double seconds = profile.draft(batch, Math.max(batch, steady));
+        int extra = missedRows - 2 * steady;
+        if (extra > 0) {
+            seconds += profile.draft(batch, Math.max(batch, extra)) / SWITCH_STEPS;
+        }
+        return seconds + (plan.depth() - 1) * profile.draft(batch, batch * plan.branch());
+    }
+
+    /** What a step of {@code plan} gained and how long drafting took. */
+    public void observe(SpeculationPlan plan, int batch, int missedRows, int tokens, double draftSeconds) {
+        if (plan.isOff()) {
+            return;
+        }
+        int index = plans.indexOf(plan);
+        if (index < 0) {
+            return;
+        }
+        double predicted = expected[index] - 1;
+        double gained = (double) tokens / batch - 1;
+        if (predicted > 0.05) {
+            calibration = CALIBRATION_DECAY * calibration + (1 - CALIBRATION_DECAY) * Math.clamp(gained / predicted, 0.0, 3.0);
+        }
+        profile.observeDraft(draftSeconds(plan, batch, missedRows, 1 + calibration * predicted), draftSeconds);
+    }
+}

@@ -1,0 +1,172 @@
+package org.respec.engine.rollout;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.sun.management.ThreadMXBean;
+import java.lang.foreign.ValueLayout;
+import java.lang.management.ManagementFactory;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.respec.engine.model.Actor;
+import org.respec.engine.model.Drafter;
+import org.respec.engine.model.ModelConfig;
+import org.respec.engine.model.TestModels;
+import org.respec.engine.speculation.SpeculationPlan;
+import org.respec.kernels.Backends;
+import org.respec.kernels.Ops;
+import org.respec.kernels.SamplingParams;
+
+/** The same tokens and log-probabilities, bit for bit, whatever the plan, the batch, the pages or the drafter. */
+class RolloutEngineTest {
+    private static Ops ops;
+    private static ModelConfig config;
+    private static Actor actor;
+    private static Drafter drafter;
+
+    @BeforeAll
+    static void open() {
+        ops = Backends.open("cpu", 2);
+        config = TestModels.actorConfig(true);
+        actor = TestModels.actor(ops, config, 21);
+        drafter = TestModels.drafter(ops, TestModels.drafterConfig(config), actor, 22);
+    }
+
+    @AfterAll
+    static void close() {
+        drafter.close();
+        actor.close();
+        ops.close();
+    }
+
+    private static List<PromptGroup> prompts() {
+        List<PromptGroup> groups = new ArrayList<>();
+        long id = 1000;
+        for (int[] prompt : TestModels.sequences(config.vocabSize(), 31, 7, 1, 16, 17, 5, 2, 11)) {
+            groups.add(new PromptGroup(prompt, 3, id));
+            id += 3;
+        }
+        return groups;
+    }
+
+    private static RolloutLimits limits(int maxBatch, int kvPages) {
+        return new RolloutLimits(maxBatch, 17, 40, 4, kvPages, 5);
+    }
+
+    private static Rollout run(SamplingParams sampling, String plan, int maxBatch, int kvPages, StopRule stop) {
+        SpeculationPlan parsed = SpeculationPlan.parse(plan);
+        try (RolloutEngine engine = new RolloutEngine(ops, actor, drafter, limits(maxBatch, kvPages), sampling, 77, stop,
+            new FixedPolicy(parsed), !parsed.isOff(), 1f)) {
+            return engine.generate(prompts());
+        }
+    }
+
+    private static final StopRule STOP = new StopRule(List.of(3), List.of(new int[] {5, 6}));
+    private static final SamplingParams HOT = SamplingParams.temperature(1f);
+
+    @ParameterizedTest
+    @CsvSource({"2x1x2,64", "4x4x16,64", "1x3x3,7", "8x2x20,7", "3x2x5,1", "off,1", "off,7", "4x4x16,2"})
+    void planAndBatchDoNotMatter(String plan, int maxBatch) {
+        for (SamplingParams sampling : List.of(HOT, SamplingParams.GREEDY, new SamplingParams(0.7f, 9, 0.9f))) {
+            Rollout reference = run(sampling, "off", 64, 0, STOP);
+            Rollout other = run(sampling, plan, maxBatch, 0, STOP);
+            assertSame(reference, other, plan + " at batch " + maxBatch + ", " + sampling);
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {34, 40, 60, 100})
+    void shortOfPagesRequestsWaitOrArePreempted(int pages) {
+        Rollout reference = run(HOT, "off", 64, 0, new StopRule(List.of(), List.of()));
+        for (String plan : List.of("off", "3x2x6")) {
+            Rollout tight = run(HOT, plan, 7, pages, new StopRule(List.of(), List.of()));
+            assertSame(reference, tight, plan + " with " + pages + " pages");
+            if (pages == 40) {
+                assertTrue(tight.stats().preemptions() > 0, "this size is meant to preempt");
+            }
+        }
+    }
+
+    @Test
+    void endsWhereItShould() {
+        for (String plan : List.of("off", "4x4x16")) {
+            Rollout rollout = run(HOT, plan, 7, 0, STOP);
+            int ended = 0;
+            for (Trajectory t : rollout.trajectories()) {
+                int[] r = t.response();
+                boolean stops = r[r.length - 1] == 3 || (r.length > 1 && r[r.length - 2] == 5 && r[r.length - 1] == 6);
+                assertEquals(stops, t.ended());
+                assertTrue(t.ended() || r.length == 40);
+                for (int i = 0; i < r.length - 1; i++) {
+                    assertTrue(r[i] != 3 && !(r[i] == 5 && r[i + 1] == 6 && i + 1 < r.length - 1), "an ending inside a response");
+                }
+                ended += t.ended() ? 1 : 0;
+            }
+            assertTrue(ended > 0 && ended < rollout.trajectories().size(), "both ways of ending must occur: " + ended);
+        }
+    }
+
+    @Test
+    void byProductsDoNotDependOnPlanOrBatch() {
+        Rollout a = run(HOT, "off", 64, 0, STOP);
+        Rollout b = run(HOT, "4x3x9", 5, 0, STOP);
+        for (int i = 0; i < a.trajectories().size(); i++) {
+            CapturedRows x = a.trajectories().get(i).capture();
+            CapturedRows y = b.trajectories().get(i).capture();
+            assertEquals(a.trajectories().get(i).length() - 1, x.rows());
+            assertEquals(-1, x.features().mismatch(y.features()), "features of trajectory " + i);
+            assertEquals(-1, x.teacherIds().mismatch(y.teacherIds()), "teacher ids of trajectory " + i);
+            assertEquals(-1, x.teacherLogProbs().mismatch(y.teacherLogProbs()), "teacher log-probs of trajectory " + i);
+            assertEquals(-1, x.teacherTails().mismatch(y.teacherTails()), "teacher tails of trajectory " + i);
+            double mass = Math.exp(x.teacherTails().getAtIndex(ValueLayout.JAVA_FLOAT, 0));
+            for (int k = 0; k < 5; k++) {
+                mass += Math.exp(x.teacherLogProbs().getAtIndex(ValueLayout.JAVA_FLOAT, k));
+            }
+            assertEquals(1, mass, 1e-4);
+        }
+    }
+
+    @Test
+    void steadyStateAllocatesNothing() {
+        ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        for (String plan : List.of("off", "3x2x6")) {
+            SpeculationPlan parsed = SpeculationPlan.parse(plan);
+            RolloutLimits limits = new RolloutLimits(4, 17, 400, 16, 0, 5);
+            try (RolloutEngine engine = new RolloutEngine(ops, actor, drafter, limits, HOT, 77, new StopRule(List.of(), List.of()),
+                new FixedPolicy(parsed), !parsed.isOff(), 1f)) {
+                List<PromptGroup> four = List.of(new PromptGroup(new int[] {1, 2, 3}, 4, 5));
+                for (int warm = 0; warm < 60; warm++) {
+                    engine.generate(four);
+                }
+                engine.begin(four);
+                for (int i = 0; i < 20; i++) {
+                    engine.step();
+                }
+                long before = threads.getCurrentThreadAllocatedBytes();
+                for (int i = 0; i < 60; i++) {
+                    engine.step();
+                }
+                long allocated = threads.getCurrentThreadAllocatedBytes() - before;
+                assertEquals(0, allocated, "bytes allocated by 60 steps with plan " + plan);
+            }
+        }
+    }
+
+    private static void assertSame(Rollout want, Rollout got, String what) {
+        assertEquals(want.trajectories().size(), got.trajectories().size());
+        for (int i = 0; i < want.trajectories().size(); i++) {
+            Trajectory a = want.trajectories().get(i);
+            Trajectory b = got.trajectories().get(i);
+            assertEquals(a.requestId(), b.requestId());
+            assertArrayEquals(a.response(), b.response(), what + ": response " + i);
+            assertArrayEquals(a.logProbs(), b.logProbs(), what + ": log-probabilities " + i);
+        }
+    }
+}
