@@ -60,9 +60,7 @@ public final class NoiseField {
         for (int x = 0; x < padded; x += 4) {
             philox(seed, request, position, x >>> 2, words, x);
         }
-        for (int x = 0; x < padded; x += 8) {
-            gumbel(IntVector.fromArray(INTS, words, x)).intoArray(out, x);
-        }
+        gumbels(words, padded, out);
     }
 
     /** 64 uniform bits for (seed, a, b), for shuffles and the like; a stream apart from the tokens' noise. */
@@ -138,39 +136,63 @@ public final class NoiseField {
 
     // ------------------------------------------------------------------------------------------------------------- vector
 
-    private static FloatVector gumbel(IntVector word) {
-        return log(exponential(word)).neg();
-    }
+    /**
+     * {@link #gumbel(int)} of all words. One long method on purpose: it is too large for the JIT to inline, so that it is compiled for
+     * itself, with nothing left over to be boxed, however much its callers inline.
+     */
+    private static void gumbels(int[] words, int padded, float[] out) {
+        FloatVector two = FloatVector.broadcast(FLOATS, 2f);
+        FloatVector one = FloatVector.broadcast(FLOATS, 1f);
+        FloatVector c9 = FloatVector.broadcast(FLOATS, C9);
+        FloatVector c7 = FloatVector.broadcast(FLOATS, C7);
+        FloatVector c5 = FloatVector.broadcast(FLOATS, C5);
+        FloatVector c3 = FloatVector.broadcast(FLOATS, C3);
+        FloatVector ln2 = FloatVector.broadcast(FLOATS, LN2);
+        FloatVector shift16 = FloatVector.broadcast(FLOATS, 65536f);
+        IntVector none = IntVector.zero(INTS);
+        for (int x = 0; x < padded; x += 8) {
+            IntVector word = IntVector.fromArray(INTS, words, x);
+            VectorMask<Integer> near = word.compare(VectorOperators.UGE, NEAR_ONE);
+            IntVector folded = word.blend(word.not(), near);
+            FloatVector high = (FloatVector) folded.lanewise(VectorOperators.LSHR, 16).convertShape(VectorOperators.I2F, FLOATS, 0);
+            FloatVector low = (FloatVector) folded.and(0xffff).convertShape(VectorOperators.I2F, FLOATS, 0);
+            FloatVector u = high.fma(shift16, low).add(0.5f).mul(TWO_TO_MINUS_32);
 
-    private static FloatVector exponential(IntVector word) {
-        VectorMask<Integer> near = word.compare(VectorOperators.UGE, NEAR_ONE);
-        FloatVector u = half(word.blend(word.not(), near)).mul(TWO_TO_MINUS_32);
-        return log(u).neg().blend(log1p(u.neg()).neg(), near.cast(FLOATS));
-    }
+            // exponential: -log(u), or -log1p(-u) next to 1
+            IntVector bits = u.reinterpretAsInts();
+            IntVector mantissa = bits.and(MANTISSA);
+            IntVector over = none.blend(1, mantissa.compare(VectorOperators.GT, SQRT2_MANTISSA));
+            IntVector exponent = bits.lanewise(VectorOperators.LSHR, 23).sub(127).add(over);
+            IntVector scaled = mantissa.or(over.lanewise(VectorOperators.LSHL, 23).neg().add(ONE));
+            FloatVector far = scaled.reinterpretAsFloats().sub(one);
+            VectorMask<Float> nearLanes = near.cast(FLOATS);
+            FloatVector t = far.blend(u.neg(), nearLanes);
+            FloatVector s = t.div(two.add(t));
+            FloatVector z = s.mul(s);
+            FloatVector p = z.fma(c9, c7);
+            p = z.fma(p, c5);
+            p = z.fma(p, c3);
+            FloatVector twice = s.add(s);
+            FloatVector log1p = twice.mul(z).fma(p, twice);
+            FloatVector e = (FloatVector) exponent.convertShape(VectorOperators.I2F, FLOATS, 0);
+            FloatVector exponential = e.fma(ln2, log1p).blend(log1p, nearLanes).neg();
 
-    private static FloatVector half(IntVector word) {
-        FloatVector high = (FloatVector) word.lanewise(VectorOperators.LSHR, 16).convertShape(VectorOperators.I2F, FLOATS, 0);
-        FloatVector low = (FloatVector) word.and(0xffff).convertShape(VectorOperators.I2F, FLOATS, 0);
-        return high.fma(FloatVector.broadcast(FLOATS, 65536f), low).add(0.5f);
-    }
-
-    private static FloatVector log(FloatVector x) {
-        IntVector bits = x.reinterpretAsInts();
-        IntVector mantissa = bits.and(MANTISSA);
-        IntVector over = IntVector.zero(INTS).blend(1, mantissa.compare(VectorOperators.GT, SQRT2_MANTISSA));
-        IntVector exponent = bits.lanewise(VectorOperators.LSHR, 23).sub(127).add(over);
-        IntVector scaled = mantissa.or(over.lanewise(VectorOperators.LSHL, 23).neg().add(ONE));
-        FloatVector e = (FloatVector) exponent.convertShape(VectorOperators.I2F, FLOATS, 0);
-        return e.fma(FloatVector.broadcast(FLOATS, LN2), log1p(scaled.reinterpretAsFloats().sub(1f)));
-    }
-
-    private static FloatVector log1p(FloatVector t) {
-        FloatVector s = t.div(t.add(2f));
-        FloatVector z = s.mul(s);
-        FloatVector p = z.fma(FloatVector.broadcast(FLOATS, C9), FloatVector.broadcast(FLOATS, C7));
-        p = z.fma(p, FloatVector.broadcast(FLOATS, C5));
-        p = z.fma(p, FloatVector.broadcast(FLOATS, C3));
-        FloatVector twice = s.add(s);
-        return twice.mul(z).fma(p, twice);
+            // gumbel: -log(exponential)
+            bits = exponential.reinterpretAsInts();
+            mantissa = bits.and(MANTISSA);
+            over = none.blend(1, mantissa.compare(VectorOperators.GT, SQRT2_MANTISSA));
+            exponent = bits.lanewise(VectorOperators.LSHR, 23).sub(127).add(over);
+            scaled = mantissa.or(over.lanewise(VectorOperators.LSHL, 23).neg().add(ONE));
+            t = scaled.reinterpretAsFloats().sub(one);
+            s = t.div(two.add(t));
+            z = s.mul(s);
+            p = z.fma(c9, c7);
+            p = z.fma(p, c5);
+            p = z.fma(p, c3);
+            twice = s.add(s);
+            log1p = twice.mul(z).fma(p, twice);
+            e = (FloatVector) exponent.convertShape(VectorOperators.I2F, FLOATS, 0);
+            e.fma(ln2, log1p).neg().intoArray(out, x);
+        }
     }
 }

@@ -68,8 +68,8 @@ final class CpuAttention {
     private static final class Scratch {
         private long[] keys = new long[256];
         private long[] gradients = new long[256];
-        private float[] scores = new float[256 + Simd.LANES];
-        private float[] slopes = new float[256 + Simd.LANES];
+        private float[] scores = new float[256 + FastMath.BLOCK];
+        private float[] slopes = new float[256 + FastMath.BLOCK];
         private int count;
 
         void clear(int room) {
@@ -78,8 +78,8 @@ final class CpuAttention {
                 int size = Math.max(room, 2 * keys.length);
                 keys = new long[size];
                 gradients = new long[size];
-                scores = new float[size + Simd.LANES];
-                slopes = new float[size + Simd.LANES];
+                scores = new float[size + FastMath.BLOCK];
+                slopes = new float[size + FastMath.BLOCK];
             }
         }
     }
@@ -175,11 +175,7 @@ final class CpuAttention {
         for (int r = 0; r < rowCount; r++) {
             work += Simd.getInt(contexts + 4L * r);
         }
-        if (rowCount < 2 || pool.threads() == 1 || 2 * work * attention.queryWidth() < SMALL) {
-            treeRows(0, 1);
-        } else {
-            pool.run(treePart);
-        }
+        pool.run(treePart, rowCount < 2 || 2 * work * attention.queryWidth() < SMALL);
     }
 
     private void begin(String operator, AttentionShape attention, Tensor qkv, Tensor outTensor, int rowCount) {
@@ -258,14 +254,9 @@ final class CpuAttention {
             scores[t] = score;
             max = Math.max(max, score);
         }
-        Arrays.fill(scores, count, (count + Simd.LANES - 1) / Simd.LANES * Simd.LANES, Float.NEGATIVE_INFINITY);
-        FloatVector sum = Simd.zero();
-        for (int t = 0; t < count; t += Simd.LANES) {
-            FloatVector p = FastMath.exp(FloatVector.fromArray(Simd.SPECIES, scores, t).sub(max));
-            p.intoArray(scores, t);
-            sum = sum.add(p);
-        }
-        return Simd.sum(sum);
+        int padded = FastMath.padded(count);
+        Arrays.fill(scores, count, padded, Float.NEGATIVE_INFINITY);
+        return FastMath.expAndSum(scores, padded, max, scores);
     }
 
     private void attend(Scratch s, long q, long headShift, long values, long target) {
@@ -316,11 +307,7 @@ final class CpuAttention {
                         int rowCount) {
         packed("chainAttention", stepTensors, chainDepth, attention, spans, sequenceTotal, rowCount);
         begin("chainAttention", attention, stepTensors[chainDepth], outTensor, rowCount);
-        if (rowCount < 2 || pool.threads() == 1) {
-            chainRows(0, 1);
-        } else {
-            pool.run(chainPart);
-        }
+        pool.run(chainPart, rowCount < 2);
     }
 
     private void packed(String operator, Tensor[] stepTensors, int chainDepth, AttentionShape attention, Spans spans, int sequenceTotal,
@@ -405,11 +392,7 @@ final class CpuAttention {
         gradients = dSteps;
         dOut = dOutTensor.address();
         dOutStride = dOutTensor.rowStride() * 4;
-        if (sequenceTotal * attention.kvHeads() < 2 || pool.threads() == 1) {
-            backwardTasks(0, 1);
-        } else {
-            pool.run(backwardPart);
-        }
+        pool.run(backwardPart, sequenceTotal * attention.kvHeads() < 2);
     }
 
     /** A sequence's rows and one KV head own their part of every gradient, so tasks may run in any order on any thread. */

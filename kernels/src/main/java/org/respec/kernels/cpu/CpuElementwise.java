@@ -37,11 +37,7 @@ final class CpuElementwise {
     }
 
     private void run(WorkerPool.Part part, long elements) {
-        if (elements < SMALL || pool.threads() == 1) {
-            part.run(0, 1);
-        } else {
-            pool.run(part);
-        }
+        pool.run(part, elements < SMALL);
     }
 
     void fill(Tensor x, float value) {

@@ -91,7 +91,7 @@ final class CpuLinear {
         accumulate = add;
         spills = scratch.address();
         if ((long) rowCount * outputs * inputs < SMALL || pool.threads() == 1) {
-            rowPart(0, 1);
+            pool.run(byRows, true);
         } else if (rowCount < 4 * PanelKernel.MAX_ROWS * pool.threads()) {
             pool.run(byPanels);
         } else {

@@ -49,11 +49,7 @@ final class CpuLosses {
         losses = lossTensor.address();
         count = rowCount;
         inverse = temperature > 0 ? 1f / temperature : 1f;
-        if ((long) rowCount * vocab < 4096 || pool.threads() == 1) {
-            rows(0, 1);
-        } else {
-            pool.run(part);
-        }
+        pool.run(part, (long) rowCount * vocab < 4096);
     }
 
     private void rows(int index, int parts) {

@@ -75,11 +75,7 @@ final class CpuRope {
         Checks.matrix("qkNormRope", "out", outTensor, rowCount, shape.fusedWidth());
         out = outTensor.address();
         outStride = outTensor.rowStride() * 4;
-        if (rowCount < 48 || pool.threads() == 1) {
-            forwardRows(0, 1);
-        } else {
-            pool.run(forwardPart);
-        }
+        pool.run(forwardPart, rowCount < 48);
     }
 
     private void forwardRows(int part, int parts) {
@@ -138,11 +134,7 @@ final class CpuRope {
         if (partials.length < blocks * 2 * dim) {
             partials = new float[blocks * 2 * dim];
         }
-        if (blocks < 2 || pool.threads() == 1) {
-            backwardRows(0, 1);
-        } else {
-            pool.run(backwardPart);
-        }
+        pool.run(backwardPart, blocks < 2);
         for (int which = 0; which < 2; which++) {
             long target = which == 0 ? dQw.address() : dKw.address();
             for (int i = 0; i < dim; i++) {

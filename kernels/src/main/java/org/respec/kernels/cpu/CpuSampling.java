@@ -1,6 +1,5 @@
 package org.respec.kernels.cpu;
 
-import jdk.incubator.vector.FloatVector;
 import org.respec.kernels.DType;
 import org.respec.kernels.NoiseField;
 import org.respec.kernels.RowBatch;
@@ -46,17 +45,19 @@ final class CpuSampling {
         private float[] noise = new float[0];
         private float[] scaled = new float[0];
         private float[] sorted = new float[0];
+        private float[] masses = new float[0];
         private int[] words = new int[0];
         private long noiseRequest;
         private int noisePosition = -1;
 
         void fit(int vocab) {
             noisePosition = -1;
-            int padded = (vocab + Simd.LANES - 1) / Simd.LANES * Simd.LANES;
+            int padded = FastMath.padded(vocab);
             if (noise.length < padded) {
                 noise = new float[padded];
                 scaled = new float[padded];
                 sorted = new float[padded];
+                masses = new float[padded];
                 words = new int[padded];
             }
         }
@@ -73,11 +74,7 @@ final class CpuSampling {
     }
 
     private void run(WorkerPool.Part part, int count) {
-        if ((long) count * vocab < 2048 || pool.threads() == 1) {
-            part.run(0, 1);
-        } else {
-            pool.run(part);
-        }
+        pool.run(part, (long) count * vocab < 2048);
     }
 
     void sample(Tensor logitTensor, RowBatch batch, SamplingParams sampling, long noiseSeed, Tensor tokenTensor, Tensor logProbTensor,
@@ -138,19 +135,15 @@ final class CpuSampling {
             throw new IllegalStateException("logits of row " + r + (nan ? " hold a NaN" : " have the maximum " + max)
                 + ": the model's weights are broken");
         }
-        for (int x = vocab; x < (vocab + Simd.LANES - 1) / Simd.LANES * Simd.LANES; x++) {
+        for (int x = vocab; x < FastMath.padded(vocab); x++) {
             scaled[x] = Float.NEGATIVE_INFINITY;
         }
         return max;
     }
 
-    /** Sum of exp(scaled - max), lanes by token. */
+    /** Fills {@code s.masses} with exp(scaled - max); returns their sum. */
     private float mass(Scratch s, float max) {
-        FloatVector sum = Simd.zero();
-        for (int x = 0; x < vocab; x += Simd.LANES) {
-            sum = sum.add(FastMath.exp(FloatVector.fromArray(Simd.SPECIES, s.scaled, x).sub(max)));
-        }
-        return Simd.sum(sum);
+        return FastMath.expAndSum(s.scaled, FastMath.padded(vocab), max, s.masses);
     }
 
     private int argmax(Scratch s) {
@@ -296,7 +289,7 @@ final class CpuSampling {
             float max = scale(s, row, inverse, r);
             float share = -coefficient / mass(s, max);
             for (int x = 0; x < vocab; x++) {
-                Simd.put(row + 4L * x, share * FastMath.exp(s.scaled[x] - max));
+                Simd.put(row + 4L * x, share * s.masses[x]);
             }
             long target = row + 4L * Simd.getInt(targets.address() + 4L * r);
             Simd.put(target, Simd.get(target) + coefficient);

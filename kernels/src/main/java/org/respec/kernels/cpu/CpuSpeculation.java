@@ -1,6 +1,5 @@
 package org.respec.kernels.cpu;
 
-import jdk.incubator.vector.FloatVector;
 import org.respec.kernels.DType;
 import org.respec.kernels.HostMirror;
 import org.respec.kernels.KvStore;
@@ -19,6 +18,7 @@ final class CpuSpeculation {
 
     private float[] noise = new float[0];
     private float[] scores = new float[0];
+    private float[] sharpened = new float[0];
     private int[] words = new int[0];
     private final int[] bestTokens = new int[BRANCH];
     private final float[] bestScores = new float[BRANCH];
@@ -81,10 +81,11 @@ final class CpuSpeculation {
             throw new IllegalArgumentException("draftExpand: level " + level + " (1 to " + TreeBatch.MAX_DEPTH + "), branch " + branch
                 + " (1 to " + BRANCH + "), " + rowsPerRequest + " rows per request, sharpness " + sharpness);
         }
-        int padded = (vocab + 7) & ~7;
+        int padded = FastMath.padded(vocab);
         if (noise.length < padded) {
             noise = new float[padded];
             scores = new float[padded];
+            sharpened = new float[padded];
             words = new int[padded];
         }
         for (int r = 0; r < requests; r++) {
@@ -123,14 +124,12 @@ final class CpuSpeculation {
             scores[x] = s;
             max = Math.max(max, s);
         }
-        for (int x = vocab; x < ((vocab + 7) & ~7); x++) {
-            scores[x] = Float.NEGATIVE_INFINITY;
+        int padded = FastMath.padded(vocab);
+        for (int x = 0; x < vocab; x++) {
+            sharpened[x] = sharpness * scores[x];
         }
-        FloatVector sum = Simd.zero();
-        for (int x = 0; x < vocab; x += Simd.LANES) {
-            sum = sum.add(FastMath.exp(FloatVector.fromArray(Simd.SPECIES, scores, x).sub(max).mul(sharpness)));
-        }
-        return sharpness * max + (float) Math.log(Simd.sum(sum));
+        java.util.Arrays.fill(sharpened, vocab, padded, Float.NEGATIVE_INFINITY);
+        return sharpness * max + (float) Math.log(FastMath.expAndSum(sharpened, padded, sharpness * max, sharpened));
     }
 
     /** The {@code branch} largest scores, ties to the smaller token. */

@@ -72,4 +72,76 @@ final class FastMath {
             .blend(Float.POSITIVE_INFINITY, x.compare(VectorOperators.GT, LARGEST))
             .blend(x, x.compare(VectorOperators.NE, x));
     }
+
+    /** Elements that {@link #expAndSum} takes at a time. */
+    static final int BLOCK = 16;
+
+    /** {@code n} rounded up to what {@link #expAndSum} takes. */
+    static int padded(int n) {
+        return (n + BLOCK - 1) / BLOCK * BLOCK;
+    }
+
+    /**
+     * {@code out[i] = exp(in[i] - max)} for {@code i < n}, bit for bit as {@link #exp(float)}, and the sum of all: eight chains, added
+     * in the order of {@link Simd#sum}. One long method on purpose: it is too large for the JIT to inline, so that it is compiled for
+     * itself, with nothing left over to be boxed, however much its callers inline.
+     *
+     * @param n a multiple of {@link #BLOCK}; fill up with -infinity
+     */
+    static float expAndSum(float[] in, int n, float max, float[] out) {
+        FloatVector c1 = Simd.broadcast(C1);
+        FloatVector c2 = Simd.broadcast(C2);
+        FloatVector c3 = Simd.broadcast(C3);
+        FloatVector c4 = Simd.broadcast(C4);
+        FloatVector c5 = Simd.broadcast(C5);
+        FloatVector c0 = Simd.broadcast(C0);
+        FloatVector log2e = Simd.broadcast(LOG2_E);
+        FloatVector round = Simd.broadcast(ROUND);
+        FloatVector ln2 = Simd.broadcast(-LN2);
+        FloatVector ln2Rest = Simd.broadcast(-LN2_REST);
+        FloatVector one = Simd.broadcast(1f);
+        FloatVector zero = Simd.zero();
+        FloatVector infinity = Simd.broadcast(Float.POSITIVE_INFINITY);
+        FloatVector shift = Simd.broadcast(max);
+        FloatVector sum = Simd.zero();
+        for (int i = 0; i < n; i += BLOCK) {
+            FloatVector x = FloatVector.fromArray(Simd.SPECIES, in, i).sub(shift);
+            FloatVector shifted = x.fma(log2e, round);
+            FloatVector whole = shifted.sub(round);
+            FloatVector r = whole.fma(ln2Rest, whole.fma(ln2, x));
+            FloatVector p = c0.fma(r, c1);
+            p = p.fma(r, c2);
+            p = p.fma(r, c3);
+            p = p.fma(r, c4);
+            p = p.fma(r, c5);
+            p = p.fma(r.mul(r), r).add(one);
+            FloatVector e = p.reinterpretAsInts().add(shifted.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
+                .blend(zero, x.compare(VectorOperators.LT, SMALLEST))
+                .blend(infinity, x.compare(VectorOperators.GT, LARGEST))
+                .blend(x, x.compare(VectorOperators.NE, x));
+            e.intoArray(out, i);
+            sum = sum.add(e);
+
+            x = FloatVector.fromArray(Simd.SPECIES, in, i + Simd.LANES).sub(shift);
+            shifted = x.fma(log2e, round);
+            whole = shifted.sub(round);
+            r = whole.fma(ln2Rest, whole.fma(ln2, x));
+            p = c0.fma(r, c1);
+            p = p.fma(r, c2);
+            p = p.fma(r, c3);
+            p = p.fma(r, c4);
+            p = p.fma(r, c5);
+            p = p.fma(r.mul(r), r).add(one);
+            e = p.reinterpretAsInts().add(shifted.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats()
+                .blend(zero, x.compare(VectorOperators.LT, SMALLEST))
+                .blend(infinity, x.compare(VectorOperators.GT, LARGEST))
+                .blend(x, x.compare(VectorOperators.NE, x));
+            e.intoArray(out, i + Simd.LANES);
+            sum = sum.add(e);
+        }
+        // Simd.sum, written out: past C2's node limit calls are no longer inlined, but the Vector API's own are always.
+        FloatVector halves = sum.add(sum.rearrange(Simd.SWAP_4));
+        FloatVector quarters = halves.add(halves.rearrange(Simd.SWAP_2));
+        return quarters.lane(0) + quarters.lane(1);
+    }
 }

@@ -20,6 +20,9 @@ import org.respec.bindings.memory.RawMemory;
  * <li>4 rows by panels of three vectors: 65 at 4 rows and 87 at 96, but panels of 24 pad 128 outputs to 144.
  * <li>one row: one panel at a time reaches 75 % of the read bandwidth of L3 (latency of one chain), two or four all of it.
  * </ul>
+ *
+ * <p>The loops call the Vector API alone, no helper of our own with vectors for arguments: where the JIT leaves such a call out of
+ * line, as it did with one that stored two accumulators, every one of them is boxed (800 KB a decode step of a tiny model).
  */
 final class PanelKernel {
     static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
@@ -51,16 +54,24 @@ final class PanelKernel {
         while (x != end) {
             x &= ADDRESS;
             panel &= ADDRESS;
-            FloatVector a = broadcast(x);
-            s0 = a.fma(load(panel), s0);
-            s1 = a.fma(load(panel + VECTOR), s1);
-            s2 = a.fma(load(panel + next), s2);
-            s3 = a.fma(load(panel + next + VECTOR), s3);
+            FloatVector a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x));
+            s0 = a.fma(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel, ORDER), s0);
+            s1 = a.fma(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel + VECTOR, ORDER), s1);
+            s2 = a.fma(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel + next, ORDER), s2);
+            s3 = a.fma(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel + next + VECTOR, ORDER), s3);
             x += 4;
             panel += STEP;
         }
-        store(s0, s1, y, accumulate);
-        store(s2, s3, y + STEP, accumulate);
+        if (accumulate) {
+            s0 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER).add(s0);
+            s1 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER).add(s1);
+            s2 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + STEP, ORDER).add(s2);
+            s3 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + STEP + VECTOR, ORDER).add(s3);
+        }
+        s0.intoMemorySegment(RawMemory.ALL, y, ORDER);
+        s1.intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
+        s2.intoMemorySegment(RawMemory.ALL, y + STEP, ORDER);
+        s3.intoMemorySegment(RawMemory.ALL, y + STEP + VECTOR, ORDER);
     }
 
     /** Two rows by two neighbouring panels. */
@@ -79,27 +90,41 @@ final class PanelKernel {
         while (x != end) {
             x &= ADDRESS;
             panel &= ADDRESS;
-            FloatVector a0 = broadcast(x);
-            FloatVector a1 = broadcast(x + row1);
-            FloatVector b = load(panel);
+            FloatVector a0 = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x));
+            FloatVector a1 = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row1));
+            FloatVector b = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel, ORDER);
             s00 = a0.fma(b, s00);
             s10 = a1.fma(b, s10);
-            b = load(panel + VECTOR);
+            b = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel + VECTOR, ORDER);
             s01 = a0.fma(b, s01);
             s11 = a1.fma(b, s11);
-            b = load(panel + next);
+            b = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel + next, ORDER);
             s02 = a0.fma(b, s02);
             s12 = a1.fma(b, s12);
-            b = load(panel + next + VECTOR);
+            b = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel + next + VECTOR, ORDER);
             s03 = a0.fma(b, s03);
             s13 = a1.fma(b, s13);
             x += 4;
             panel += STEP;
         }
-        store(s00, s01, y, accumulate);
-        store(s02, s03, y + STEP, accumulate);
-        store(s10, s11, y + yStride, accumulate);
-        store(s12, s13, y + yStride + STEP, accumulate);
+        if (accumulate) {
+            s00 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER).add(s00);
+            s01 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER).add(s01);
+            s02 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + STEP, ORDER).add(s02);
+            s03 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + STEP + VECTOR, ORDER).add(s03);
+            s10 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride, ORDER).add(s10);
+            s11 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride + VECTOR, ORDER).add(s11);
+            s12 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride + STEP, ORDER).add(s12);
+            s13 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride + STEP + VECTOR, ORDER).add(s13);
+        }
+        s00.intoMemorySegment(RawMemory.ALL, y, ORDER);
+        s01.intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
+        s02.intoMemorySegment(RawMemory.ALL, y + STEP, ORDER);
+        s03.intoMemorySegment(RawMemory.ALL, y + STEP + VECTOR, ORDER);
+        s10.intoMemorySegment(RawMemory.ALL, y + yStride, ORDER);
+        s11.intoMemorySegment(RawMemory.ALL, y + yStride + VECTOR, ORDER);
+        s12.intoMemorySegment(RawMemory.ALL, y + yStride + STEP, ORDER);
+        s13.intoMemorySegment(RawMemory.ALL, y + yStride + STEP + VECTOR, ORDER);
     }
 
     /** One to four rows by one panel; past {@code rows}, the first row is computed again and not stored. */
@@ -119,32 +144,52 @@ final class PanelKernel {
         while (x != end) {
             x &= ADDRESS;
             panel &= ADDRESS;
-            FloatVector b0 = load(panel);
-            FloatVector b1 = load(panel + VECTOR);
-            FloatVector a = broadcast(x);
+            FloatVector b0 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel + VECTOR, ORDER);
+            FloatVector a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x));
             s00 = a.fma(b0, s00);
             s01 = a.fma(b1, s01);
-            a = broadcast(x + row1);
+            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row1));
             s10 = a.fma(b0, s10);
             s11 = a.fma(b1, s11);
-            a = broadcast(x + row2);
+            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row2));
             s20 = a.fma(b0, s20);
             s21 = a.fma(b1, s21);
-            a = broadcast(x + row3);
+            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row3));
             s30 = a.fma(b0, s30);
             s31 = a.fma(b1, s31);
             x += 4;
             panel += STEP;
         }
-        store(s00, s01, y, accumulate);
+        if (accumulate) {
+            s00 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER).add(s00);
+            s01 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER).add(s01);
+            if (rows > 1) {
+                s10 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride, ORDER).add(s10);
+                s11 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride + VECTOR, ORDER).add(s11);
+            }
+            if (rows > 2) {
+                s20 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 2 * yStride, ORDER).add(s20);
+                s21 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 2 * yStride + VECTOR, ORDER).add(s21);
+            }
+            if (rows > 3) {
+                s30 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 3 * yStride, ORDER).add(s30);
+                s31 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 3 * yStride + VECTOR, ORDER).add(s31);
+            }
+        }
+        s00.intoMemorySegment(RawMemory.ALL, y, ORDER);
+        s01.intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
         if (rows > 1) {
-            store(s10, s11, y + yStride, accumulate);
+            s10.intoMemorySegment(RawMemory.ALL, y + yStride, ORDER);
+            s11.intoMemorySegment(RawMemory.ALL, y + yStride + VECTOR, ORDER);
         }
         if (rows > 2) {
-            store(s20, s21, y + 2 * yStride, accumulate);
+            s20.intoMemorySegment(RawMemory.ALL, y + 2 * yStride, ORDER);
+            s21.intoMemorySegment(RawMemory.ALL, y + 2 * yStride + VECTOR, ORDER);
         }
         if (rows > 3) {
-            store(s30, s31, y + 3 * yStride, accumulate);
+            s30.intoMemorySegment(RawMemory.ALL, y + 3 * yStride, ORDER);
+            s31.intoMemorySegment(RawMemory.ALL, y + 3 * yStride + VECTOR, ORDER);
         }
     }
 
@@ -171,53 +216,58 @@ final class PanelKernel {
         while (x != end) {
             x &= ADDRESS;
             panel &= ADDRESS;
-            FloatVector b0 = load(panel);
-            FloatVector b1 = load(panel + VECTOR);
-            FloatVector a = broadcast(x);
+            FloatVector b0 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel + VECTOR, ORDER);
+            FloatVector a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x));
             s00 = a.fma(b0, s00);
             s01 = a.fma(b1, s01);
-            a = broadcast(x + row1);
+            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row1));
             s10 = a.fma(b0, s10);
             s11 = a.fma(b1, s11);
-            a = broadcast(x + row2);
+            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row2));
             s20 = a.fma(b0, s20);
             s21 = a.fma(b1, s21);
-            a = broadcast(x + row3);
+            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row3));
             s30 = a.fma(b0, s30);
             s31 = a.fma(b1, s31);
-            a = broadcast(x + row4);
+            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row4));
             s40 = a.fma(b0, s40);
             s41 = a.fma(b1, s41);
-            a = broadcast(x + row5);
+            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row5));
             s50 = a.fma(b0, s50);
             s51 = a.fma(b1, s51);
             x += 4;
             panel += STEP;
         }
-        store(s00, s01, y, accumulate);
-        store(s10, s11, y + yStride, accumulate);
-        store(s20, s21, y + 2 * yStride, accumulate);
-        store(s30, s31, y + 3 * yStride, accumulate);
-        store(s40, s41, y + 4 * yStride, accumulate);
-        if (rows > 5) {
-            store(s50, s51, y + 5 * yStride, accumulate);
-        }
-    }
-
-    private static FloatVector load(long address) {
-        return FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, address, ORDER);
-    }
-
-    private static FloatVector broadcast(long address) {
-        return FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, address));
-    }
-
-    private static void store(FloatVector low, FloatVector high, long address, boolean accumulate) {
         if (accumulate) {
-            low = load(address).add(low);
-            high = load(address + VECTOR).add(high);
+            s00 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER).add(s00);
+            s01 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER).add(s01);
+            s10 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride, ORDER).add(s10);
+            s11 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride + VECTOR, ORDER).add(s11);
+            s20 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 2 * yStride, ORDER).add(s20);
+            s21 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 2 * yStride + VECTOR, ORDER).add(s21);
+            s30 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 3 * yStride, ORDER).add(s30);
+            s31 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 3 * yStride + VECTOR, ORDER).add(s31);
+            s40 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 4 * yStride, ORDER).add(s40);
+            s41 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 4 * yStride + VECTOR, ORDER).add(s41);
+            if (rows > 5) {
+                s50 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 5 * yStride, ORDER).add(s50);
+                s51 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 5 * yStride + VECTOR, ORDER).add(s51);
+            }
         }
-        low.intoMemorySegment(RawMemory.ALL, address, ORDER);
-        high.intoMemorySegment(RawMemory.ALL, address + VECTOR, ORDER);
+        s00.intoMemorySegment(RawMemory.ALL, y, ORDER);
+        s01.intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
+        s10.intoMemorySegment(RawMemory.ALL, y + yStride, ORDER);
+        s11.intoMemorySegment(RawMemory.ALL, y + yStride + VECTOR, ORDER);
+        s20.intoMemorySegment(RawMemory.ALL, y + 2 * yStride, ORDER);
+        s21.intoMemorySegment(RawMemory.ALL, y + 2 * yStride + VECTOR, ORDER);
+        s30.intoMemorySegment(RawMemory.ALL, y + 3 * yStride, ORDER);
+        s31.intoMemorySegment(RawMemory.ALL, y + 3 * yStride + VECTOR, ORDER);
+        s40.intoMemorySegment(RawMemory.ALL, y + 4 * yStride, ORDER);
+        s41.intoMemorySegment(RawMemory.ALL, y + 4 * yStride + VECTOR, ORDER);
+        if (rows > 5) {
+            s50.intoMemorySegment(RawMemory.ALL, y + 5 * yStride, ORDER);
+            s51.intoMemorySegment(RawMemory.ALL, y + 5 * yStride + VECTOR, ORDER);
+        }
     }
 }

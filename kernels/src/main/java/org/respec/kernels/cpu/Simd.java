@@ -3,6 +3,7 @@ package org.respec.kernels.cpu;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 import org.respec.bindings.memory.RawMemory;
 
@@ -20,6 +21,9 @@ final class Simd {
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED;
+
+    static final VectorShuffle<Float> SWAP_4 = VectorShuffle.fromValues(SPECIES, 4, 5, 6, 7, 0, 1, 2, 3);
+    static final VectorShuffle<Float> SWAP_2 = VectorShuffle.fromValues(SPECIES, 2, 3, 0, 1, 6, 7, 4, 5);
 
     private Simd() {
     }
@@ -42,7 +46,9 @@ final class Simd {
 
     /** Sum of the lanes, in one fixed order: {@code reduceLanes} may add in another one once it is compiled. */
     static float sum(FloatVector v) {
-        return ((v.lane(0) + v.lane(4)) + (v.lane(2) + v.lane(6))) + ((v.lane(1) + v.lane(5)) + (v.lane(3) + v.lane(7)));
+        FloatVector halves = v.add(v.rearrange(SWAP_4));
+        FloatVector quarters = halves.add(halves.rearrange(SWAP_2));
+        return quarters.lane(0) + quarters.lane(1);
     }
 
     static float get(long address) {

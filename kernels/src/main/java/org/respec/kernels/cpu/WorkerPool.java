@@ -78,7 +78,7 @@ public final class WorkerPool implements AutoCloseable {
         try {
             start(part);
             try {
-                part.run(0, workers.length + 1);
+                invoke(part, 0, workers.length + 1);
             } catch (Throwable t) {
                 mine = t;
             }
@@ -91,6 +91,23 @@ public final class WorkerPool implements AutoCloseable {
         if (mine != null || theirs != null) {
             throw new IllegalStateException("a parallel loop failed", mine != null ? mine : theirs);
         }
+    }
+
+    /** As {@link #run(Part)}, or, where waking the team would cost more than it saves, all in one part on the caller's thread. */
+    void run(Part part, boolean alone) {
+        if (alone || workers.length == 0) {
+            invoke(part, 0, 1);
+        } else {
+            run(part);
+        }
+    }
+
+    /**
+     * The one place that parts are called from. It sees many kinds of parts, so the JIT does not inline them into the decode step:
+     * a step inlined whole passes C2's node limit, after which vectors are boxed.
+     */
+    private static void invoke(Part part, int index, int parts) {
+        part.run(index, parts);
     }
 
     private void start(Part part) {
@@ -124,7 +141,7 @@ public final class WorkerPool implements AutoCloseable {
         while (awaitNext(signal, seen)) {
             seen = generation;
             try {
-                task.run(worker + 1, workers.length + 1);
+                invoke(task, worker + 1, workers.length + 1);
             } catch (Throwable t) {
                 failure = t;
             }
