@@ -111,8 +111,7 @@ public final class RolloutEngine implements AutoCloseable {
                 + limits.maxLength() + " tokens with its draft tree; give at least " + (fullPages + 1) + ".");
         }
         boolean captures = drafter != null;
-        // Rows of the widest pass: a full batch of the largest trees would be wasteful to plan for, so plans are cut to fit.
-        this.maxRows = Math.max(Math.multiplyExact(batch, 4), 4 * TreeBatch.MAX_NODES);
+        this.maxRows = limits.maxRows();
         this.arena = ops.arena("rollout");
         int[] featureLayers = captures ? drafter.config().featureLayers() : new int[0];
         this.inference = new ActorInference(ops, actor, maxRows, featureLayers);

@@ -1,6 +1,7 @@
 package org.respec.engine.rollout;
 
 import org.respec.engine.BadInput;
+import org.respec.kernels.TreeBatch;
 
 /**
  * Sizes a rollout engine is built for.
@@ -18,6 +19,11 @@ public record RolloutLimits(int maxBatch, int maxPrompt, int maxTokens, int page
             throw new BadInput("rollout limits: batch " + maxBatch + ", prompt " + maxPrompt + ", tokens " + maxTokens + ", page size "
                 + pageSize + ", pages " + kvPages + ", top-k " + captureTopK + ": sizes must be at least 1, pages and top-k at least 0.");
         }
+    }
+
+    /** Rows of the widest verify pass. A full batch of the largest trees would be wasteful to plan for, so plans are cut to fit. */
+    public int maxRows() {
+        return Math.max(Math.multiplyExact(maxBatch, 4), 4 * TreeBatch.MAX_NODES);
     }
 
     /** Longest prompt with response. */

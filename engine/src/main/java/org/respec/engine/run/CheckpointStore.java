@@ -1,0 +1,274 @@
+package org.respec.engine.run;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.FileVisitResult;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.SimpleFileVisitor;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+import org.respec.engine.BadInput;
+
+/**
+ * Checkpoints of a run. Each is a folder of binary parts and a {@code manifest.json} with their sizes and SHA-256. It is written under
+ * a temporary name, synced file by file, and renamed last: whatever has its final name is whole, unless the disk broke it, which the
+ * checksums show.
+ */
+public final class CheckpointStore {
+    private static final JsonMapper JSON = new JsonMapper();
+    private static final String MANIFEST = "manifest.json";
+    private static final String PREFIX = "iteration-";
+    private static final String TEMPORARY = ".writing-";
+    private static final int CHUNK = 1 << 20;
+
+    private final Path folder;
+    private final int keep;
+
+    /** Checkpoints under {@code folder}, of which the newest {@code keep} stay. */
+    public CheckpointStore(Path folder, int keep) {
+        this.folder = folder;
+        this.keep = keep;
+    }
+
+    /** Collects the parts of a checkpoint, which are written one by one as they are added. */
+    public final class Parts {
+        private final Path target;
+        private final ArrayNode manifest = JSON.createArrayNode();
+
+        private Parts(Path target) {
+            this.target = target;
+        }
+
+        /** Writes a part. */
+        public void add(String name, MemorySegment bytes) {
+            try {
+                String sha = write(target.resolve(name), bytes);
+                manifest.addObject().put("name", name).put("bytes", bytes.byteSize()).put("sha256", sha);
+            } catch (IOException e) {
+                throw failed(e);
+            }
+        }
+
+        /** Writes a part of whole numbers. */
+        public void add(String name, int[] numbers) {
+            add(name, MemorySegment.ofArray(numbers));
+        }
+    }
+
+    /** Writes the checkpoint of {@code iteration} and then removes those that are too old. */
+    public void write(int iteration, ObjectNode state, Consumer<Parts> writer) {
+        try {
+            Files.createDirectories(folder);
+            Path temporary = folder.resolve(TEMPORARY + iteration);
+            delete(temporary);
+            Files.createDirectory(temporary);
+            Parts parts = new Parts(temporary);
+            writer.accept(parts);
+            ObjectNode manifest = JSON.createObjectNode();
+            manifest.put("format", 1);
+            manifest.set("state", state);
+            manifest.set("parts", parts.manifest);
+            SafeFiles.write(temporary.resolve(MANIFEST), (manifest.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
+            SafeFiles.syncFolder(temporary);
+            Path target = folder.resolve(name(iteration));
+            delete(target);
+            Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
+            SafeFiles.syncFolder(folder);
+            prune();
+        } catch (IOException e) {
+            throw failed(e);
+        }
+    }
+
+    private BadInput failed(IOException e) {
+        return new BadInput(folder + ": a checkpoint cannot be written (" + e.getMessage() + "); check space and permissions.", e);
+    }
+
+    private static String name(int iteration) {
+        return PREFIX + String.format("%08d", iteration);
+    }
+
+    private static String write(Path file, MemorySegment bytes) throws IOException {
+        MessageDigest digest = sha256();
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+            for (long at = 0; at < bytes.byteSize(); at += CHUNK) {
+                ByteBuffer view = bytes.asSlice(at, Math.min(CHUNK, bytes.byteSize() - at)).asByteBuffer();
+                digest.update(view.duplicate());
+                while (view.hasRemaining()) {
+                    channel.write(view);
+                }
+            }
+            channel.force(true);
+        }
+        return HexFormat.of().formatHex(digest.digest());
+    }
+
+    private void prune() throws IOException {
+        List<Path> whole = finished();
+        for (int i = keep; i < whole.size(); i++) {
+            delete(whole.get(i));
+        }
+        try (Stream<Path> entries = Files.list(folder)) {
+            for (Path leftover : entries.filter(p -> p.getFileName().toString().startsWith(TEMPORARY)).toList()) {
+                delete(leftover);
+            }
+        }
+    }
+
+    /** Finished checkpoints, newest first. */
+    private List<Path> finished() throws IOException {
+        if (!Files.isDirectory(folder)) {
+            return List.of();
+        }
+        try (Stream<Path> entries = Files.list(folder)) {
+            return new ArrayList<>(entries.filter(p -> p.getFileName().toString().matches(PREFIX + "\\d+"))
+                .sorted(Comparator.comparing((Path p) -> p.getFileName().toString()).reversed()).toList());
+        }
+    }
+
+    private static void delete(Path path) throws IOException {
+        if (!Files.exists(path)) {
+            return;
+        }
+        Files.walkFileTree(path, new SimpleFileVisitor<>() {
+            @Override
+            public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
+                Files.delete(file);
+                return FileVisitResult.CONTINUE;
+            }
+
+            @Override
+            public FileVisitResult postVisitDirectory(Path directory, IOException failure) throws IOException {
+                Files.delete(directory);
+                return FileVisitResult.CONTINUE;
+            }
+        });
+    }
+
+    private static MessageDigest sha256() {
+        try {
+            return MessageDigest.getInstance("SHA-256");
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("this Java runtime has no SHA-256", e);
+        }
+    }
+
+    /** The newest checkpoint whose parts are all there and have the checksums of its manifest. */
+    public Optional<Checkpoint> latest() {
+        try {
+            for (Path candidate : finished()) {
+                Optional<Checkpoint> checkpoint = Checkpoint.open(candidate);
+                if (checkpoint.isPresent()) {
+                    return checkpoint;
+                }
+            }
+            return Optional.empty();
+        } catch (IOException e) {
+            throw new BadInput(folder + ": checkpoints cannot be read (" + e.getMessage() + "); check permissions.", e);
+        }
+    }
+
+    /** A whole checkpoint. */
+    public static final class Checkpoint {
+        private final Path path;
+        private final JsonNode state;
+        private final Map<String, Long> sizes;
+
+        private Checkpoint(Path path, JsonNode state, Map<String, Long> sizes) {
+            this.path = path;
+            this.state = state;
+            this.sizes = sizes;
+        }
+
+        private static Optional<Checkpoint> open(Path path) {
+            try {
+                JsonNode manifest = JSON.readTree(path.resolve(MANIFEST).toFile());
+                Map<String, Long> sizes = new HashMap<>();
+                for (JsonNode part : manifest.path("parts")) {
+                    String name = part.path("name").asText();
+                    long bytes = part.path("bytes").asLong(-1);
+                    Path file = path.resolve(name);
+                    if (Files.size(file) != bytes || !checksum(file).equals(part.path("sha256").asText())) {
+                        return Optional.empty();
+                    }
+                    sizes.put(name, bytes);
+                }
+                return manifest.path("state").isObject() ? Optional.of(new Checkpoint(path, manifest.get("state"), sizes)) : Optional.empty();
+            } catch (IOException e) {
+                return Optional.empty();
+            }
+        }
+
+        private static String checksum(Path file) throws IOException {
+            MessageDigest digest = sha256();
+            ByteBuffer buffer = ByteBuffer.allocate(CHUNK);
+            try (FileChannel channel = FileChannel.open(file)) {
+                while (channel.read(buffer) >= 0) {
+                    digest.update(buffer.flip());
+                    buffer.clear();
+                }
+            }
+            return HexFormat.of().formatHex(digest.digest());
+        }
+
+        /** What the run had come to. */
+        public JsonNode state() {
+            return state;
+        }
+
+        /** Reads a part, whose size must be that of {@code target}. */
+        public void read(String name, MemorySegment target) {
+            if (bytes(name) != target.byteSize()) {
+                throw new BadInput(path + ": part " + name + " has " + bytes(name) + " bytes where this configuration needs "
+                    + target.byteSize() + "; resume with the configuration the run began with.");
+            }
+            try (FileChannel channel = FileChannel.open(path.resolve(name))) {
+                for (long at = 0; at < target.byteSize(); at += CHUNK) {
+                    ByteBuffer view = target.asSlice(at, Math.min(CHUNK, target.byteSize() - at)).asByteBuffer();
+                    while (view.hasRemaining()) {
+                        if (channel.read(view) < 0) {
+                            throw new IOException("part " + name + " ends early");
+                        }
+                    }
+                }
+            } catch (IOException e) {
+                throw new BadInput(path + ": it cannot be read (" + e.getMessage() + "); remove it to resume from the one before.", e);
+            }
+        }
+
+        /** Reads a part of whole numbers. */
+        public int[] readNumbers(String name) {
+            int[] numbers = new int[Math.toIntExact(bytes(name) / 4)];
+            read(name, MemorySegment.ofArray(numbers));
+            return numbers;
+        }
+
+        private long bytes(String name) {
+            Long bytes = sizes.get(name);
+            if (bytes == null) {
+                throw new BadInput(path + ": part " + name + " is missing; resume with the configuration the run began with.");
+            }
+            return bytes;
+        }
+    }
+}

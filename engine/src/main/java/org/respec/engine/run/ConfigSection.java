@@ -1,0 +1,183 @@
+package org.respec.engine.run;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.util.ArrayList;
+import java.util.List;
+import org.respec.engine.BadInput;
+
+/**
+ * One section of a configuration, read strictly: each value is asked for by key with its default and range, and {@link #finish}
+ * refuses what was never asked for.
+ */
+public final class ConfigSection {
+    private final String source;
+    private final String path;
+    private final ObjectNode node;
+    private final List<String> known = new ArrayList<>();
+
+    ConfigSection(String source, String path, ObjectNode node) {
+        this.source = source;
+        this.path = path;
+        this.node = node;
+    }
+
+    /** A message about a key of this section. */
+    public BadInput bad(String key, String what) {
+        return new BadInput(source + ": " + path + key + " " + what + ".");
+    }
+
+    /** Whether the key is there. */
+    public boolean has(String key) {
+        known.add(key);
+        return node.hasNonNull(key);
+    }
+
+    private JsonNode value(String key) {
+        known.add(key);
+        JsonNode value = node.get(key);
+        return value == null || value.isNull() ? null : value;
+    }
+
+    /** The section under a key, empty where there is none. */
+    public ConfigSection section(String key) {
+        JsonNode value = value(key);
+        if (value == null) {
+            return new ConfigSection(source, path + key + ".", JsonNodeFactory.instance.objectNode());
+        }
+        if (!value.isObject()) {
+            throw bad(key, "must be a section of keys and values, not " + value);
+        }
+        return new ConfigSection(source, path + key + ".", (ObjectNode) value);
+    }
+
+    public int integer(String key, int otherwise, int min, int max) {
+        return (int) whole(key, otherwise, min, max);
+    }
+
+    public long whole(String key, long otherwise, long min, long max) {
+        JsonNode value = value(key);
+        if (value == null) {
+            return otherwise;
+        }
+        if (!value.isIntegralNumber() || !value.canConvertToLong() || value.longValue() < min || value.longValue() > max) {
+            throw bad(key, "must be a whole number from " + min + " to " + max + ", not " + value);
+        }
+        return value.longValue();
+    }
+
+    public double number(String key, double otherwise, double min, double max) {
+        JsonNode value = value(key);
+        if (value == null) {
+            return otherwise;
+        }
+        if (!value.isNumber() || !(value.doubleValue() >= min && value.doubleValue() <= max)) {
+            throw bad(key, "must be a number from " + plain(min) + " to " + plain(max) + ", not " + value);
+        }
+        return value.doubleValue();
+    }
+
+    private static String plain(double value) {
+        return value == Math.rint(value) && Math.abs(value) < 1e15 ? Long.toString((long) value) : Double.toString(value);
+    }
+
+    public boolean flag(String key, boolean otherwise) {
+        JsonNode value = value(key);
+        if (value == null) {
+            return otherwise;
+        }
+        if (!value.isBoolean()) {
+            throw bad(key, "must be true or false, not " + value);
+        }
+        return value.booleanValue();
+    }
+
+    /** Text, or {@code otherwise}, which may be null. */
+    public String text(String key, String otherwise) {
+        JsonNode value = value(key);
+        if (value == null) {
+            return otherwise;
+        }
+        // YAML reads a bare off, no or 1 as something else; whoever wrote it meant the word.
+        if (value.isBoolean()) {
+            return value.booleanValue() ? "on" : "off";
+        }
+        if (!value.isValueNode() || value.asText().isBlank()) {
+            throw bad(key, "must be a word or a line of text, not " + value);
+        }
+        return value.asText();
+    }
+
+    /** One of some words. */
+    public String choice(String key, String otherwise, String... words) {
+        String text = text(key, otherwise);
+        for (String word : words) {
+            if (word.equals(text)) {
+                return text;
+            }
+        }
+        throw bad(key, "must be one of " + String.join(", ", words) + ", not '" + text + "'");
+    }
+
+    /** Whole numbers in a list. */
+    public List<Integer> integers(String key, List<Integer> otherwise, int min, int max) {
+        JsonNode value = value(key);
+        if (value == null) {
+            return otherwise;
+        }
+        List<Integer> numbers = new ArrayList<>();
+        if (!value.isArray()) {
+            throw bad(key, "must be a list of whole numbers, not " + value);
+        }
+        for (JsonNode each : value) {
+            if (!each.isIntegralNumber() || !each.canConvertToInt() || each.intValue() < min || each.intValue() > max) {
+                throw bad(key, "must hold whole numbers from " + min + " to " + max + ", not " + each);
+            }
+            numbers.add(each.intValue());
+        }
+        return List.copyOf(numbers);
+    }
+
+    /** Refuses keys that were never asked for, naming the nearest that is known. */
+    public void finish() {
+        node.fieldNames().forEachRemaining(key -> {
+            if (!known.contains(key)) {
+                String nearest = nearest(key);
+                throw bad(key, "is not a known key; " + (nearest == null ? "remove it" : "the nearest known one is " + path + nearest));
+            }
+        });
+    }
+
+    private String nearest(String key) {
+        String best = null;
+        int least = Integer.MAX_VALUE;
+        for (String candidate : known) {
+            int distance = distance(key, candidate);
+            if (distance < least) {
+                least = distance;
+                best = candidate;
+            }
+        }
+        return best;
+    }
+
+    /** Levenshtein distance. */
+    static int distance(String a, String b) {
+        int[] row = new int[b.length() + 1];
+        for (int j = 0; j <= b.length(); j++) {
+            row[j] = j;
+        }
+        for (int i = 1; i <= a.length(); i++) {
+            int diagonal = row[0];
+            row[0] = i;
+            for (int j = 1; j <= b.length(); j++) {
+                int cost = a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1;
+                int next = Math.min(Math.min(row[j], row[j - 1]) + 1, diagonal + cost);
+                diagonal = row[j];
+                row[j] = next;
+            }
+        }
+        return row[b.length()];
+    }
+}

@@ -1,0 +1,157 @@
+package org.respec.engine.run;
+
+import java.nio.file.Path;
+import java.util.List;
+import org.respec.engine.BadInput;
+import org.respec.engine.speculation.SpeculationPlan;
+import org.respec.kernels.TreeBatch;
+
+/** Everything a training run depends on. */
+public record RunConfig(Run run, Model model, TaskConfig task, Train train, Rollout rollout, Speculation speculation, Distill distill,
+                        Eval eval) {
+    /**
+     * Where and on what.
+     *
+     * @param dir run folder: metrics, summary, checkpoints
+     * @param threads host threads, 0 for all
+     */
+    public record Run(Path dir, long seed, String device, int threads) {
+        static Run read(ConfigSection s) {
+            Run run = new Run(Path.of(s.text("dir", "runs/train")), s.whole("seed", 1, 0, Long.MAX_VALUE), s.text("device", "auto"),
+                s.integer("threads", 0, 0, 1024));
+            s.finish();
+            return run;
+        }
+    }
+
+    /** Model folders; {@code drafter} is null for none. */
+    public record Model(Path actor, Path drafter) {
+        static Model read(ConfigSection s, Path base) {
+            String actor = s.text("actor", null);
+            if (actor == null) {
+                throw s.bad("actor", "is missing; name a folder with a model in Hugging Face form");
+            }
+            String drafter = s.text("drafter", null);
+            Model model = new Model(base.resolve(actor).normalize(), drafter == null ? null : base.resolve(drafter).normalize());
+            s.finish();
+            return model;
+        }
+    }
+
+    /** GRPO; see {@code PolicyTrainer} and {@code PolicyLoss} for what the numbers do. */
+    public record Train(int iterations, int promptsPerIteration, int groupSize, int microBatchTokens, int miniBatches, int epochs,
+                        float learningRate, int warmupIterations, float weightDecay, float beta1, float beta2, float eps,
+                        float maxGradNorm, float clipLow, float clipHigh, float klCoefficient, String loss, boolean normaliseAdvantages,
+                        int checkpointEvery, int keepCheckpoints) {
+        static Train read(ConfigSection s) {
+            Train train = new Train(s.integer("iterations", 40, 0, 1_000_000), s.integer("prompts_per_iteration", 32, 1, 65536),
+                s.integer("group_size", 8, 2, 1024), s.integer("micro_batch_tokens", 2048, 16, 1 << 20), s.integer("mini_batches", 1, 1, 1024),
+                s.integer("epochs", 1, 1, 64), (float) s.number("learning_rate", 1e-4, 0, 1), s.integer("warmup_iterations", 0, 0, 1_000_000),
+                (float) s.number("weight_decay", 0, 0, 1), (float) s.number("beta1", 0.9, 0, 0.99999), (float) s.number("beta2", 0.95, 0, 0.99999),
+                (float) s.number("eps", 1e-8, 1e-15, 1), (float) s.number("max_grad_norm", 1, 0, 1e6), (float) s.number("clip_low", 0.2, 0, 1),
+                (float) s.number("clip_high", 0.2, 0, 100), (float) s.number("kl_coefficient", 0, 0, 100),
+                s.choice("loss", "token", "token", "sequence"), s.flag("normalise_advantages", true),
+                s.integer("checkpoint_every", 10, 1, 1_000_000), s.integer("keep_checkpoints", 2, 1, 1000));
+            s.finish();
+            if (train.miniBatches > train.promptsPerIteration * train.groupSize) {
+                throw s.bad("mini_batches", "is " + train.miniBatches + ", more than the responses of an iteration; lower it");
+            }
+            return train;
+        }
+    }
+
+    /** How responses are drawn; {@code kvPages} 0 for as many as a full batch can use. */
+    public record Rollout(int maxBatch, int maxTokens, float temperature, int topK, float topP, int pageSize, int kvPages) {
+        static Rollout read(ConfigSection s) {
+            Rollout rollout = new Rollout(s.integer("max_batch", 64, 1, 4096), s.integer("max_tokens", 128, 1, 1 << 18),
+                (float) s.number("temperature", 1, 0, 100), s.integer("top_k", 0, 0, 1 << 20), (float) s.number("top_p", 1, 1e-6, 1),
+                s.integer("page_size", 16, 1, 256), s.integer("kv_pages", 0, 0, 1 << 24));
+            s.finish();
+            return rollout;
+        }
+    }
+
+    /** Whether and how far to speculate: the plan of mode {@code fixed}, bounds and switching margin of mode {@code adaptive}. */
+    public record Speculation(String mode, SpeculationPlan plan, int maxDepth, int maxBranch, int maxTokens, double margin,
+                              float sharpness) {
+        private static final int MAX_DEPTH = 6;
+        private static final int MAX_BRANCH = 4;
+        private static final int MAX_TOKENS = 24;
+        private static final double MARGIN = 0.05;
+
+        /** Defaults, with {@code off}, {@code adaptive}, or a plan that is kept to. */
+        public static Speculation of(String setting) {
+            boolean fixed = !setting.equals("off") && !setting.equals("adaptive");
+            return new Speculation(fixed ? "fixed" : setting, fixed ? SpeculationPlan.parse(setting) : SpeculationPlan.OFF, MAX_DEPTH, MAX_BRANCH,
+                MAX_TOKENS, MARGIN, 1f);
+        }
+
+        /** The setting that {@link #of} takes. */
+        public String name() {
+            return mode.equals("fixed") ? plan.toString() : mode;
+        }
+
+        static Speculation read(ConfigSection s) {
+            SpeculationPlan plan;
+            try {
+                plan = SpeculationPlan.parse(s.text("plan", "4x2x8"));
+            } catch (BadInput e) {
+                throw s.bad("plan", "is wrong: " + e.getMessage().replaceAll("\\.$", ""));
+            }
+            Speculation speculation = new Speculation(s.choice("mode", "adaptive", "adaptive", "off", "fixed"), plan,
+                s.integer("max_depth", MAX_DEPTH, 1, TreeBatch.MAX_DEPTH), s.integer("max_branch", MAX_BRANCH, 1, TreeBatch.MAX_BRANCH),
+                s.integer("max_tokens", MAX_TOKENS, 1, TreeBatch.MAX_NODES - 1), s.number("margin", MARGIN, 0, 10),
+                (float) s.number("sharpness", 1, 1e-3, 1e3));
+            s.finish();
+            return speculation;
+        }
+    }
+
+    /** The drafter's learning; see {@code DraftLearner} and {@code RewardWeights}. */
+    public record Distill(boolean enabled, String weighting, int interval, int stepsPerUpdate, float learningRate, int topK,
+                          int capacityTokens, int unroll, float unrollDecay, float weightFloor, float weightCap, int batchTokens,
+                          float maxGradNorm) {
+        static Distill read(ConfigSection s) {
+            Distill distill = new Distill(s.flag("enabled", true), s.choice("weighting", "reward", "reward", "uniform"),
+                s.integer("interval", 1, 1, 1_000_000), s.integer("steps_per_update", 4, 1, 100_000),
+                (float) s.number("learning_rate", 1e-3, 0, 1), s.integer("top_k", 16, 1, 1024), s.integer("capacity_tokens", 32768, 16, 1 << 28),
+                s.integer("unroll", 3, 1, TreeBatch.MAX_DEPTH), (float) s.number("unroll_decay", 0.8, 0, 1),
+                (float) s.number("weight_floor", 0.2, 1e-6, 1), (float) s.number("weight_cap", 2, 1, 1e6),
+                s.integer("batch_tokens", 2048, 16, 1 << 20), (float) s.number("max_grad_norm", 0.5, 0, 1e6));
+            s.finish();
+            return distill;
+        }
+    }
+
+    /** Held-out problems before and after, and every so many iterations; temperature null for the rollout's sampling. */
+    public record Eval(int problems, int every, Float temperature) {
+        static Eval read(ConfigSection s) {
+            Eval eval = new Eval(s.integer("problems", 256, 0, 1_000_000), s.integer("every", 0, 0, 1_000_000),
+                s.has("temperature") ? (float) s.number("temperature", 1, 0, 100) : null);
+            s.finish();
+            return eval;
+        }
+    }
+
+    /**
+     * Reads a YAML file with {@code key.path=value} overrides. Paths in {@code model} and {@code task} are relative to the file.
+     *
+     * @throws BadInput naming file, key and reason
+     */
+    public static RunConfig read(Path file, List<String> overrides) {
+        ConfigSection root = ConfigFile.read(file, overrides);
+        Path parent = file.toAbsolutePath().getParent();
+        Path base = file.isAbsolute() || file.getParent() == null ? parent : file.getParent();
+        ConfigSection run = root.section("run");
+        ConfigSection model = root.section("model");
+        ConfigSection task = root.section("task");
+        ConfigSection train = root.section("train");
+        ConfigSection rollout = root.section("rollout");
+        ConfigSection speculation = root.section("speculation");
+        ConfigSection distill = root.section("distill");
+        ConfigSection eval = root.section("eval");
+        root.finish();
+        return new RunConfig(Run.read(run), Model.read(model, base), TaskConfig.read(task, base), Train.read(train), Rollout.read(rollout),
+            Speculation.read(speculation), Distill.read(distill), Eval.read(eval));
+    }
+}

@@ -1,0 +1,102 @@
+package org.respec.engine.run;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import org.respec.engine.BadInput;
+
+/** A run's folder, held by one process at a time. */
+public final class RunFolder implements AutoCloseable {
+    private static final String LOCK = ".lock";
+
+    private final Path path;
+    private final Path earlier;
+    private final FileChannel channel;
+    private final FileLock lock;
+
+    private RunFolder(Path path, Path earlier, FileChannel channel, FileLock lock) {
+        this.path = path;
+        this.earlier = earlier;
+        this.channel = channel;
+        this.lock = lock;
+    }
+
+    /**
+     * Makes or takes over a folder. A run that is there already is resumed, or else moved aside, never overwritten.
+     *
+     * @throws BadInput if another process holds it, or it cannot be made
+     */
+    public static RunFolder open(Path path, boolean resume) {
+        try {
+            RunFolder folder = take(path, null);
+            if (resume || !folder.holdsRun()) {
+                return folder;
+            }
+            Path aside = free(path);
+            Files.move(path, aside);
+            folder.close();
+            return take(path, aside);
+        } catch (IOException e) {
+            throw new BadInput(path + ": the run folder cannot be used (" + e.getMessage() + "); choose another run.dir.", e);
+        }
+    }
+
+    private static RunFolder take(Path path, Path earlier) throws IOException {
+        Files.createDirectories(path);
+        FileChannel channel = FileChannel.open(path.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+        FileLock lock;
+        try {
+            lock = channel.tryLock();
+        } catch (OverlappingFileLockException e) {
+            lock = null;
+        }
+        if (lock == null) {
+            channel.close();
+            throw new BadInput(path + ": the run folder is in use by another run; wait for it or choose another run.dir.");
+        }
+        return new RunFolder(path, earlier, channel, lock);
+    }
+
+    private boolean holdsRun() {
+        return Files.exists(path.resolve("metrics.jsonl")) || Files.exists(path.resolve("checkpoints"));
+    }
+
+    private static Path free(Path path) {
+        for (int i = 1; ; i++) {
+            Path candidate = path.resolveSibling(path.getFileName() + "." + i);
+            if (!Files.exists(candidate)) {
+                return candidate;
+            }
+        }
+    }
+
+    public Path path() {
+        return path;
+    }
+
+    /** Where an earlier run was moved to, or null. */
+    public Path earlier() {
+        return earlier;
+    }
+
+    /** Writes {@code summary.json}. */
+    void writeSummary(ObjectNode summary) {
+        SafeFiles.write(path.resolve("summary.json"), (summary.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
+    }
+
+    @Override
+    public void close() {
+        try {
+            lock.release();
+            channel.close();
+        } catch (IOException e) {
+            throw new IllegalStateException(path + ": its lock cannot be released", e);
+        }
+    }
+}

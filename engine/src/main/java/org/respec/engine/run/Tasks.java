@@ -1,0 +1,24 @@
+package org.respec.engine.run;
+
+import org.respec.engine.model.LoadedModel;
+import org.respec.engine.task.ArithmeticProblems;
+import org.respec.engine.task.ProblemSource;
+import org.respec.engine.task.PromptFile;
+import org.respec.engine.task.RewardFunction;
+import org.respec.engine.task.Task;
+
+/** Tasks as a config asks for them. */
+final class Tasks {
+    private Tasks() {
+    }
+
+    static Task of(TaskConfig config, long seed, LoadedModel model) {
+        ProblemSource problems = config.prompts() == null ? arithmetic(config.arithmetic(), seed)
+            : new PromptFile(config.prompts(), config.heldOut());
+        return new Task(problems, RewardFunction.named(config.reward()), model.tokenizer(), model.actor().config().eosTokenIds());
+    }
+
+    static ArithmeticProblems arithmetic(TaskConfig.Arithmetic sizes, long seed) {
+        return new ArithmeticProblems(seed, sizes.minOperands(), sizes.maxOperands(), sizes.tail(), sizes.maxOperand(), sizes.maxValue());
+    }
+}

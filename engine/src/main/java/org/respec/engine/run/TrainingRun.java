@@ -1,0 +1,389 @@
+package org.respec.engine.run;
+
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.respec.engine.BadInput;
+import org.respec.engine.distill.DraftLearner;
+import org.respec.engine.distill.ReplayBuffer;
+import org.respec.engine.distill.RewardWeights;
+import org.respec.engine.model.Actor;
+import org.respec.engine.model.Drafter;
+import org.respec.engine.model.LoadedModel;
+import org.respec.engine.model.ParameterSet;
+import org.respec.engine.rl.AdamW;
+import org.respec.engine.rl.Advantages;
+import org.respec.engine.rl.Evaluator;
+import org.respec.engine.rl.PolicyLoss;
+import org.respec.engine.rl.PolicyTrainer;
+import org.respec.engine.rollout.PlanPolicies;
+import org.respec.engine.rollout.PlanPolicy;
+import org.respec.engine.rollout.PromptGroup;
+import org.respec.engine.rollout.Rollout;
+import org.respec.engine.rollout.RolloutEngine;
+import org.respec.engine.rollout.RolloutLimits;
+import org.respec.engine.rollout.RolloutStats;
+import org.respec.engine.rollout.SpeedComparison;
+import org.respec.engine.rollout.StopRule;
+import org.respec.engine.rollout.Trajectory;
+import org.respec.engine.task.Problem;
+import org.respec.engine.task.Task;
+import org.respec.kernels.Backends;
+import org.respec.kernels.Ops;
+import org.respec.kernels.SamplingParams;
+
+/**
+ * The main job: iterations of rollout, GRPO step and drafter learning, with evaluations, metrics and checkpoints. Actor weights and
+ * trajectories are a function of config and seed alone, whatever is speculated, batched or distilled.
+ */
+public final class TrainingRun implements AutoCloseable {
+    /** Who watches a run; called on the running thread. */
+    public interface Listener {
+        /** Before anything is computed. */
+        void started(int firstIteration, int iterations);
+
+        /** After every iteration, with what was written to {@code metrics.jsonl}. */
+        void iterated(ObjectNode metrics);
+    }
+
+    /** Request numbers of the closing speed comparison; see also {@link Evaluator}. */
+    private static final long COMPARISON_REQUEST = 1L << 41;
+    private static final int COMPARISON_ROUNDS = 5;
+
+    private final Owned owned = new Owned();
+    private final RunConfig config;
+    private final RunFolder folder;
+    private final MetricsLog metrics;
+    private final CheckpointStore checkpoints;
+    private final Ops ops;
+    private final Actor actor;
+    private final Drafter drafter;
+    private final Task task;
+    private final RolloutEngine rollout;
+    private final RolloutEngine plain;
+    private final Evaluator evaluator;
+    private final AdamW actorOptimizer;
+    private final AdamW draftOptimizer;
+    private final PolicyTrainer trainer;
+    private final ReplayBuffer replay;
+    private final DraftLearner learner;
+    private final RunState state = new RunState();
+
+    /**
+     * Loads models, takes the run folder and, if {@code resume}, the newest whole checkpoint in it.
+     *
+     * @throws BadInput for anything wrong with the config, the model files or the folder
+     */
+    public TrainingRun(RunConfig config, boolean resume) {
+        this.config = config;
+        boolean built = false;
+        try {
+            boolean speculate = !config.speculation().mode().equals("off");
+            boolean distill = config.distill().enabled();
+            if (config.model().drafter() == null && (speculate || distill)) {
+                throw new BadInput("model.drafter: speculation and distillation need a drafter; name its folder, or set"
+                    + " speculation.mode=off and distill.enabled=false.");
+            }
+            ops = owned.add(Backends.open(config.run().device(), config.run().threads()));
+            LoadedModel model = owned.add(LoadedModel.load(ops, config.model().actor(), config.model().drafter()));
+            actor = model.actor();
+            drafter = model.drafter();
+            task = Tasks.of(config.task(), config.run().seed(), model);
+            var r = config.rollout();
+            SamplingParams sampling = new SamplingParams(r.temperature(), r.topK(), r.topP());
+            StopRule stop = new StopRule(actor.config().eosTokenIds(), List.of());
+            int prompt = task.maxPromptTokens();
+            RolloutLimits limits = new RolloutLimits(r.maxBatch(), prompt, r.maxTokens(), r.pageSize(), r.kvPages(),
+                distill ? Math.min(config.distill().topK(), actor.config().vocabSize()) : 0);
+            if (resume && !Files.isDirectory(config.run().dir())) {
+                throw new BadInput(config.run().dir() + ": there is no such run folder to resume; start without --resume.");
+            }
+            folder = owned.add(RunFolder.open(config.run().dir(), resume));
+            PlanPolicy policy = PlanPolicies.of(config.speculation(), ops, actor, drafter, limits);
+            rollout = owned.add(new RolloutEngine(ops, actor, speculate || distill ? drafter : null, limits, sampling, config.run().seed(),
+                stop, policy, speculate, config.speculation().sharpness()));
+            RolloutLimits plainLimits = new RolloutLimits(r.maxBatch(), prompt, r.maxTokens(), r.pageSize(), r.kvPages(), 0);
+            plain = owned.add(new RolloutEngine(ops, actor, null, plainLimits, sampling, config.run().seed(), stop, PlanPolicies.off(),
+                false, 1f));
+            evaluator = new Evaluator(evaluation(plainLimits, sampling, stop), task, config.eval().problems());
+            var t = config.train();
+            actorOptimizer = owned.add(new AdamW(ops, actor.weights(),
+                new AdamW.Settings(t.beta1(), t.beta2(), t.eps(), t.weightDecay(), t.maxGradNorm())));
+            Actor reference = t.klCoefficient() == 0 ? null : owned.add(model.copyOfActor());
+            trainer = owned.add(new PolicyTrainer(ops, actor, reference, actorOptimizer,
+                new PolicyLoss(t.clipLow(), t.clipHigh(), t.klCoefficient()),
+                new PolicyTrainer.Schedule(t.miniBatches(), t.epochs(), t.loss().equals("sequence"), r.temperature()),
+                t.microBatchTokens()));
+            if (distill) {
+                var d = config.distill();
+                draftOptimizer = owned.add(new AdamW(ops, drafter.weights(),
+                    new AdamW.Settings(t.beta1(), t.beta2(), t.eps(), 0f, d.maxGradNorm())));
+                replay = owned.add(new ReplayBuffer(d.capacityTokens(), 3 * actor.config().hiddenSize(), limits.captureTopK()));
+                learner = owned.add(new DraftLearner(ops, drafter, draftOptimizer, replay, d.unroll(), new DraftLearner.Settings(
+                    d.stepsPerUpdate(), d.batchTokens(), d.unrollDecay(), r.temperature(), d.learningRate(), config.run().seed())));
+            } else {
+                draftOptimizer = null;
+                replay = null;
+                learner = null;
+            }
+            checkpoints = new CheckpointStore(folder.path().resolve("checkpoints"), t.keepCheckpoints());
+            if (resume) {
+                // A run that was killed before its first checkpoint begins again.
+                checkpoints.latest().ifPresent(this::restore);
+            }
+            metrics = owned.add(MetricsLog.open(folder.path().resolve("metrics.jsonl"), state.iteration));
+            built = true;
+        } finally {
+            if (!built) {
+                owned.close();
+            }
+        }
+    }
+
+    private RolloutEngine evaluation(RolloutLimits limits, SamplingParams sampling, StopRule stop) {
+        if (config.eval().temperature() == null) {
+            return plain;
+        }
+        return owned.add(new RolloutEngine(ops, actor, null, limits, SamplingParams.temperature(config.eval().temperature()),
+            config.run().seed(), stop, PlanPolicies.off(), false, 1f));
+    }
+
+    /** Where an earlier run in the same folder was moved to, or null. */
+    public Path earlierRun() {
+        return folder.earlier();
+    }
+
+    /** The device the run computes on, in words. */
+    public String device() {
+        return ops.device();
+    }
+
+    // ---------------------------------------------------------------------------------------------------------- the run
+
+    /** Runs what is left of the configured iterations and writes {@code summary.json}, which is also returned. */
+    public ObjectNode run(Listener listener) {
+        long start = System.nanoTime();
+        int iterations = config.train().iterations();
+        listener.started(state.iteration, iterations);
+        if (state.iteration == 0) {
+            state.accuracyBefore = evaluator.accuracy();
+        }
+        double secondsBefore = state.secondsTotal;
+        while (state.iteration < iterations) {
+            ObjectNode line = iterate();
+            if (config.eval().every() > 0 && state.iteration % config.eval().every() == 0) {
+                line.put("accuracy", evaluator.accuracy());
+            }
+            state.secondsTotal = secondsBefore + (System.nanoTime() - start) * 1e-9;
+            metrics.append(line);
+            listener.iterated(line);
+            if (state.iteration == iterations || state.iteration % config.train().checkpointEvery() == 0) {
+                save();
+            }
+        }
+        double accuracyAfter = evaluator.accuracy();
+        state.secondsTotal = secondsBefore + (System.nanoTime() - start) * 1e-9;
+        ObjectNode summary = summary(accuracyAfter);
+        if (!config.speculation().mode().equals("off")) {
+            compare(summary.putObject("comparison"));
+        }
+        folder.writeSummary(summary);
+        return summary;
+    }
+
+    private ObjectNode iterate() {
+        var t = config.train();
+        int group = t.groupSize();
+        List<Problem> problems = new ArrayList<>();
+        List<PromptGroup> prompts = new ArrayList<>();
+        for (int i = 0; i < t.promptsPerIteration(); i++) {
+            long number = (long) state.iteration * t.promptsPerIteration() + i;
+            Problem problem = task.problems().training(number);
+            problems.add(problem);
+            prompts.add(new PromptGroup(task.encode(problem), group, number * group));
+        }
+        Rollout drawn = rollout.generate(prompts);
+        long rolled = System.nanoTime();
+        List<Trajectory> trajectories = drawn.trajectories();
+        state.digest.add(trajectories);
+        double[] rewards = new double[trajectories.size()];
+        for (int i = 0; i < rewards.length; i++) {
+            rewards[i] = task.reward(problems.get(i / group), trajectories.get(i));
+        }
+        float[] advantages = Advantages.of(rewards, group, t.normaliseAdvantages());
+        PolicyTrainer.Report policy = trainer.update(trajectories, advantages, learningRate());
+        long trained = System.nanoTime();
+        DraftLearner.Report learned = learner == null ? null : teach(trajectories, rewards, group);
+        long taught = System.nanoTime();
+        double mean = mean(rewards);
+        state.add(drawn.stats(), mean, (trained - rolled) * 1e-9, (taught - trained) * 1e-9);
+        state.iteration++;
+        return line(drawn.stats(), trajectories, mean, policy, learned, (trained - rolled) * 1e-9, (taught - trained) * 1e-9);
+    }
+
+    private DraftLearner.Report teach(List<Trajectory> trajectories, double[] rewards, int group) {
+        var d = config.distill();
+        float[] weights = new RewardWeights(d.weighting().equals("reward"), d.weightFloor(), d.weightCap()).of(rewards, group);
+        for (int i = 0; i < weights.length; i++) {
+            replay.add(trajectories.get(i), weights[i]);
+        }
+        return (state.iteration + 1) % d.interval() == 0 ? learner.update(state.iteration) : null;
+    }
+
+    private float learningRate() {
+        var t = config.train();
+        double warm = t.warmupIterations() == 0 ? 1 : Math.min(1.0, (state.iteration + 1.0) / t.warmupIterations());
+        return (float) (t.learningRate() * warm);
+    }
+
+    private static double mean(double[] values) {
+        double sum = 0;
+        for (double value : values) {
+            sum += value;
+        }
+        return values.length == 0 ? 0 : sum / values.length;
+    }
+
+    private ObjectNode line(RolloutStats stats, List<Trajectory> trajectories, double reward, PolicyTrainer.Report policy,
+                            DraftLearner.Report learned, double actorSeconds, double drafterSeconds) {
+        ObjectNode line = JsonNodeFactory.instance.objectNode();
+        line.put("iteration", state.iteration);
+        line.put("reward", reward);
+        line.put("accept_length", stats.acceptLength());
+        line.put("plan", mostUsed(stats.plans()));
+        line.put("tokens", stats.tokens());
+        line.put("tokens_per_second", stats.tokensPerSecond());
+        ObjectNode plans = line.putObject("plans");
+        stats.plans().forEach(plans::put);
+        line.put("preemptions", stats.preemptions());
+        ObjectNode lengths = line.putObject("response_length");
+        lengths.put("mean", trajectories.stream().mapToInt(t -> t.response().length).average().orElse(0));
+        lengths.put("max", trajectories.stream().mapToInt(t -> t.response().length).max().orElse(0));
+        line.put("loss", policy.loss());
+        line.put("grad_norm", policy.gradNorm());
+        line.put("clip_fraction", policy.clipFraction());
+        line.put("log_prob_mismatch", policy.mismatch());
+        if (learned != null) {
+            line.put("kl_distill", learned.divergence());
+            line.put("draft_grad_norm", learned.gradNorm());
+        }
+        ObjectNode seconds = line.putObject("seconds");
+        seconds.put("rollout", stats.seconds());
+        seconds.put("draft", stats.draftSeconds());
+        seconds.put("verify", stats.verifySeconds());
+        seconds.put("actor", actorSeconds);
+        seconds.put("drafter", drafterSeconds);
+        return line;
+    }
+
+    /** Speculation as configured against off, by turns, with the final weights and under the full batch, one prompt each request. */
+    private void compare(ObjectNode json) {
+        List<PromptGroup> prompts = new ArrayList<>();
+        int requests = Math.max(8, Math.min(64, config.rollout().maxBatch()));
+        for (int i = 0; i < requests; i++) {
+            prompts.add(new PromptGroup(task.encode(task.problems().training(i)), 1, COMPARISON_REQUEST + i));
+        }
+        List<SpeedComparison.Result> results = SpeedComparison.run(List.of(plain, rollout), prompts, 1, COMPARISON_ROUNDS);
+        json.put("requests", requests);
+        json.put("rounds", COMPARISON_ROUNDS);
+        json.put("tokens_per_second_off", results.get(0).tokensPerSecond());
+        json.put("tokens_per_second", results.get(1).tokensPerSecond());
+        json.put("ratio_to_off", results.get(1).ratioToFirst());
+        json.put("accept_length", results.get(1).acceptLength());
+    }
+
+    private static String mostUsed(Map<String, Long> plans) {
+        return plans.entrySet().stream().max(Map.Entry.comparingByValue()).map(Map.Entry::getKey).orElse("off");
+    }
+
+    private ObjectNode summary(double accuracyAfter) {
+        ObjectNode summary = JsonNodeFactory.instance.objectNode();
+        summary.put("iterations", state.iteration);
+        summary.put("seed", config.run().seed());
+        summary.put("device", ops.device());
+        ObjectNode eval = summary.putObject("eval");
+        eval.put("problems", evaluator.size());
+        eval.put("accuracy_before", state.accuracyBefore);
+        eval.put("accuracy_after", accuracyAfter);
+        ObjectNode reward = summary.putObject("reward");
+        reward.put("first", state.rewardFirst);
+        reward.put("last", state.rewardLast);
+        ObjectNode rolled = summary.putObject("rollout");
+        rolled.put("tokens", state.tokens);
+        rolled.put("seconds", state.secondsRollout);
+        rolled.put("tokens_per_second", state.secondsRollout == 0 ? 0 : state.tokens / state.secondsRollout);
+        ObjectNode accept = rolled.putObject("accept_length");
+        accept.put("first", state.acceptFirst);
+        accept.put("last", state.acceptLast);
+        accept.put("mean", state.iteration == 0 ? 0 : state.acceptSum / state.iteration);
+        rolled.put("trajectory_sha256", state.digest.value());
+        summary.putObject("actor").put("weights_sha256", actor.weights().sha256());
+        if (drafter != null) {
+            summary.putObject("drafter").put("weights_sha256", drafter.weights().sha256());
+        }
+        ObjectNode seconds = summary.putObject("seconds");
+        seconds.put("rollout", state.secondsRollout);
+        seconds.put("actor", state.secondsActor);
+        seconds.put("drafter", state.secondsDrafter);
+        seconds.put("total", state.secondsTotal);
+        ObjectNode plans = summary.putObject("plans");
+        new TreeMap<>(state.plans).forEach(plans::put);
+        return summary;
+    }
+
+    // ------------------------------------------------------------------------------------------------------ checkpoints
+
+    private void save() {
+        state.actorSteps = actorOptimizer.steps();
+        state.drafterSteps = learner == null ? 0 : draftOptimizer.steps();
+        checkpoints.write(state.iteration, state.toJson(), parts -> {
+            parts.add("actor.weights", actor.weights().download());
+            parts.add("actor.first", actorOptimizer.firstMoments().download());
+            parts.add("actor.second", actorOptimizer.secondMoments().download());
+            if (learner != null) {
+                parts.add("drafter.weights", drafter.weights().download());
+                parts.add("drafter.first", draftOptimizer.firstMoments().download());
+                parts.add("drafter.second", draftOptimizer.secondMoments().download());
+                parts.add("replay.index", replay.index());
+                for (int i = 0; i < replay.segments().size(); i++) {
+                    parts.add("replay." + i, replay.segments().get(i));
+                }
+            }
+        });
+    }
+
+    private void restore(CheckpointStore.Checkpoint checkpoint) {
+        state.restore(checkpoint.state());
+        read(checkpoint, "actor.weights", actor.weights());
+        read(checkpoint, "actor.first", actorOptimizer.firstMoments());
+        read(checkpoint, "actor.second", actorOptimizer.secondMoments());
+        actorOptimizer.restore(state.actorSteps);
+        actor.publish();
+        if (learner != null) {
+            read(checkpoint, "drafter.weights", drafter.weights());
+            read(checkpoint, "drafter.first", draftOptimizer.firstMoments());
+            read(checkpoint, "drafter.second", draftOptimizer.secondMoments());
+            draftOptimizer.restore(state.drafterSteps);
+            drafter.publish();
+            for (int i = 0; i < replay.segments().size(); i++) {
+                checkpoint.read("replay." + i, replay.segments().get(i));
+            }
+            replay.restore(checkpoint.readNumbers("replay.index"));
+        }
+    }
+
+    private static void read(CheckpointStore.Checkpoint checkpoint, String part, ParameterSet set) {
+        checkpoint.read(part, set.hostBytes());
+        set.upload();
+    }
+
+    @Override
+    public void close() {
+        owned.close();
+    }
+}

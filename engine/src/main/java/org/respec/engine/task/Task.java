@@ -1,0 +1,56 @@
+package org.respec.engine.task;
+
+import java.util.Arrays;
+import java.util.List;
+import org.respec.engine.BadInput;
+import org.respec.engine.model.TextTokenizer;
+import org.respec.engine.rollout.Trajectory;
+
+/** Problems and their reward, between text and tokens. */
+public final class Task {
+    private final ProblemSource problems;
+    private final RewardFunction reward;
+    private final TextTokenizer tokenizer;
+    private final List<Integer> endTokens;
+
+    public Task(ProblemSource problems, RewardFunction reward, TextTokenizer tokenizer, List<Integer> endTokens) {
+        this.problems = problems;
+        this.reward = reward;
+        this.tokenizer = tokenizer;
+        this.endTokens = List.copyOf(endTokens);
+    }
+
+    public ProblemSource problems() {
+        return problems;
+    }
+
+    /** Most tokens that a prompt has. */
+    public int maxPromptTokens() {
+        return problems.longestPrompts().stream().mapToInt(prompt -> encode(prompt).length).max().orElse(1);
+    }
+
+    /** A prompt's tokens. */
+    public int[] encode(Problem problem) {
+        return encode(problem.prompt());
+    }
+
+    private int[] encode(String prompt) {
+        int[] ids = tokenizer.encode(prompt);
+        if (ids.length == 0) {
+            throw new BadInput("task.prompts: the prompt '" + prompt + "' has no tokens in this tokenizer; change it.");
+        }
+        return ids;
+    }
+
+    /** The response's text without its end-of-sequence token. */
+    public String text(Trajectory trajectory) {
+        int[] response = trajectory.response();
+        boolean ends = response.length > 0 && endTokens.contains(response[response.length - 1]);
+        return tokenizer.decode(ends ? Arrays.copyOf(response, response.length - 1) : response);
+    }
+
+    /** The reward of a response; one that was cut off by the length limit earns nothing. */
+    public double reward(Problem problem, Trajectory trajectory) {
+        return trajectory.ended() ? reward.reward(problem, text(trajectory)) : 0;
+    }
+}

@@ -1,0 +1,130 @@
+package org.respec.tools.cli;
+
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.respec.engine.BadInput;
+import org.respec.engine.model.LoadedModel;
+import org.respec.engine.rollout.PlanPolicies;
+import org.respec.engine.rollout.PromptGroup;
+import org.respec.engine.rollout.RolloutEngine;
+import org.respec.engine.rollout.RolloutLimits;
+import org.respec.engine.rollout.SpeedComparison;
+import org.respec.engine.rollout.StopRule;
+import org.respec.engine.run.RunConfig;
+import org.respec.engine.run.SafeFiles;
+import org.respec.engine.task.ArithmeticProblems;
+import org.respec.kernels.Backends;
+import org.respec.kernels.Ops;
+import org.respec.kernels.SamplingParams;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+@Command(name = "rollout", description = "Tokens per second of rollouts by batch and speculation, settings taking turns on the same prompts.",
+    mixinStandardHelpOptions = true)
+final class BenchRolloutCommand implements Callable<Integer> {
+    @Option(names = "--batch", split = ",", defaultValue = "1,4,16,64", description = "Live requests (default: ${DEFAULT-VALUE}).")
+    private List<Integer> batches;
+
+    @Option(names = "--speculation", split = ",", defaultValue = "off,adaptive,4x2x8",
+        description = "off, adaptive, or DEPTHxBRANCHxTOKENS (default: ${DEFAULT-VALUE}).")
+    private List<String> speculations;
+
+    @Option(names = "--json", paramLabel = "FILE", description = "Writes the rows as JSON.")
+    private Path json;
+
+    @Option(names = "--model", paramLabel = "DIR", description = "Actor (default: the bundled one).")
+    private Path model;
+
+    @Option(names = "--drafter", paramLabel = "DIR", description = "Drafter (default: the bundled one).")
+    private Path drafter;
+
+    @Option(names = "--rounds", defaultValue = "9", description = "Measured rounds (default: ${DEFAULT-VALUE}).")
+    private int rounds;
+
+    @Option(names = "--temperature", defaultValue = "1", description = "Sampling temperature (default: ${DEFAULT-VALUE}).")
+    private float temperature;
+
+    @Option(names = "--max-tokens", defaultValue = "96", description = "Longest response (default: ${DEFAULT-VALUE}).")
+    private int maxTokens;
+
+    @Option(names = "--seed", defaultValue = "1", description = "Seed of prompts and sampling (default: ${DEFAULT-VALUE}).")
+    private long seed;
+
+    @Option(names = "--device", defaultValue = "auto", description = "auto or cpu (default: ${DEFAULT-VALUE}).")
+    private String device;
+
+    @Override
+    public Integer call() {
+        for (int batch : batches) {
+            if (batch < 1 || batch > 4096) {
+                throw new BadInput("--batch: " + batch + " must be 1 to 4096.");
+            }
+        }
+        if (rounds < 1) {
+            throw new BadInput("--rounds: " + rounds + " must be 1 or more.");
+        }
+        List<RunConfig.Speculation> settings = new ArrayList<>();
+        settings.add(RunConfig.Speculation.of("off"));
+        for (String speculation : speculations) {
+            if (!speculation.equals("off")) {
+                settings.add(RunConfig.Speculation.of(speculation));
+            }
+        }
+        Path actorFolder = model == null ? Bundled.actor() : model;
+        Path drafterFolder = drafter == null && model == null ? Bundled.drafter() : drafter;
+        if (drafterFolder == null && settings.size() > 1) {
+            throw new BadInput("--drafter: speculation needs a drafter; name its folder.");
+        }
+        ArrayNode rows = new JsonMapper().createArrayNode();
+        System.out.printf("%6s  %-12s %12s %13s %14s%n", "batch", "speculation", "tokens/s", "ratio to off", "accept length");
+        try (Ops ops = Backends.open(device, 0); LoadedModel loaded = LoadedModel.load(ops, actorFolder, drafterFolder)) {
+            for (int batch : batches) {
+                measure(ops, loaded, settings, batch, rows);
+            }
+        }
+        if (json != null) {
+            ObjectNode root = new JsonMapper().createObjectNode();
+            root.set("rows", rows);
+            SafeFiles.write(json, (root.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
+        }
+        return 0;
+    }
+
+    private void measure(Ops ops, LoadedModel loaded, List<RunConfig.Speculation> settings, int batch, ArrayNode rows) {
+        ArithmeticProblems problems = new ArithmeticProblems(seed, 2, 8, 0.75, 99, 999);
+        List<PromptGroup> prompts = new ArrayList<>();
+        int longest = 1;
+        for (int i = 0; i < Math.max(24, 2 * batch); i++) {
+            int[] prompt = loaded.tokenizer().encode(problems.heldOut(i).prompt());
+            longest = Math.max(longest, prompt.length);
+            prompts.add(new PromptGroup(prompt, 1, i));
+        }
+        RolloutLimits limits = new RolloutLimits(batch, longest, maxTokens, 16, 0, 0);
+        StopRule stop = new StopRule(loaded.actor().config().eosTokenIds(), List.of());
+        List<RolloutEngine> engines = new ArrayList<>();
+        try {
+            for (RunConfig.Speculation setting : settings) {
+                boolean off = setting.mode().equals("off");
+                engines.add(new RolloutEngine(ops, loaded.actor(), off ? null : loaded.drafter(), limits, SamplingParams.temperature(temperature),
+                    seed, stop, PlanPolicies.of(setting, ops, loaded.actor(), loaded.drafter(), limits), !off, setting.sharpness()));
+            }
+            List<SpeedComparison.Result> results = SpeedComparison.run(engines, prompts, 3, rounds);
+            for (int i = 0; i < results.size(); i++) {
+                SpeedComparison.Result result = results.get(i);
+                String name = settings.get(i).name();
+                System.out.printf("%6d  %-12s %12.0f %13.3f %14.2f%n", batch, name, result.tokensPerSecond(), result.ratioToFirst(),
+                    result.acceptLength());
+                rows.addObject().put("batch", batch).put("speculation", name).put("tokens_per_second", result.tokensPerSecond())
+                    .put("ratio_to_off", result.ratioToFirst()).put("accept_length", result.acceptLength());
+            }
+        } finally {
+            engines.forEach(RolloutEngine::close);
+        }
+    }
+}

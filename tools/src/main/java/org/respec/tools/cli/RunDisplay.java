@@ -1,0 +1,89 @@
+package org.respec.tools.cli;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.Console;
+import java.io.PrintStream;
+import java.nio.file.Path;
+import me.tongfei.progressbar.ProgressBar;
+import me.tongfei.progressbar.ProgressBarBuilder;
+import me.tongfei.progressbar.ProgressBarStyle;
+import org.respec.engine.run.TrainingRun;
+
+/** What a person sees of a run: a progress bar on a terminal, a line per iteration elsewhere, and a table at the end. */
+final class RunDisplay implements TrainingRun.Listener, AutoCloseable {
+    private final PrintStream out;
+    private final String name;
+    private final boolean terminal;
+    private ProgressBar bar;
+    private int iterations;
+
+    RunDisplay(PrintStream out, String name) {
+        this.out = out;
+        this.name = name;
+        Console console = System.console();
+        this.terminal = console != null && console.isTerminal();
+    }
+
+    void note(String line) {
+        out.println(line);
+    }
+
+    @Override
+    public void started(int firstIteration, int total) {
+        iterations = total;
+        if (terminal) {
+            bar = new ProgressBarBuilder().setTaskName(name).setInitialMax(total).startsFrom(firstIteration, java.time.Duration.ZERO)
+                .setStyle(ProgressBarStyle.ASCII).setUpdateIntervalMillis(200).build();
+        }
+    }
+
+    @Override
+    public void iterated(ObjectNode m) {
+        String message = String.format("reward %.3f  accept %.2f  plan %s  %.0f tok/s", m.path("reward").asDouble(),
+            m.path("accept_length").asDouble(), m.path("plan").asText(), m.path("tokens_per_second").asDouble());
+        if (bar != null) {
+            bar.setExtraMessage(message);
+            bar.stepTo(m.path("iteration").asInt());
+        } else {
+            out.printf("%s %d/%d  %s%n", name, m.path("iteration").asInt(), iterations, message);
+        }
+    }
+
+    void summary(ObjectNode summary, Path folder) {
+        close();
+        JsonNode rollout = summary.path("rollout");
+        JsonNode seconds = summary.path("seconds");
+        out.println();
+        row("accuracy on " + summary.at("/eval/problems").asInt() + " held-out problems", String.format("%.1f %% before, %.1f %% after",
+            100 * summary.at("/eval/accuracy_before").asDouble(), 100 * summary.at("/eval/accuracy_after").asDouble()));
+        row("reward", String.format("%.3f first, %.3f last iteration", summary.at("/reward/first").asDouble(),
+            summary.at("/reward/last").asDouble()));
+        row("accept length", String.format("%.2f first, %.2f last, %.2f mean", rollout.at("/accept_length/first").asDouble(),
+            rollout.at("/accept_length/last").asDouble(), rollout.at("/accept_length/mean").asDouble()));
+        row("rollout", String.format("%d tokens in %.1f s, %.0f tokens/s", rollout.path("tokens").asLong(), rollout.path("seconds").asDouble(),
+            rollout.path("tokens_per_second").asDouble()));
+        row("time", String.format("%.1f s: rollout %.1f, actor %.1f, drafter %.1f, evaluation and files the rest",
+            seconds.path("total").asDouble(), seconds.path("rollout").asDouble(), seconds.path("actor").asDouble(),
+            seconds.path("drafter").asDouble()));
+        JsonNode comparison = summary.path("comparison");
+        if (comparison.isObject()) {
+            row("speed against speculation off", String.format("%.2f x (%.0f against %.0f tokens/s, by turns, %d requests)",
+                comparison.path("ratio_to_off").asDouble(), comparison.path("tokens_per_second").asDouble(),
+                comparison.path("tokens_per_second_off").asDouble(), comparison.path("requests").asInt()));
+        }
+        row("written to", folder.toString());
+    }
+
+    private void row(String what, String value) {
+        out.printf("  %-36s %s%n", what, value);
+    }
+
+    @Override
+    public void close() {
+        if (bar != null) {
+            bar.close();
+            bar = null;
+        }
+    }
+}
