@@ -13,7 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.respec.engine.BadInput;
-import org.respec.engine.run.SafeFiles;
+import org.respec.engine.SafeFiles;
 
 /** A model folder's weights, in one file or in shards with an index. */
 public final class ModelFiles {

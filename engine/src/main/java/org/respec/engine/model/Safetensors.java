@@ -21,7 +21,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.respec.engine.BadInput;
-import org.respec.engine.run.SafeFiles;
+import org.respec.engine.SafeFiles;
 
 /**
  * The safetensors format: 8 bytes of header length, a JSON header, the tensors' bytes without holes. Everything a file says is

@@ -11,7 +11,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import org.respec.engine.BadInput;
-import org.respec.engine.run.SafeFiles;
+import org.respec.engine.SafeFiles;
 
 /** Text to token ids and back, by a Hugging Face {@code tokenizer.json}. */
 public final class TextTokenizer implements AutoCloseable {

@@ -28,6 +28,7 @@ import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.respec.engine.BadInput;
+import org.respec.engine.SafeFiles;
 
 /**
  * Checkpoints of a run. Each is a folder of binary parts and a {@code manifest.json} with their sizes and SHA-256. It is written under
@@ -71,7 +72,9 @@ public final class CheckpointStore {
 
         /** Writes a part of whole numbers. */
         public void add(String name, int[] numbers) {
-            add(name, MemorySegment.ofArray(numbers));
+            MemorySegment bytes = MemorySegment.ofArray(new byte[Math.multiplyExact(4, numbers.length)]);
+            MemorySegment.copy(MemorySegment.ofArray(numbers), 0, bytes, 0, bytes.byteSize());
+            add(name, bytes);
         }
     }
 
@@ -258,8 +261,10 @@ public final class CheckpointStore {
 
         /** Reads a part of whole numbers. */
         public int[] readNumbers(String name) {
-            int[] numbers = new int[Math.toIntExact(bytes(name) / 4)];
-            read(name, MemorySegment.ofArray(numbers));
+            MemorySegment bytes = MemorySegment.ofArray(new byte[Math.toIntExact(bytes(name))]);
+            read(name, bytes);
+            int[] numbers = new int[(int) (bytes.byteSize() / 4)];
+            MemorySegment.copy(bytes, 0, MemorySegment.ofArray(numbers), 0, 4L * numbers.length);
             return numbers;
         }
 

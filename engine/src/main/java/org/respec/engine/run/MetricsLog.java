@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import org.respec.engine.BadInput;
+import org.respec.engine.SafeFiles;
 
 /** {@code metrics.jsonl}: one object per iteration. */
 final class MetricsLog implements AutoCloseable {

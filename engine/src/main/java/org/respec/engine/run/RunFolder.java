@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import org.respec.engine.BadInput;
+import org.respec.engine.SafeFiles;
 
 /** A run's folder, held by one process at a time. */
 public final class RunFolder implements AutoCloseable {

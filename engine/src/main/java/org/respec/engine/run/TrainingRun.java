@@ -21,7 +21,6 @@ import org.respec.engine.rl.Advantages;
 import org.respec.engine.rl.Evaluator;
 import org.respec.engine.rl.PolicyLoss;
 import org.respec.engine.rl.PolicyTrainer;
-import org.respec.engine.rollout.PlanPolicies;
 import org.respec.engine.rollout.PlanPolicy;
 import org.respec.engine.rollout.PromptGroup;
 import org.respec.engine.rollout.Rollout;

@@ -1,4 +1,4 @@
-package org.respec.engine.run;
+package org.respec.engine;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -7,7 +7,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import org.respec.engine.BadInput;
 
 /** Writing files so that a crash leaves the old one or the new one, never half of either. */
 public final class SafeFiles {
@@ -35,7 +34,7 @@ public final class SafeFiles {
     }
 
     /** Makes renames in a folder last through a power failure. */
-    static void syncFolder(Path folder) throws IOException {
+    public static void syncFolder(Path folder) throws IOException {
         try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
             channel.force(true);
         }

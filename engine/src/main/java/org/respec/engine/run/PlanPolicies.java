@@ -1,8 +1,12 @@
-package org.respec.engine.rollout;
+package org.respec.engine.run;
 
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.Drafter;
-import org.respec.engine.run.RunConfig;
+import org.respec.engine.rollout.AdaptivePolicy;
+import org.respec.engine.rollout.CostProbe;
+import org.respec.engine.rollout.FixedPolicy;
+import org.respec.engine.rollout.PlanPolicy;
+import org.respec.engine.rollout.RolloutLimits;
 import org.respec.engine.speculation.AcceptanceTracker;
 import org.respec.engine.speculation.CostProfile;
 import org.respec.engine.speculation.PlanSolver;

@@ -1,0 +1,96 @@
+package org.respec.engine.run;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.respec.engine.BadInput;
+
+class CheckpointStoreTest {
+    @TempDir
+    private Path folder;
+
+    private static ObjectNode state(int n) {
+        return JsonNodeFactory.instance.objectNode().put("iteration", n);
+    }
+
+    private CheckpointStore withTwo() {
+        CheckpointStore store = new CheckpointStore(folder, 2);
+        store.write(1, state(1), parts -> parts.add("a", new int[] {1, 2, 3}));
+        store.write(2, state(2), parts -> parts.add("a", new int[] {4, 5, 6}));
+        return store;
+    }
+
+    private static int newest(CheckpointStore store) {
+        return store.latest().map(c -> c.state().path("iteration").intValue()).orElse(0);
+    }
+
+    @Test
+    void newestIsReadBackAndOldOnesGo() throws IOException {
+        CheckpointStore store = withTwo();
+        assertArrayEquals(new int[] {4, 5, 6}, store.latest().orElseThrow().readNumbers("a"));
+        store.write(3, state(3), parts -> parts.add("a", new int[] {7}));
+        try (Stream<Path> left = Files.list(folder)) {
+            assertEquals(List.of("iteration-00000002", "iteration-00000003"), left.map(p -> p.getFileName().toString()).sorted().toList());
+        }
+    }
+
+    @Test
+    void aWriteThatDiesHalfWayLeavesTheOneBefore() throws IOException {
+        CheckpointStore store = withTwo();
+        assertThrows(IllegalStateException.class, () -> store.write(3, state(3), parts -> {
+            parts.add("a", new int[] {7});
+            throw new IllegalStateException("the power went");
+        }));
+        assertEquals(2, newest(store));
+        store.write(3, state(3), parts -> parts.add("a", new int[] {7}));
+        assertEquals(3, newest(store));
+        try (Stream<Path> left = Files.list(folder)) {
+            assertTrue(left.noneMatch(p -> p.getFileName().toString().startsWith(".writing")), "leftovers are removed");
+        }
+    }
+
+    @Test
+    void everyKindOfDamageIsSeen() throws IOException {
+        Path part = folder.resolve("iteration-00000002/a");
+        Path manifest = folder.resolve("iteration-00000002/manifest.json");
+        CheckpointStore store = withTwo();
+        byte[] whole = Files.readAllBytes(part);
+        String text = Files.readString(manifest);
+        for (int bit = 0; bit < 8 * whole.length; bit++) {
+            byte[] broken = whole.clone();
+            broken[bit / 8] ^= (byte) (1 << bit % 8);
+            Files.write(part, broken);
+            assertEquals(1, newest(store), "bit " + bit);
+        }
+        Files.write(part, java.util.Arrays.copyOf(whole, whole.length - 1));
+        assertEquals(1, newest(store), "truncated part");
+        Files.delete(part);
+        assertEquals(1, newest(store), "missing part");
+        Files.write(part, whole);
+        for (int length = 0; length < text.length() - 2; length++) {
+            Files.writeString(manifest, text.substring(0, length));
+            assertEquals(1, newest(store), "manifest cut to " + length);
+        }
+        Files.writeString(manifest, text);
+        assertEquals(2, newest(store));
+    }
+
+    @Test
+    void aPartOfAnotherSizeIsRefused() {
+        CheckpointStore.Checkpoint checkpoint = withTwo().latest().orElseThrow();
+        BadInput e = assertThrows(BadInput.class, () -> checkpoint.read("a", java.lang.foreign.MemorySegment.ofArray(new int[4])));
+        assertTrue(e.getMessage().contains("part a has 12 bytes"), e.getMessage());
+        assertThrows(BadInput.class, () -> checkpoint.readNumbers("b"));
+    }
+}

@@ -1,0 +1,100 @@
+package org.respec.engine.run;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.respec.engine.BadInput;
+
+class RunConfigTest {
+    @TempDir
+    private Path folder;
+
+    private Path file(String text) throws IOException {
+        return Files.writeString(folder.resolve("run.yaml"), text);
+    }
+
+    @Test
+    void defaultsAndOverrides() throws IOException {
+        Path file = file("model: {actor: a, drafter: ../b}\nrun: {seed: 3}\n");
+        RunConfig config = RunConfig.read(file, List.of("run.seed=9", "speculation.mode=off", "speculation.plan=2x1x2", "distill.enabled=false",
+            "run.dir=/tmp/x y", "rollout.top_p=0.9", "eval.temperature=0"));
+        assertEquals(9, config.run().seed());
+        assertEquals("off", config.speculation().mode());
+        assertEquals("2x1x2", config.speculation().plan().toString());
+        assertEquals(Path.of("/tmp/x y"), config.run().dir());
+        assertEquals(folder.resolve("a"), config.model().actor());
+        assertEquals(folder.resolveSibling("b"), config.model().drafter());
+        assertEquals(0.9f, config.rollout().topP());
+        assertEquals(0f, config.eval().temperature());
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "rollout.max_bacth=4 | rollout.max_bacth is not a known key; the nearest known one is rollout.max_batch",
+        "rolout.max_batch=4 | rolout is not a known key; the nearest known one is rollout",
+        "rollout.max_batch=0 | rollout.max_batch must be a whole number from 1 to 4096, not 0",
+        "rollout.max_batch=many | rollout.max_batch must be a whole number",
+        "rollout.temperature=-1 | rollout.temperature must be a number from 0 to 100, not -1",
+        "rollout.temperature=.nan | cannot be read",
+        "speculation.mode=sometimes | speculation.mode must be one of adaptive, off, fixed, not 'sometimes'",
+        "speculation.plan=9x1x9 | speculation.plan is wrong",
+        "speculation.plan=4x2 | speculation.plan is wrong",
+        "distill.enabled=maybe | distill.enabled must be true or false",
+        "distill.weighting=none | distill.weighting must be one of reward, uniform",
+        "train.iterations=1e9 | train.iterations must be a whole number",
+        "train.mini_batches=1000 | train.mini_batches is 1000, more than the responses",
+        "task.prompts=x.jsonl | task.held_out is missing",
+        "task.arithmetic.min_operands=9 | task.arithmetic.min_operands is 9, more than max_operands",
+        "run=5 | run must be a section",
+        "run.seed.low=5 | reaches into seed",
+        "seed | must be key=value",
+        "model.actor= | model.actor is missing"})
+    void badInputIsNamed(String override, String message) throws IOException {
+        Path file = file("model: {actor: a}\nrun: {seed: 3}\n");
+        BadInput e = assertThrows(BadInput.class, () -> RunConfig.read(file, List.of(override)));
+        assertTrue(e.getMessage().contains(message), e.getMessage());
+        assertTrue(e.getMessage().contains(file.toString()) || e.getMessage().startsWith("command line"), e.getMessage());
+        assertEquals(1, e.getMessage().lines().count());
+    }
+
+    @Test
+    void brokenFilesAreNamed() throws IOException {
+        for (String text : List.of("run: {seed: 1", "- 1\n- 2\n", "run: {seed: 1}\nrun: {seed: 2}\n", "just text")) {
+            Path file = file(text);
+            BadInput e = assertThrows(BadInput.class, () -> RunConfig.read(file, List.of()), text);
+            assertTrue(e.getMessage().startsWith(file.toString()), e.getMessage());
+            assertEquals(1, e.getMessage().lines().count());
+        }
+        Path missing = folder.resolve("none.yaml");
+        assertTrue(assertThrows(BadInput.class, () -> RunConfig.read(missing, List.of())).getMessage().startsWith(missing.toString()));
+    }
+
+    @Test
+    void emptyPromptSetsAreRefused() throws IOException {
+        Path config = RunFixture.write(folder);
+        Files.writeString(folder.resolve("none.jsonl"), "\n\n");
+        Files.writeString(folder.resolve("some.jsonl"), "{\"prompt\":\"1+2=\",\"answer\":\"3\"}\n");
+        BadInput e = assertThrows(BadInput.class, () -> RunFixture.run(config, false, "task.prompts=none.jsonl", "task.held_out=some.jsonl"));
+        assertTrue(e.getMessage().contains("none.jsonl") && e.getMessage().contains("empty"), e.getMessage());
+        Files.writeString(folder.resolve("none.jsonl"), "{\"prompt\":\"1+2=\"}\n");
+        e = assertThrows(BadInput.class, () -> RunFixture.run(config, false, "task.prompts=none.jsonl", "task.held_out=some.jsonl"));
+        assertTrue(e.getMessage().contains("none.jsonl: line 1 needs the text field answer"), e.getMessage());
+    }
+
+    @Test
+    void promptFilesTrain() throws IOException {
+        Path config = RunFixture.write(folder);
+        Files.writeString(folder.resolve("some.jsonl"), "{\"prompt\":\"1+2=\",\"answer\":\"3\"}\n{\"prompt\":\"15-2=\",\"answer\":\"13\"}\n");
+        var summary = RunFixture.run(config, false, "task.prompts=some.jsonl", "task.held_out=some.jsonl", "train.iterations=1");
+        assertEquals(2, summary.at("/eval/problems").intValue());
+    }
+}

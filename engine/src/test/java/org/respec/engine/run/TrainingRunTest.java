@@ -1,0 +1,159 @@
+package org.respec.engine.run;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.respec.engine.BadInput;
+
+/** The main job on a tiny random model: what must not change its bits, and resuming. */
+class TrainingRunTest {
+    @TempDir
+    static Path folder;
+    private static Path config;
+    private static ObjectNode reference;
+
+    @BeforeAll
+    static void runReference() throws IOException {
+        config = RunFixture.write(folder);
+        reference = RunFixture.run(config, false, "run.dir=" + folder.resolve("reference"));
+    }
+
+    private static String trajectories(JsonNode summary) {
+        return summary.at("/rollout/trajectory_sha256").textValue();
+    }
+
+    private static String weights(JsonNode summary) {
+        return summary.at("/actor/weights_sha256").textValue();
+    }
+
+    private static String drafter(JsonNode summary) {
+        return summary.at("/drafter/weights_sha256").textValue();
+    }
+
+    static Stream<List<String>> sameBits() {
+        return Stream.of(List.of("speculation.mode=off"), List.of("speculation.mode=adaptive"), List.of("speculation.plan=2x1x2"),
+            List.of("speculation.plan=4x4x16"), List.of("rollout.max_batch=1"), List.of("rollout.max_batch=64"),
+            List.of("run.threads=1"), List.of("rollout.kv_pages=9", "rollout.page_size=16"), List.of("distill.enabled=false"),
+            List.of("distill.weighting=uniform"), List.of("rollout.page_size=5"), List.of("rollout.max_batch=1", "speculation.mode=off"));
+    }
+
+    @ParameterizedTest
+    @MethodSource("sameBits")
+    void trajectoriesAndWeightsDoNotDependOn(List<String> overrides) {
+        String[] all = Stream.concat(overrides.stream(), Stream.of("run.dir=" + folder.resolve("variant"))).toArray(String[]::new);
+        ObjectNode summary = RunFixture.run(config, false, all);
+        assertEquals(trajectories(reference), trajectories(summary), "trajectories with " + overrides);
+        assertEquals(weights(reference), weights(summary), "actor weights with " + overrides);
+        boolean sameLearning = overrides.stream().noneMatch(o -> o.startsWith("distill"));
+        if (sameLearning) {
+            // The learner sees the same rows in the same order, so even the drafter has the same bits.
+            assertEquals(drafter(reference), drafter(summary), "drafter weights with " + overrides);
+        }
+    }
+
+    @Test
+    void anotherSeedGivesOtherTrajectories() {
+        ObjectNode summary = RunFixture.run(config, false, "run.seed=6", "run.dir=" + folder.resolve("other-seed"));
+        assertNotEquals(trajectories(reference), trajectories(summary));
+        assertNotEquals(weights(reference), weights(summary));
+    }
+
+    @Test
+    void uniformWeightingTeachesOtherwise() {
+        ObjectNode summary = RunFixture.run(config, false, "distill.weighting=uniform", "run.dir=" + folder.resolve("uniform"));
+        assertNotEquals(drafter(reference), drafter(summary));
+    }
+
+    @Test
+    void aResumedRunEndsWithTheSameBits() throws IOException {
+        Path dir = folder.resolve("resumed");
+        RunFixture.run(config, false, "run.dir=" + dir, "train.iterations=2");
+        ObjectNode summary = RunFixture.run(config, true, "run.dir=" + dir);
+        assertEquals(trajectories(reference), trajectories(summary));
+        assertEquals(weights(reference), weights(summary));
+        assertEquals(drafter(reference), drafter(summary));
+        assertEquals(reference.at("/eval"), summary.at("/eval"));
+        assertEquals(reference.at("/reward"), summary.at("/reward"));
+        List<String> lines = Files.readAllLines(dir.resolve("metrics.jsonl"));
+        assertEquals(3, lines.size());
+        for (int i = 0; i < 3; i++) {
+            assertEquals(i + 1, new JsonMapper().readTree(lines.get(i)).path("iteration").intValue());
+        }
+    }
+
+    @Test
+    void aBrokenCheckpointIsPassedOver() throws IOException {
+        Path dir = folder.resolve("broken");
+        RunFixture.run(config, false, "run.dir=" + dir, "train.iterations=2");
+        Path newest = dir.resolve("checkpoints/iteration-00000002/actor.first");
+        byte[] bytes = Files.readAllBytes(newest);
+        bytes[100] ^= 1;
+        Files.write(newest, bytes);
+        ObjectNode summary = RunFixture.run(config, true, "run.dir=" + dir);
+        assertEquals(trajectories(reference), trajectories(summary));
+        assertEquals(weights(reference), weights(summary));
+        assertEquals(drafter(reference), drafter(summary));
+    }
+
+    @Test
+    void resumeBeforeTheFirstCheckpointBeginsAgain() throws IOException {
+        Path dir = folder.resolve("early");
+        Files.createDirectories(dir.resolve("checkpoints/.writing-1"));
+        Files.writeString(dir.resolve("metrics.jsonl"), "{\"iteration\":1,\"rew");
+        ObjectNode summary = RunFixture.run(config, true, "run.dir=" + dir);
+        assertEquals(weights(reference), weights(summary));
+        assertEquals(3, Files.readAllLines(dir.resolve("metrics.jsonl")).size());
+    }
+
+    @Test
+    void summaryHasWhatWasPromised() {
+        for (String field : List.of("/iterations", "/seed", "/eval/accuracy_before", "/eval/accuracy_after", "/reward/first", "/reward/last",
+            "/rollout/tokens", "/rollout/seconds", "/rollout/tokens_per_second", "/rollout/accept_length/first",
+            "/rollout/accept_length/last", "/rollout/accept_length/mean", "/rollout/trajectory_sha256", "/actor/weights_sha256",
+            "/seconds/rollout", "/seconds/actor", "/seconds/drafter", "/seconds/total", "/plans")) {
+            assertTrue(!reference.at(field).isMissingNode(), field);
+        }
+        assertTrue(reference.at("/plans/2x2x4").longValue() > 0, "the fixed plan was run");
+    }
+
+    @Test
+    void anEarlierRunIsMovedAside() throws IOException {
+        Path dir = folder.resolve("twice");
+        RunFixture.run(config, false, "run.dir=" + dir, "train.iterations=1");
+        String first = Files.readString(dir.resolve("summary.json"));
+        RunFixture.run(config, false, "run.dir=" + dir, "train.iterations=1", "run.seed=9");
+        assertEquals(first, Files.readString(folder.resolve("twice.1/summary.json")));
+        assertNotEquals(first, Files.readString(dir.resolve("summary.json")));
+    }
+
+    @Test
+    void aFolderInUseIsRefused() {
+        Path dir = folder.resolve("held");
+        try (RunFolder held = RunFolder.open(dir, false)) {
+            BadInput e = assertThrows(BadInput.class, () -> RunFixture.run(config, false, "run.dir=" + held.path()));
+            assertTrue(e.getMessage().contains(dir.toString()) && e.getMessage().contains("in use"), e.getMessage());
+        }
+    }
+
+    @Test
+    void aTrajectoryTooLongForAPassIsRefused() {
+        BadInput e = assertThrows(BadInput.class,
+            () -> RunFixture.run(config, false, "run.dir=" + folder.resolve("long"), "train.micro_batch_tokens=16"));
+        assertTrue(e.getMessage().contains("train.micro_batch_tokens"), e.getMessage());
+    }
+}
