@@ -31,7 +31,6 @@ import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.engine.task.ArithmeticProblems;
 import org.respec.engine.task.Problem;
 import org.respec.engine.task.Task;
-import org.respec.kernels.Backends;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
 
@@ -67,7 +66,7 @@ public final class PretrainRun {
 
     /** Trains both models and writes their folders. */
     public void run(Listener listener) {
-        try (Ops ops = Backends.open(config.run().device(), config.run().threads())) {
+        try (Ops ops = Devices.open(config.run().device(), config.run().threads())) {
             trainActor(ops, listener);
             trainDrafter(ops, listener);
         }

@@ -32,7 +32,6 @@ import org.respec.engine.rollout.StopRule;
 import org.respec.engine.rollout.Trajectory;
 import org.respec.engine.task.Problem;
 import org.respec.engine.task.Task;
-import org.respec.kernels.Backends;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
 
@@ -88,7 +87,7 @@ public final class TrainingRun implements AutoCloseable {
                 throw new BadInput("model.drafter: speculation and distillation need a drafter; name its folder, or set"
                     + " speculation.mode=off and distill.enabled=false.");
             }
-            ops = owned.add(Backends.open(config.run().device(), config.run().threads()));
+            ops = owned.add(Devices.open(config.run().device(), config.run().threads()));
             LoadedModel model = owned.add(LoadedModel.load(ops, config.model().actor(), config.model().drafter()));
             actor = model.actor();
             drafter = model.drafter();

@@ -16,10 +16,10 @@ import org.respec.engine.rollout.RolloutEngine;
 import org.respec.engine.rollout.RolloutLimits;
 import org.respec.engine.rollout.SpeedComparison;
 import org.respec.engine.rollout.StopRule;
+import org.respec.engine.run.Devices;
 import org.respec.engine.run.PlanPolicies;
 import org.respec.engine.run.RunConfig;
 import org.respec.engine.task.ArithmeticProblems;
-import org.respec.kernels.Backends;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
 import picocli.CommandLine.Command;
@@ -83,7 +83,7 @@ final class BenchRolloutCommand implements Callable<Integer> {
         }
         ArrayNode rows = new JsonMapper().createArrayNode();
         System.out.printf("%6s  %-12s %12s %13s %14s%n", "batch", "speculation", "tokens/s", "ratio to off", "accept length");
-        try (Ops ops = Backends.open(device, 0); LoadedModel loaded = LoadedModel.load(ops, actorFolder, drafterFolder)) {
+        try (Ops ops = Devices.open(device, 0); LoadedModel loaded = LoadedModel.load(ops, actorFolder, drafterFolder)) {
             for (int batch : batches) {
                 measure(ops, loaded, settings, batch, rows);
             }

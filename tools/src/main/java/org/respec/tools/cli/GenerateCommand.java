@@ -15,9 +15,9 @@ import org.respec.engine.rollout.RolloutEngine;
 import org.respec.engine.rollout.RolloutLimits;
 import org.respec.engine.rollout.StopRule;
 import org.respec.engine.rollout.Trajectory;
+import org.respec.engine.run.Devices;
 import org.respec.engine.run.PlanPolicies;
 import org.respec.engine.run.RunConfig;
-import org.respec.kernels.Backends;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
 import picocli.CommandLine.ArgGroup;
@@ -81,7 +81,7 @@ final class GenerateCommand implements Callable<Integer> {
         check(topP > 0 && topP <= 1, "--top-p", topP, "over 0 and at most 1");
         check(topK >= 0, "--top-k", topK, "0 or more");
         check(maxTokens >= 1 && maxTokens <= 1 << 18, "--max-tokens", maxTokens, "from 1 to 262144");
-        try (Ops ops = Backends.open(device, 0); LoadedModel loaded = LoadedModel.load(ops, model, off ? null : drafter)) {
+        try (Ops ops = Devices.open(device, 0); LoadedModel loaded = LoadedModel.load(ops, model, off ? null : drafter)) {
             int[] ids = prompt(loaded);
             RolloutLimits limits = new RolloutLimits(1, ids.length, maxTokens, 16, 0, 0);
             StopRule stop = new StopRule(loaded.actor().config().eosTokenIds(), List.of());

@@ -1,0 +1,140 @@
+package org.respec.tools.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.StreamSupport;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The commands on the bundled model, and what they say to bad input. */
+class CommandLineTest {
+    private static final Path MODELS = Path.of("models", "arithmetic").toAbsolutePath();
+    private static final String ACTOR = MODELS.resolve("actor").toString();
+    private static final String DRAFTER = MODELS.resolve("drafter").toString();
+
+    @TempDir
+    private Path folder;
+
+    private record Outcome(int code, String out, String err) {
+    }
+
+    private static Outcome run(String... arguments) {
+        PrintStream out = System.out;
+        PrintStream err = System.err;
+        ByteArrayOutputStream outBytes = new ByteArrayOutputStream();
+        ByteArrayOutputStream errBytes = new ByteArrayOutputStream();
+        System.setOut(new PrintStream(outBytes, true, StandardCharsets.UTF_8));
+        System.setErr(new PrintStream(errBytes, true, StandardCharsets.UTF_8));
+        try {
+            int code = Main.execute(arguments);
+            return new Outcome(code, outBytes.toString(StandardCharsets.UTF_8), errBytes.toString(StandardCharsets.UTF_8));
+        } finally {
+            System.setOut(out);
+            System.setErr(err);
+        }
+    }
+
+    private static void assertBad(String fragment, String... arguments) {
+        Outcome outcome = run(arguments);
+        assertEquals(2, outcome.code, outcome.err + outcome.out);
+        assertTrue(outcome.err.contains(fragment), "expected '" + fragment + "' in: " + outcome.err);
+        assertEquals(1, outcome.err.lines().count(), outcome.err);
+    }
+
+    private static JsonNode generate(String... more) throws IOException {
+        List<String> arguments = new ArrayList<>(List.of("generate", "--model", ACTOR, "--json"));
+        arguments.addAll(List.of(more));
+        Outcome outcome = run(arguments.toArray(String[]::new));
+        assertEquals(0, outcome.code, outcome.err);
+        return new JsonMapper().readTree(outcome.out);
+    }
+
+    private static int[] tokens(JsonNode json) {
+        return StreamSupport.stream(json.path("tokens").spliterator(), false).mapToInt(JsonNode::intValue).toArray();
+    }
+
+    @Test
+    void generateDrawsTheSameWithAnyPlan() throws IOException {
+        JsonNode plain = generate("--prompt", "12+34-5=", "--seed", "3");
+        assertTrue(plain.path("text").textValue().startsWith("12+34="), plain.toString());
+        assertEquals(plain.path("tokens").size(), plain.path("log_probs").size());
+        assertEquals(1, plain.path("accept_length").doubleValue());
+        for (String plan : List.of("2x1x2", "4x2x8", "4x4x16", "off")) {
+            JsonNode speculated = generate("--prompt", "12+34-5=", "--seed", "3", "--drafter", DRAFTER, "--speculation", plan);
+            assertArrayEquals(tokens(plain), tokens(speculated), plan);
+            assertEquals(plain.path("log_probs"), speculated.path("log_probs"), plan);
+        }
+    }
+
+    @Test
+    void promptIdsAreThePromptsTokens() throws IOException {
+        // Two special tokens come first, then the digits.
+        assertArrayEquals(tokens(generate("--prompt", "1+2=", "--temperature", "0")),
+            tokens(generate("--prompt-ids", "3,12,4,14", "--temperature", "0")));
+    }
+
+    @Test
+    void lengthIsLimited() throws IOException {
+        assertEquals(5, generate("--prompt", "12+34=", "--max-tokens", "5", "--drafter", DRAFTER).path("tokens").size());
+    }
+
+    @Test
+    void badArgumentsAreNamed() {
+        assertBad("--model", "generate", "--prompt", "1+2=");
+        assertBad("--prompt", "generate", "--model", ACTOR);
+        assertBad("--prompt", "generate", "--model", ACTOR, "--prompt", "");
+        assertBad("characters", "generate", "--model", ACTOR, "--prompt", "hello");
+        assertBad("--prompt-ids: 99", "generate", "--model", ACTOR, "--prompt-ids", "99");
+        assertBad("--drafter", "generate", "--model", ACTOR, "--prompt", "1+2=", "--speculation", "4x2x8");
+        assertBad("speculation plan '4x2'", "generate", "--model", ACTOR, "--drafter", DRAFTER, "--prompt", "1+2=", "--speculation", "4x2");
+        assertBad("--temperature: -1", "generate", "--model", ACTOR, "--prompt", "1+2=", "--temperature", "-1");
+        assertBad("--max-tokens", "generate", "--model", ACTOR, "--prompt", "1+2=", "--max-tokens", "100000");
+        assertBad("no such", "generate", "--model", folder.toString(), "--prompt", "1+2=");
+        assertBad("gpu9", "generate", "--model", ACTOR, "--prompt", "1+2=", "--device", "gpu9");
+        assertBad("--batch: 0", "bench", "rollout", "--batch", "0");
+        assertBad("none.yaml", "train", folder.resolve("none.yaml").toString());
+        assertBad("Unknown option", "train", "x.yaml", "--resumee");
+        assertBad("Unmatched argument", "trian");
+    }
+
+    @Test
+    void badModelsAreNamed() throws IOException {
+        Path actor = folder.resolve("actor");
+        Files.createDirectories(actor);
+        for (String name : List.of("config.json", "tokenizer.json", "model.safetensors")) {
+            Files.copy(MODELS.resolve("actor").resolve(name), actor.resolve(name));
+        }
+        Path weights = actor.resolve("model.safetensors");
+        byte[] whole = Files.readAllBytes(weights);
+        Files.write(weights, java.util.Arrays.copyOf(whole, whole.length - 10));
+        assertBad("model.safetensors", "generate", "--model", actor.toString(), "--prompt", "1+2=");
+        Files.delete(weights);
+        assertBad("model.safetensors", "generate", "--model", actor.toString(), "--prompt", "1+2=");
+        Files.write(weights, whole);
+        String config = Files.readString(actor.resolve("config.json"));
+        Files.writeString(actor.resolve("config.json"), config.replaceAll("\"intermediate_size\" : \\d+", "\"intermediate_size\" : 100"));
+        assertBad("mlp.gate_proj.weight", "generate", "--model", actor.toString(), "--prompt", "1+2=");
+        Files.writeString(actor.resolve("config.json"), config.replaceAll("\"vocab_size\" : \\d+", "\"vocab_size\" : 10"));
+        assertBad("vocab_size", "generate", "--model", actor.toString(), "--prompt", "1+2=");
+    }
+
+    @Test
+    void helpAndVersion() {
+        assertEquals(0, run("--help").code);
+        assertEquals(0, run("train", "--help").code);
+        assertTrue(run("--version").out.startsWith("respec "));
+        assertEquals(0, run().code);
+    }
+}
