@@ -1,0 +1,167 @@
+package org.respec.engine.speculation;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.respec.engine.BadInput;
+
+class SpeculationTest {
+    @Test
+    void plansAreReadAndWritten() {
+        assertEquals(new SpeculationPlan(4, 2, 8), SpeculationPlan.parse("4x2x8"));
+        assertEquals("4x2x8", SpeculationPlan.parse("4x2x8").toString());
+        assertEquals(SpeculationPlan.OFF, SpeculationPlan.parse("off"));
+        assertEquals("off", SpeculationPlan.OFF.toString());
+        for (SpeculationPlan plan : PlanSolver.candidates(8, 8, 63)) {
+            assertEquals(plan, SpeculationPlan.parse(plan.toString()));
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "on", "4x2", "4x2x8x1", "0x1x1", "9x1x9", "1x9x9", "4x2x3", "1x2x3", "4x2x64", "-1x2x3", "4 x2x8", "99999x1x1"})
+    void brokenPlansAreRefused(String text) {
+        BadInput e = assertThrows(BadInput.class, () -> SpeculationPlan.parse(text));
+        assertTrue(e.getMessage().startsWith("speculation plan") && e.getMessage().lines().count() == 1, e.getMessage());
+    }
+
+    /** Rank probabilities of a drafter: 0.6 for its first choice, then 0.2, 0.1 and 0.04 of all. */
+    private static final double[] RANKS = {0.6, 0.2, 0.1, 0.04};
+
+    private static AcceptanceTracker taught(long seed, int depths, int observations) {
+        AcceptanceTracker tracker = new AcceptanceTracker(4000, 0.7, 20);
+        SplittableRandom random = new SplittableRandom(seed);
+        for (int i = 0; i < observations; i++) {
+            for (int depth = 1; depth <= depths; depth++) {
+                double u = random.nextDouble();
+                int rank = 0;
+                while (rank < 4 && u >= RANKS[rank]) {
+                    u -= RANKS[rank++];
+                }
+                int named = 1 + random.nextInt(4);
+                tracker.observe(depth, rank < named ? rank : -1, named);
+            }
+        }
+        return tracker;
+    }
+
+    @Test
+    void acceptanceFindsTheRanksChances() {
+        AcceptanceTracker tracker = taught(1, 3, 30_000);
+        for (int depth = 1; depth <= 3; depth++) {
+            for (int rank = 0; rank < 4; rank++) {
+                assertEquals(RANKS[rank], tracker.chance(depth, rank), 0.04, "depth " + depth + ", rank " + rank);
+            }
+        }
+        // Depths that were never reached follow the last that was.
+        assertEquals(0.6, tracker.chance(6, 0), 0.04);
+        assertThrows(IllegalArgumentException.class, () -> tracker.observe(0, 0, 1));
+        assertThrows(IllegalArgumentException.class, () -> tracker.observe(1, 2, 2));
+    }
+
+    /** Expected tokens by listing all nodes of the full tree and adding up the chances of the best. */
+    @Test
+    void expectedTokensAgreeWithEnumeration() {
+        AcceptanceTracker tracker = taught(2, 4, 20_000);
+        for (SpeculationPlan plan : List.of(new SpeculationPlan(1, 1, 1), new SpeculationPlan(1, 4, 3), new SpeculationPlan(3, 1, 3),
+            new SpeculationPlan(2, 3, 7), new SpeculationPlan(3, 2, 10), new SpeculationPlan(4, 4, 16))) {
+            List<Double> level = List.of(1.0);
+            List<Double> all = new ArrayList<>();
+            for (int depth = 1; depth <= plan.depth(); depth++) {
+                List<Double> next = new ArrayList<>();
+                for (double parent : level) {
+                    for (int rank = 0; rank < plan.branch(); rank++) {
+                        next.add(parent * tracker.chance(depth, rank));
+                    }
+                }
+                next.sort((x, y) -> Double.compare(y, x));
+                all.addAll(next);
+                level = next.subList(0, plan.branch());
+            }
+            all.sort((x, y) -> Double.compare(y, x));
+            double want = 1 + all.subList(0, plan.tokens()).stream().mapToDouble(Double::doubleValue).sum();
+            assertEquals(want, new ExpectedTokens().of(plan, tracker), 1e-12, plan.toString());
+        }
+    }
+
+    private static CostProfile profile(double verifyBase, double verifyRow, double draftBase, double draftRow) {
+        CostProfile profile = new CostProfile();
+        for (int batch : new int[] {1, 4, 16, 64}) {
+            for (int rows : new int[] {1, 2, 4, 8, 16, 32}) {
+                profile.addVerify(batch, batch * rows, verifyBase + verifyRow * batch * rows);
+                profile.addDraft(batch, batch * rows, draftBase + draftRow * batch * rows);
+            }
+        }
+        return profile;
+    }
+
+    @Test
+    void costsPassThroughTheirSamples() {
+        CostProfile profile = profile(1e-3, 1e-5, 1e-4, 1e-6);
+        for (int batch : new int[] {1, 2, 3, 4, 7, 16, 40, 64}) {
+            for (int rows : new int[] {1, 3, 8, 20, 40}) {
+                assertEquals(1e-3 + 1e-5 * batch * rows, profile.verify(batch, batch * rows), 1e-9, batch + " x " + rows);
+            }
+        }
+        for (int i = 0; i < 500; i++) {
+            profile.observeVerify(4, 16, 2 * (1e-3 + 1e-5 * 16));
+        }
+        assertEquals(2 * (1e-3 + 1e-5 * 64), profile.verify(8, 64), 1e-6, "observations correct the scale");
+        assertThrows(IllegalStateException.class, () -> new CostProfile().verify(1, 1));
+    }
+
+    private static PlanSolver solver(CostProfile profile, AcceptanceTracker tracker, double margin, int maxRows) {
+        return new PlanSolver(PlanSolver.candidates(6, 4, 24), tracker, profile, margin, maxRows);
+    }
+
+    @Test
+    void memoryBoundVerificationDeepensTheTree() {
+        AcceptanceTracker tracker = taught(3, 6, 5000);
+        SpeculationPlan free = solver(profile(1e-3, 1e-9, 1e-5, 1e-9), tracker, 0, 1 << 20).choose(1, 1);
+        assertTrue(free.depth() >= 5 && free.tokens() >= 16, "free rows: " + free);
+        SpeculationPlan dear = solver(profile(1e-6, 1e-3, 1e-4, 1e-4), tracker, 0, 1 << 20).choose(1, 1);
+        assertTrue(dear.isOff(), "rows as dear as steps: " + dear);
+        SpeculationPlan middle = solver(profile(1e-3, 1e-4, 1e-4, 1e-6), tracker, 0, 1 << 20).choose(1, 1);
+        assertTrue(!middle.isOff() && middle.tokens() < free.tokens(), "in between: " + middle);
+    }
+
+    @Test
+    void largerBatchesSpeculateLess() {
+        AcceptanceTracker tracker = taught(4, 6, 5000);
+        CostProfile profile = profile(1e-3, 5e-5, 1e-4, 1e-6);
+        int last = Integer.MAX_VALUE;
+        for (int batch : new int[] {1, 4, 16, 64}) {
+            SpeculationPlan plan = solver(profile, tracker, 0, 1 << 20).choose(batch, batch);
+            assertTrue(plan.tokens() <= last, "batch " + batch + ": " + plan);
+            last = plan.tokens();
+        }
+        assertTrue(last == 0, "off at 64");
+    }
+
+    @Test
+    void passesNeverGrowPastTheirRows() {
+        AcceptanceTracker tracker = taught(5, 6, 5000);
+        PlanSolver solver = solver(profile(1e-3, 1e-9, 1e-5, 1e-9), tracker, 0, 64);
+        for (int batch = 1; batch <= 64; batch++) {
+            assertTrue(batch * (solver.choose(batch, batch).tokens() + 1) <= 64 || solver.choose(batch, batch).isOff(), "batch " + batch);
+        }
+    }
+
+    @Test
+    void thePlanIsKeptWithinTheMargin() {
+        AcceptanceTracker tracker = taught(6, 6, 5000);
+        CostProfile profile = profile(1e-3, 1e-4, 1e-4, 1e-6);
+        PlanSolver keen = solver(profile, tracker, 0, 1 << 20);
+        PlanSolver steady = solver(profile, tracker, 10, 1 << 20);
+        assertTrue(!keen.choose(1, 1).isOff());
+        assertTrue(steady.choose(1, 1).isOff(), "begins with off, and nothing is eleven times better");
+        double best = keen.scores(1).values().stream().mapToDouble(Double::doubleValue).max().orElseThrow();
+        assertEquals(best, keen.scores(1).get(keen.choose(1, 1)), 1e-9 * best);
+    }
+}
