@@ -74,7 +74,7 @@ public final class TestModels {
         return filler.rows();
     }
 
-    static int[] join(int[] a, int[] b) {
+    public static int[] join(int[] a, int[] b) {
         int[] all = java.util.Arrays.copyOf(a, a.length + b.length);
         System.arraycopy(b, 0, all, a.length, b.length);
         return all;

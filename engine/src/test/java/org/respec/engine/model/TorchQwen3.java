@@ -16,12 +16,12 @@ import org.respec.kernels.AttentionShape;
  * Qwen3's decoder and the EAGLE-3 drafter in libtorch, written from the definition of the architectures alone: no paged cache, no
  * packing, no fused matrices. Truth for values and gradients.
  */
-final class TorchQwen3 {
+public final class TorchQwen3 {
     private final NDManager manager;
     private final Map<String, NDArray> parameters = new LinkedHashMap<>();
 
     /** Copies every tensor of {@code set}; gradients are kept for all of them. */
-    TorchQwen3(NDManager manager, ParameterSet set) {
+    public TorchQwen3(NDManager manager, ParameterSet set) {
         this.manager = manager;
         MemorySegment bytes = set.download();
         long at = 0;
@@ -49,7 +49,7 @@ final class TorchQwen3 {
     }
 
     /** Logits [tokens x vocab] of one sequence, and in {@code hidden}, if given, the state after each layer. */
-    NDArray actor(ModelConfig config, int[] tokens, NDArray[] hidden) {
+    public NDArray actor(ModelConfig config, int[] tokens, NDArray[] hidden) {
         AttentionShape shape = new AttentionShape(config.numAttentionHeads(), config.numKeyValueHeads(), config.headDim());
         double eps = config.rmsNormEps();
         NDArray x = embed(parameter("model.embed_tokens.weight"), tokens);

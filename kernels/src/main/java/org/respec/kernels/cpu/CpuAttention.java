@@ -19,7 +19,7 @@ import org.respec.kernels.Tensor;
  */
 final class CpuAttention {
     /** Multiply-adds under which a pool hand-off costs more than the work. */
-    private static final long SMALL = 100_000;
+    private static final long SMALL = 50_000;
 
     private final WorkerPool pool;
     private final Scratch[] scratch;
@@ -52,7 +52,6 @@ final class CpuAttention {
     private int depth;
     private long starts;
     private long rowStarts;
-    private int sequenceCount;
     private long dOut;
     private long dOutStride;
 
@@ -175,7 +174,9 @@ final class CpuAttention {
         for (int r = 0; r < rowCount; r++) {
             work += Simd.getInt(contexts + 4L * r);
         }
-        pool.run(treePart, rowCount < 2 || 2 * work * attention.queryWidth() < SMALL);
+        // Contexts and some in-flight tokens; two products each.
+        long workEach = 2 * (work / Math.max(1, rowCount) + 8) * attention.queryWidth();
+        pool.run(treePart, rowCount, (int) Math.max(1, SMALL / workEach));
     }
 
     private void begin(String operator, AttentionShape attention, Tensor qkv, Tensor outTensor, int rowCount) {
@@ -190,12 +191,11 @@ final class CpuAttention {
         scale = (float) (1 / Math.sqrt(attention.headDim()));
     }
 
-    private void treeRows(int part, int parts) {
-        Scratch s = scratch[part];
+    private void treeRows(int from, int to, int thread) {
+        Scratch s = scratch[thread];
         long headStride = 4 * layout.headElements();
         long values = layout.kvHeads() * headStride;
-        // Dealt out in turn: neighbours have contexts of like length.
-        for (int r = part; r < rows; r += parts) {
+        for (int r = from; r < to; r++) {
             listPaged(s, r);
             for (int h = 0; h < shape.heads(); h++) {
                 attend(s, query + r * queryStride + 4L * h * shape.headDim(), h / shape.group() * headStride, values,
@@ -307,7 +307,7 @@ final class CpuAttention {
                         int rowCount) {
         packed("chainAttention", stepTensors, chainDepth, attention, spans, sequenceTotal, rowCount);
         begin("chainAttention", attention, stepTensors[chainDepth], outTensor, rowCount);
-        pool.run(chainPart, rowCount < 2);
+        pool.run(chainPart, rowCount, 1);
     }
 
     private void packed(String operator, Tensor[] stepTensors, int chainDepth, AttentionShape attention, Spans spans, int sequenceTotal,
@@ -338,14 +338,13 @@ final class CpuAttention {
         }
         steps = stepTensors;
         depth = chainDepth;
-        sequenceCount = sequenceTotal;
     }
 
-    private void chainRows(int part, int parts) {
-        Scratch s = scratch[part];
+    private void chainRows(int from, int to, int thread) {
+        Scratch s = scratch[thread];
         long headStride = 4L * shape.headDim();
         long values = 4L * shape.kvWidth();
-        for (int r = part; r < rows; r += parts) {
+        for (int r = from; r < to; r++) {
             listPacked(s, r, Simd.getInt(rowStarts + 4L * r), false);
             for (int h = 0; h < shape.heads(); h++) {
                 attend(s, query + r * queryStride + h * headStride, h / shape.group() * headStride, values,
@@ -392,21 +391,20 @@ final class CpuAttention {
         gradients = dSteps;
         dOut = dOutTensor.address();
         dOutStride = dOutTensor.rowStride() * 4;
-        pool.run(backwardPart, sequenceTotal * attention.kvHeads() < 2);
+        pool.run(backwardPart, sequenceTotal * attention.kvHeads(), 1);
     }
 
     /** A sequence's rows and one KV head own their part of every gradient, so tasks may run in any order on any thread. */
-    private void backwardTasks(int part, int parts) {
-        int tasks = sequenceCount * shape.kvHeads();
-        for (int task = part; task < tasks; task += parts) {
+    private void backwardTasks(int from, int to, int thread) {
+        for (int task = from; task < to; task++) {
             int sequence = task / shape.kvHeads();
             int kvHead = task % shape.kvHeads();
             int start = Simd.getInt(starts + 4L * sequence);
             int end = Simd.getInt(starts + 4L * sequence + 4);
             for (int r = start; r < end; r++) {
-                listPacked(scratch[part], r, start, true);
+                listPacked(scratch[thread], r, start, true);
                 for (int h = kvHead * shape.group(); h < (kvHead + 1) * shape.group(); h++) {
-                    backward(scratch[part], r, h, kvHead);
+                    backward(scratch[thread], r, h, kvHead);
                 }
             }
         }

@@ -9,7 +9,7 @@ import org.respec.kernels.Tensor;
 /** Row by row operators: copies, embedding, RMS norm, SwiGLU, and their gradients. */
 final class CpuElementwise {
     /** Elements under which a pool hand-off costs more than the work. */
-    private static final long SMALL = 16_384;
+    private static final int SMALL = 16_384;
     /** Rows of one partial sum of weight gradients: fixed, so that sums do not depend on the number of threads. */
     private static final int BLOCK = 64;
 
@@ -36,8 +36,8 @@ final class CpuElementwise {
         this.pool = pool;
     }
 
-    private void run(WorkerPool.Part part, long elements) {
-        pool.run(part, elements < SMALL);
+    private void run(WorkerPool.Part part, int count, int elementsEach) {
+        pool.run(part, count, Math.max(1, SMALL / Math.max(1, elementsEach)));
     }
 
     void fill(Tensor x, float value) {
@@ -148,26 +148,25 @@ final class CpuElementwise {
         cols = x.cols();
         rows = rowCount;
         eps = epsilon;
-        run(normPart, (long) rowCount * cols);
+        run(normPart, rowCount, cols);
     }
 
     private static float inverseRms(long row, int cols, float eps) {
         return (float) (1.0 / Math.sqrt(Simd.dot(row, row, cols) / (double) cols + eps));
     }
 
-    private void normRows(int part, int parts) {
-        int to = (int) ((long) rows * (part + 1) / parts);
-        for (int r = (int) ((long) rows * part / parts); r < to; r++) {
-            long from = a + r * aStride;
+    private void normRows(int from, int to, int thread) {
+        for (int r = from; r < to; r++) {
+            long source = a + r * aStride;
             long into = b + r * bStride;
-            float scale = inverseRms(from, cols, eps);
+            float scale = inverseRms(source, cols, eps);
             FloatVector s = Simd.broadcast(scale);
             int i = 0;
             for (; i <= cols - Simd.LANES; i += Simd.LANES) {
-                Simd.store(Simd.load(from + 4L * i).mul(s).mul(Simd.load(weight + 4L * i)), into + 4L * i);
+                Simd.store(Simd.load(source + 4L * i).mul(s).mul(Simd.load(weight + 4L * i)), into + 4L * i);
             }
             for (; i < cols; i++) {
-                Simd.put(into + 4L * i, Simd.get(from + 4L * i) * scale * Simd.get(weight + 4L * i));
+                Simd.put(into + 4L * i, Simd.get(source + 4L * i) * scale * Simd.get(weight + 4L * i));
             }
         }
     }
@@ -193,7 +192,7 @@ final class CpuElementwise {
         if (partials.length < blocks * cols) {
             partials = new float[blocks * cols];
         }
-        run(normBackwardPart, (long) rowCount * cols);
+        run(normBackwardPart, blocks, BLOCK * cols);
         for (int i = 0; i < cols; i++) {
             float sum = 0;
             for (int block = 0; block < blocks; block++) {
@@ -204,10 +203,8 @@ final class CpuElementwise {
         }
     }
 
-    private void normBackwardRows(int part, int parts) {
-        int blocks = Math.ceilDiv(rows, BLOCK);
-        int to = (int) ((long) blocks * (part + 1) / parts);
-        for (int block = (int) ((long) blocks * part / parts); block < to; block++) {
+    private void normBackwardRows(int from, int to, int thread) {
+        for (int block = from; block < to; block++) {
             Arrays.fill(partials, block * cols, (block + 1) * cols, 0f);
             for (int r = block * BLOCK; r < Math.min(rows, (block + 1) * BLOCK); r++) {
                 normBackwardRow(a + r * aStride, b + r * bStride, c + r * cStride, block * cols);
@@ -259,12 +256,11 @@ final class CpuElementwise {
         bStride = out.rowStride() * 4;
         cols = out.cols();
         rows = rowCount;
-        run(swigluPart, 4L * rowCount * cols);
+        run(swigluPart, rowCount, 4 * cols);
     }
 
-    private void swigluRows(int part, int parts) {
-        int to = (int) ((long) rows * (part + 1) / parts);
-        for (int r = (int) ((long) rows * part / parts); r < to; r++) {
+    private void swigluRows(int from, int to, int thread) {
+        for (int r = from; r < to; r++) {
             long gate = a + r * aStride;
             long up = gate + 4L * cols;
             long into = b + r * bStride;
@@ -293,12 +289,11 @@ final class CpuElementwise {
         cStride = dGateUp.rowStride() * 4;
         cols = dOut.cols();
         rows = rowCount;
-        run(swigluBackwardPart, 6L * rowCount * cols);
+        run(swigluBackwardPart, rowCount, 6 * cols);
     }
 
-    private void swigluBackwardRows(int part, int parts) {
-        int to = (int) ((long) rows * (part + 1) / parts);
-        for (int r = (int) ((long) rows * part / parts); r < to; r++) {
+    private void swigluBackwardRows(int from, int to, int thread) {
+        for (int r = from; r < to; r++) {
             long gate = a + r * aStride;
             long up = gate + 4L * cols;
             long dy = b + r * bStride;

@@ -23,8 +23,8 @@ final class CpuLinear {
     private static final long SCRATCH = SCRATCH_STRIDE * PanelKernel.MAX_ROWS;
 
     private final WorkerPool pool;
-    private final WorkerPool.Part byPanels = this::panelPart;
-    private final WorkerPool.Part byRows = this::rowPart;
+    private final WorkerPool.Part byPanels = this::panelPairs;
+    private final WorkerPool.Part byRows = this::rowTiles;
     private final HostStorage scratch;
 
     // Arguments of the call in progress.
@@ -90,28 +90,26 @@ final class CpuLinear {
         rows = rowCount;
         accumulate = add;
         spills = scratch.address();
-        if ((long) rowCount * outputs * inputs < SMALL || pool.threads() == 1) {
-            pool.run(byRows, true);
-        } else if (rowCount < 4 * PanelKernel.MAX_ROWS * pool.threads()) {
-            pool.run(byPanels);
+        if (rowCount < 4 * PanelKernel.MAX_ROWS * pool.threads()) {
+            int pairs = (panels + 1) / 2;
+            pool.run(byPanels, pairs, least((long) rowCount * 2 * PanelKernel.WIDTH * inputs));
         } else {
-            pool.run(byRows);
+            pool.run(byRows, Math.ceilDiv(rowCount, PanelKernel.MAX_ROWS), least((long) PanelKernel.MAX_ROWS * outputs * inputs));
         }
     }
 
-    private void panelPart(int part, int parts) {
-        int pairs = (panels + 1) / 2;
-        int from = 2 * (int) ((long) pairs * part / parts);
-        int to = Math.min(panels, 2 * (int) ((long) pairs * (part + 1) / parts));
-        compute(0, rows, from, to, spills + part * SCRATCH);
+    private static int least(long workEach) {
+        return (int) Math.max(1, SMALL / Math.max(1, workEach));
     }
 
-    private void rowPart(int part, int parts) {
-        int tiles = Math.ceilDiv(rows, PanelKernel.MAX_ROWS);
-        int from = (int) ((long) tiles * part / parts) * PanelKernel.MAX_ROWS;
-        int to = Math.min(rows, (int) ((long) tiles * (part + 1) / parts) * PanelKernel.MAX_ROWS);
-        for (int row = from; row < to; row += ROW_BLOCK) {
-            compute(row, Math.min(to, row + ROW_BLOCK), 0, panels, spills + part * SCRATCH);
+    private void panelPairs(int from, int to, int thread) {
+        compute(0, rows, 2 * from, Math.min(panels, 2 * to), spills + thread * SCRATCH);
+    }
+
+    private void rowTiles(int from, int to, int thread) {
+        int end = Math.min(rows, to * PanelKernel.MAX_ROWS);
+        for (int row = from * PanelKernel.MAX_ROWS; row < end; row += ROW_BLOCK) {
+            compute(row, Math.min(end, row + ROW_BLOCK), 0, panels, spills + thread * SCRATCH);
         }
     }
 

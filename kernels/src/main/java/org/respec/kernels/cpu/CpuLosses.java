@@ -49,12 +49,11 @@ final class CpuLosses {
         losses = lossTensor.address();
         count = rowCount;
         inverse = temperature > 0 ? 1f / temperature : 1f;
-        pool.run(part, (long) rowCount * vocab < 4096);
+        pool.run(part, rowCount, Math.max(1, 4096 / vocab));
     }
 
-    private void rows(int index, int parts) {
-        int to = (int) ((long) count * (index + 1) / parts);
-        for (int r = (int) ((long) count * index / parts); r < to; r++) {
+    private void rows(int from, int to, int thread) {
+        for (int r = from; r < to; r++) {
             row(r, logits + r * logitStride, ids + r * idStride, logProbs + r * logProbStride);
         }
     }

@@ -75,12 +75,10 @@ final class CpuRope {
         Checks.matrix("qkNormRope", "out", outTensor, rowCount, shape.fusedWidth());
         out = outTensor.address();
         outStride = outTensor.rowStride() * 4;
-        pool.run(forwardPart, rowCount < 48);
+        pool.run(forwardPart, rowCount, 24);
     }
 
-    private void forwardRows(int part, int parts) {
-        int from = (int) ((long) rows * part / parts);
-        int to = (int) ((long) rows * (part + 1) / parts);
+    private void forwardRows(int from, int to, int thread) {
         int half = dim / 2;
         for (int r = from; r < to; r++) {
             long source = qkv + r * qkvStride;
@@ -134,7 +132,7 @@ final class CpuRope {
         if (partials.length < blocks * 2 * dim) {
             partials = new float[blocks * 2 * dim];
         }
-        pool.run(backwardPart, blocks < 2);
+        pool.run(backwardPart, blocks, 1);
         for (int which = 0; which < 2; which++) {
             long target = which == 0 ? dQw.address() : dKw.address();
             for (int i = 0; i < dim; i++) {
@@ -147,10 +145,7 @@ final class CpuRope {
         }
     }
 
-    private void backwardRows(int part, int parts) {
-        int blocks = Math.ceilDiv(rows, BLOCK);
-        int fromBlock = (int) ((long) blocks * part / parts);
-        int toBlock = (int) ((long) blocks * (part + 1) / parts);
+    private void backwardRows(int fromBlock, int toBlock, int thread) {
         float[] dy = new float[dim];
         for (int b = fromBlock; b < toBlock; b++) {
             java.util.Arrays.fill(partials, 2 * b * dim, 2 * (b + 1) * dim, 0f);

@@ -74,7 +74,7 @@ final class CpuSampling {
     }
 
     private void run(WorkerPool.Part part, int count) {
-        pool.run(part, (long) count * vocab < 2048);
+        pool.run(part, count, Math.max(1, 2048 / vocab));
     }
 
     void sample(Tensor logitTensor, RowBatch batch, SamplingParams sampling, long noiseSeed, Tensor tokenTensor, Tensor logProbTensor,
@@ -95,10 +95,9 @@ final class CpuSampling {
         run(samplePart, rowCount);
     }
 
-    private void sampleRows(int part, int parts) {
-        Scratch s = scratch[part];
-        int to = (int) ((long) rows * (part + 1) / parts);
-        for (int r = (int) ((long) rows * part / parts); r < to; r++) {
+    private void sampleRows(int from, int to, int thread) {
+        Scratch s = scratch[thread];
+        for (int r = from; r < to; r++) {
             long row = logits + r * logitStride;
             float inverse = params.temperature() > 0 ? 1f / params.temperature() : 1f;
             float max = scale(s, row, inverse, r);
@@ -224,10 +223,9 @@ final class CpuSampling {
         run(topPart, count);
     }
 
-    private void topRows(int part, int parts) {
-        Scratch s = scratch[part];
-        int to = (int) ((long) rows * (part + 1) / parts);
-        for (int i = (int) ((long) rows * part / parts); i < to; i++) {
+    private void topRows(int from, int to, int thread) {
+        Scratch s = scratch[thread];
+        for (int i = from; i < to; i++) {
             int row = Simd.getInt(indices + 4L * i);
             float max = scale(s, logits + row * logitStride, temperature > 0 ? 1f / temperature : 1f, row);
             double total = mass(s, max);

@@ -26,19 +26,13 @@ final class CpuUpdate {
         this.blas = blas;
     }
 
-    /** Runs blocks 0 to {@code blocks - 1}, dealt out in turn. */
+    /** Runs blocks 0 to {@code blocks - 1}. */
     private void blocks(int blocks, java.util.function.IntConsumer block) {
-        if (blocks < 2 || pool.threads() == 1) {
-            for (int i = 0; i < blocks; i++) {
+        pool.run((from, to, thread) -> {
+            for (int i = from; i < to; i++) {
                 block.accept(i);
             }
-            return;
-        }
-        pool.run((part, parts) -> {
-            for (int i = part; i < blocks; i += parts) {
-                block.accept(i);
-            }
-        });
+        }, blocks, 1);
     }
 
     void linearBackwardInput(Tensor dY, Tensor weight, Tensor dX, boolean accumulate, int rows) {

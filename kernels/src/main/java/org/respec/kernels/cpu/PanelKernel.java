@@ -127,7 +127,10 @@ final class PanelKernel {
         s13.intoMemorySegment(RawMemory.ALL, y + yStride + STEP + VECTOR, ORDER);
     }
 
-    /** One to four rows by one panel; past {@code rows}, the first row is computed again and not stored. */
+    /**
+     * One to four rows by one panel. In the place of rows that are not live the first is computed and stored again: branches around
+     * vectors cost more than that.
+     */
     static void fourRows(int rows, long x, long xStride, long panel, int inputs, long y, long yStride, boolean accumulate) {
         FloatVector s00 = FloatVector.zero(SPECIES);
         FloatVector s01 = s00;
@@ -137,9 +140,9 @@ final class PanelKernel {
         FloatVector s21 = s00;
         FloatVector s30 = s00;
         FloatVector s31 = s00;
-        long row1 = rows > 1 ? xStride & MAX_STRIDE : 0;
-        long row2 = rows > 2 ? 2 * xStride & MAX_STRIDE : 0;
-        long row3 = rows > 3 ? 3 * xStride & MAX_STRIDE : 0;
+        long row1 = xStride & MAX_STRIDE & live(rows, 1);
+        long row2 = 2 * xStride & MAX_STRIDE & live(rows, 2);
+        long row3 = 3 * xStride & MAX_STRIDE & live(rows, 3);
         long end = x + inputs * 4L;
         while (x != end) {
             x &= ADDRESS;
@@ -161,39 +164,30 @@ final class PanelKernel {
             x += 4;
             panel += STEP;
         }
+        long y1 = y + (yStride & live(rows, 1));
+        long y2 = y + (2 * yStride & live(rows, 2));
+        long y3 = y + (3 * yStride & live(rows, 3));
         if (accumulate) {
             s00 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER).add(s00);
             s01 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER).add(s01);
-            if (rows > 1) {
-                s10 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride, ORDER).add(s10);
-                s11 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride + VECTOR, ORDER).add(s11);
-            }
-            if (rows > 2) {
-                s20 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 2 * yStride, ORDER).add(s20);
-                s21 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 2 * yStride + VECTOR, ORDER).add(s21);
-            }
-            if (rows > 3) {
-                s30 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 3 * yStride, ORDER).add(s30);
-                s31 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 3 * yStride + VECTOR, ORDER).add(s31);
-            }
+            s10 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1, ORDER).add(s10);
+            s11 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1 + VECTOR, ORDER).add(s11);
+            s20 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2, ORDER).add(s20);
+            s21 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2 + VECTOR, ORDER).add(s21);
+            s30 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y3, ORDER).add(s30);
+            s31 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y3 + VECTOR, ORDER).add(s31);
         }
         s00.intoMemorySegment(RawMemory.ALL, y, ORDER);
         s01.intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
-        if (rows > 1) {
-            s10.intoMemorySegment(RawMemory.ALL, y + yStride, ORDER);
-            s11.intoMemorySegment(RawMemory.ALL, y + yStride + VECTOR, ORDER);
-        }
-        if (rows > 2) {
-            s20.intoMemorySegment(RawMemory.ALL, y + 2 * yStride, ORDER);
-            s21.intoMemorySegment(RawMemory.ALL, y + 2 * yStride + VECTOR, ORDER);
-        }
-        if (rows > 3) {
-            s30.intoMemorySegment(RawMemory.ALL, y + 3 * yStride, ORDER);
-            s31.intoMemorySegment(RawMemory.ALL, y + 3 * yStride + VECTOR, ORDER);
-        }
+        s10.intoMemorySegment(RawMemory.ALL, y1, ORDER);
+        s11.intoMemorySegment(RawMemory.ALL, y1 + VECTOR, ORDER);
+        s20.intoMemorySegment(RawMemory.ALL, y2, ORDER);
+        s21.intoMemorySegment(RawMemory.ALL, y2 + VECTOR, ORDER);
+        s30.intoMemorySegment(RawMemory.ALL, y3, ORDER);
+        s31.intoMemorySegment(RawMemory.ALL, y3 + VECTOR, ORDER);
     }
 
-    /** Five or six rows by one panel; a sixth that is not live repeats the first and is not stored. */
+    /** Five or six rows by one panel; in the place of a sixth that is not live the first is computed and stored again. */
     static void sixRows(int rows, long x, long xStride, long panel, int inputs, long y, long yStride, boolean accumulate) {
         FloatVector s00 = FloatVector.zero(SPECIES);
         FloatVector s01 = s00;
@@ -211,7 +205,7 @@ final class PanelKernel {
         long row2 = 2 * xStride & MAX_STRIDE;
         long row3 = 3 * xStride & MAX_STRIDE;
         long row4 = 4 * xStride & MAX_STRIDE;
-        long row5 = rows > 5 ? 5 * xStride & MAX_STRIDE : 0;
+        long row5 = 5 * xStride & MAX_STRIDE & live(rows, 5);
         long end = x + inputs * 4L;
         while (x != end) {
             x &= ADDRESS;
@@ -239,35 +233,41 @@ final class PanelKernel {
             x += 4;
             panel += STEP;
         }
+        long y1 = y + yStride;
+        long y2 = y + 2 * yStride;
+        long y3 = y + 3 * yStride;
+        long y4 = y + 4 * yStride;
+        long y5 = y + (5 * yStride & live(rows, 5));
         if (accumulate) {
             s00 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER).add(s00);
             s01 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER).add(s01);
-            s10 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride, ORDER).add(s10);
-            s11 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride + VECTOR, ORDER).add(s11);
-            s20 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 2 * yStride, ORDER).add(s20);
-            s21 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 2 * yStride + VECTOR, ORDER).add(s21);
-            s30 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 3 * yStride, ORDER).add(s30);
-            s31 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 3 * yStride + VECTOR, ORDER).add(s31);
-            s40 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 4 * yStride, ORDER).add(s40);
-            s41 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 4 * yStride + VECTOR, ORDER).add(s41);
-            if (rows > 5) {
-                s50 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 5 * yStride, ORDER).add(s50);
-                s51 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + 5 * yStride + VECTOR, ORDER).add(s51);
-            }
+            s10 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1, ORDER).add(s10);
+            s11 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1 + VECTOR, ORDER).add(s11);
+            s20 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2, ORDER).add(s20);
+            s21 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2 + VECTOR, ORDER).add(s21);
+            s30 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y3, ORDER).add(s30);
+            s31 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y3 + VECTOR, ORDER).add(s31);
+            s40 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y4, ORDER).add(s40);
+            s41 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y4 + VECTOR, ORDER).add(s41);
+            s50 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y5, ORDER).add(s50);
+            s51 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y5 + VECTOR, ORDER).add(s51);
         }
         s00.intoMemorySegment(RawMemory.ALL, y, ORDER);
         s01.intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
-        s10.intoMemorySegment(RawMemory.ALL, y + yStride, ORDER);
-        s11.intoMemorySegment(RawMemory.ALL, y + yStride + VECTOR, ORDER);
-        s20.intoMemorySegment(RawMemory.ALL, y + 2 * yStride, ORDER);
-        s21.intoMemorySegment(RawMemory.ALL, y + 2 * yStride + VECTOR, ORDER);
-        s30.intoMemorySegment(RawMemory.ALL, y + 3 * yStride, ORDER);
-        s31.intoMemorySegment(RawMemory.ALL, y + 3 * yStride + VECTOR, ORDER);
-        s40.intoMemorySegment(RawMemory.ALL, y + 4 * yStride, ORDER);
-        s41.intoMemorySegment(RawMemory.ALL, y + 4 * yStride + VECTOR, ORDER);
-        if (rows > 5) {
-            s50.intoMemorySegment(RawMemory.ALL, y + 5 * yStride, ORDER);
-            s51.intoMemorySegment(RawMemory.ALL, y + 5 * yStride + VECTOR, ORDER);
-        }
+        s10.intoMemorySegment(RawMemory.ALL, y1, ORDER);
+        s11.intoMemorySegment(RawMemory.ALL, y1 + VECTOR, ORDER);
+        s20.intoMemorySegment(RawMemory.ALL, y2, ORDER);
+        s21.intoMemorySegment(RawMemory.ALL, y2 + VECTOR, ORDER);
+        s30.intoMemorySegment(RawMemory.ALL, y3, ORDER);
+        s31.intoMemorySegment(RawMemory.ALL, y3 + VECTOR, ORDER);
+        s40.intoMemorySegment(RawMemory.ALL, y4, ORDER);
+        s41.intoMemorySegment(RawMemory.ALL, y4 + VECTOR, ORDER);
+        s50.intoMemorySegment(RawMemory.ALL, y5, ORDER);
+        s51.intoMemorySegment(RawMemory.ALL, y5 + VECTOR, ORDER);
+    }
+
+    /** All ones if {@code rows > row}, else 0; without a branch, whose history would shape the compiled loop. */
+    private static long live(int rows, int row) {
+        return (long) (row - rows) >> 63;
     }
 }

@@ -1,57 +1,89 @@
 package org.respec.kernels.cpu;
 
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * A fixed team of threads for parallel loops over parts. The caller is one of them. Between loops workers spin for a short while,
- * then park, so that back-to-back operators pay about a microsecond and an idle engine costs nothing.
+ * A fixed team of threads for parallel loops. The caller is one of them. Items are claimed in chunks, first come, first served, and a
+ * worker that comes late finds the loop closed: cores of unlike speed, or one that the system has taken away, cost little. (With one
+ * fixed half each, the caller spent 56 % of its time waiting on a shared machine.) Between loops workers spin for a short while, then
+ * park, so that back-to-back operators pay about a microsecond and an idle engine costs nothing.
  *
- * <p>Which thread runs which part never affects results: parts write to disjoint places. A loop allocates nothing.
+ * <p>Which thread runs which chunk never affects results: items write to disjoint places. A loop allocates nothing.
  */
 public final class WorkerPool implements AutoCloseable {
-    /** One part of a loop. */
+    /** The body of a loop. */
     @FunctionalInterface
     public interface Part {
-        /** Does part {@code part} of {@code parts}. */
-        void run(int part, int parts);
+        /** Does items {@code from} to {@code to - 1}; {@code thread} is under {@link #threads}, for scratch memory. */
+        void run(int from, int to, int thread);
     }
 
     private static final long SPIN_NANOS = 50_000;
     private static final int SPINS_BEFORE_YIELD = 20_000;
+    /** Chunks that a loop is cut into for each thread, if its items allow. */
+    private static final int CHUNKS = 4;
+
+    /** {@link #gate} holds the loop's number, this bit once it is closed, and how many workers have joined. */
+    private static final long CLOSED = 1L << 15;
+    private static final int NUMBER_SHIFT = 16;
+    private static final long JOINED = CLOSED - 1;
+
+    private static final VarHandle GATE;
+    private static final VarHandle NEXT;
+    private static final VarHandle DONE;
+
+    static {
+        try {
+            MethodHandles.Lookup lookup = MethodHandles.lookup();
+            GATE = lookup.findVarHandle(WorkerPool.class, "gate", long.class);
+            NEXT = lookup.findVarHandle(WorkerPool.class, "next", int.class);
+            DONE = lookup.findVarHandle(WorkerPool.class, "done", int.class);
+        } catch (ReflectiveOperationException e) {
+            throw new ExceptionInInitializerError(e);
+        }
+    }
 
     private final Thread[] workers;
-    private final Signal[] signals;
+    private final Parking[] parkings;
     /** Held while a loop runs, and for good once the pool is closed. */
     private final AtomicBoolean busy = new AtomicBoolean();
     private volatile boolean closed;
-    /** The loop of the current generation; written before {@code generation}, read after it. */
+    // The loop; written before the gate opens, read by those who have joined.
     private Part task;
-    private volatile long generation;
+    private int items;
+    private int grain;
     private volatile Throwable failure;
+    @SuppressWarnings("unused")
+    private long p0, p1, p2, p3, p4, p5, p6, p7;
+    private volatile long gate = CLOSED;
+    @SuppressWarnings("unused")
+    private long q0, q1, q2, q3, q4, q5, q6, q7;
+    /** First item that nobody has claimed. */
+    @SuppressWarnings("unused")
+    private volatile int next;
+    /** Joined workers that have left again. */
+    @SuppressWarnings("unused")
+    private volatile int done;
 
-    /** What one worker tells the caller. Padded, so that workers do not write to one cache line. */
-    private static final class Signal {
-        @SuppressWarnings("unused")
-        private long p0, p1, p2, p3, p4, p5, p6, p7;
-        /** The last generation whose part is done. */
-        private volatile long done;
-        private volatile long parked;
-        @SuppressWarnings("unused")
-        private long q0, q1, q2, q3, q4, q5, q6, q7;
+    /** Whether a worker sleeps. */
+    private static final class Parking {
+        private volatile boolean parked;
     }
 
     /** A pool that runs loops on {@code threads} threads, the caller included. */
     public WorkerPool(int threads) {
-        if (threads < 1) {
-            throw new IllegalArgumentException("threads must be 1 or more, got " + threads);
+        if (threads < 1 || threads > JOINED) {
+            throw new IllegalArgumentException("threads must be 1 to " + JOINED + ", got " + threads);
         }
         workers = new Thread[threads - 1];
-        signals = new Signal[threads - 1];
+        parkings = new Parking[threads - 1];
         for (int i = 0; i < workers.length; i++) {
-            signals[i] = new Signal();
+            parkings[i] = new Parking();
             int worker = i;
-            workers[i] = Thread.ofPlatform().daemon().name("respec-cpu-" + (i + 1)).unstarted(() -> loop(worker));
+            workers[i] = Thread.ofPlatform().daemon().name("respec-cpu-" + (i + 1)).unstarted(() -> work(worker));
         }
         for (Thread worker : workers) {
             worker.start();
@@ -64,41 +96,72 @@ public final class WorkerPool implements AutoCloseable {
     }
 
     /**
-     * Runs parts 0 to {@code threads() - 1} of the loop, one per thread, and returns when all are done, failed ones included.
+     * Runs {@code part} over items 0 to {@code count - 1} and returns when all are done, failed ones included.
      *
-     * @throws IllegalStateException if a part failed (its cause: one of the failures), if a loop is running already, be it that a
-     *     part called this, or if the pool is closed
+     * @param least where there are no more items than this, at least 1, the caller does them by itself; chunks are no less than half
+     * @throws RuntimeException what a chunk threw: one of them, if there were several
+     * @throws IllegalStateException if a loop is running already, be it that a chunk called this, or if the pool is closed
      */
-    public void run(Part part) {
+    public void run(Part part, int count, int least) {
+        if (count <= 0) {
+            return;
+        }
         if (!busy.compareAndSet(false, true)) {
             throw new IllegalStateException(closed ? "the worker pool is closed" : "the worker pool is running another loop");
         }
-        Throwable mine = null;
-        Throwable theirs;
         try {
-            start(part);
-            try {
-                invoke(part, 0, workers.length + 1);
-            } catch (Throwable t) {
-                mine = t;
+            if (workers.length == 0 || count <= least) {
+                invoke(part, 0, count, 0);
+            } else {
+                together(part, count, Math.max(Math.ceilDiv(least, 2), Math.ceilDiv(count, CHUNKS * threads())));
             }
-            await();
-            theirs = failure;
-            failure = null;
         } finally {
             busy.set(false);
         }
-        if (mine != null || theirs != null) {
-            throw new IllegalStateException("a parallel loop failed", mine != null ? mine : theirs);
+    }
+
+    private void together(Part part, int count, int chunk) {
+        task = part;
+        items = count;
+        grain = chunk;
+        NEXT.set(this, 0);
+        DONE.set(this, 0);
+        gate = (gate >>> NUMBER_SHIFT) + 1 << NUMBER_SHIFT;
+        for (int i = 0; i < workers.length; i++) {
+            // A worker sets parked, then looks at the gate; here the other way round: one of the two sees the other's write.
+            if (parkings[i].parked) {
+                LockSupport.unpark(workers[i]);
+            }
+        }
+        claim(0);
+        int joined = (int) ((long) GATE.getAndBitwiseOr(this, CLOSED) & JOINED);
+        for (int spins = 0; done != joined; spins++) {
+            if (spins < SPINS_BEFORE_YIELD) {
+                Thread.onSpinWait();
+            } else {
+                Thread.yield();
+            }
+        }
+        Throwable first = failure;
+        if (first != null) {
+            failure = null;
+            if (first instanceof RuntimeException e) {
+                throw e;
+            }
+            throw new IllegalStateException("a parallel loop failed", first);
         }
     }
 
-    /** As {@link #run(Part)}, or, where waking the team would cost more than it saves, all in one part on the caller's thread. */
-    void run(Part part, boolean alone) {
-        if (alone || workers.length == 0) {
-            invoke(part, 0, 1);
-        } else {
-            run(part);
+    private void claim(int thread) {
+        Part part = task;
+        int count = items;
+        int chunk = grain;
+        try {
+            for (int from = (int) NEXT.getAndAdd(this, chunk); from < count; from = (int) NEXT.getAndAdd(this, chunk)) {
+                invoke(part, from, Math.min(count, from + chunk), thread);
+            }
+        } catch (Throwable t) {
+            failure = t;
         }
     }
 
@@ -106,63 +169,39 @@ public final class WorkerPool implements AutoCloseable {
      * The one place that parts are called from. It sees many kinds of parts, so the JIT does not inline them into the decode step:
      * a step inlined whole passes C2's node limit, after which vectors are boxed.
      */
-    private static void invoke(Part part, int index, int parts) {
-        part.run(index, parts);
+    private static void invoke(Part part, int from, int to, int thread) {
+        part.run(from, to, thread);
     }
 
-    private void start(Part part) {
-        task = part;
-        // A worker sets parked, then looks at generation; here the other way round: one of the two sees the other's write.
-        generation = generation + 1;
-        for (int i = 0; i < workers.length; i++) {
-            if (signals[i].parked != 0) {
-                LockSupport.unpark(workers[i]);
-            }
-        }
-    }
-
-    private void await() {
-        long now = generation;
-        for (int i = 0; i < signals.length; i++) {
-            int spins = 0;
-            while (signals[i].done != now) {
-                if (++spins < SPINS_BEFORE_YIELD) {
-                    Thread.onSpinWait();
-                } else {
-                    Thread.yield();
-                }
-            }
-        }
-    }
-
-    private void loop(int worker) {
-        Signal signal = signals[worker];
+    private void work(int worker) {
         long seen = 0;
-        while (awaitNext(signal, seen)) {
-            seen = generation;
-            try {
-                invoke(task, worker + 1, workers.length + 1);
-            } catch (Throwable t) {
-                failure = t;
+        while ((seen = awaitNext(parkings[worker], seen)) >= 0) {
+            long now = gate;
+            while (now >>> NUMBER_SHIFT == seen && (now & CLOSED) == 0) {
+                if (GATE.compareAndSet(this, now, now + 1)) {
+                    claim(worker + 1);
+                    DONE.getAndAdd(this, 1);
+                    break;
+                }
+                now = gate;
             }
-            signal.done = seen;
         }
     }
 
-    /** Waits for a generation after {@code seen}; false when the pool is closed. */
-    private boolean awaitNext(Signal signal, long seen) {
-        long deadline = System.nanoTime() + SPIN_NANOS;
-        for (int spins = 1; generation == seen && !closed; spins++) {
+    /** Waits for a loop after number {@code seen} and returns its number; -1 when the pool is closed. */
+    private long awaitNext(Parking parking, long seen) {
+        long start = System.nanoTime();
+        for (int spins = 1; gate >>> NUMBER_SHIFT == seen && !closed; spins++) {
             Thread.onSpinWait();
-            if ((spins & 63) == 0 && System.nanoTime() - deadline > 0) {
-                signal.parked = 1;
-                if (generation == seen && !closed) {
+            if ((spins & 63) == 0 && System.nanoTime() - start > SPIN_NANOS) {
+                parking.parked = true;
+                if (gate >>> NUMBER_SHIFT == seen && !closed) {
                     LockSupport.park(this);
                 }
-                signal.parked = 0;
+                parking.parked = false;
             }
         }
-        return !closed;
+        return closed ? -1 : gate >>> NUMBER_SHIFT;
     }
 
     /**
