@@ -1,7 +1,6 @@
 package org.respec.engine.rollout;
 
 import org.respec.engine.speculation.AcceptanceTracker;
-import org.respec.engine.speculation.CostProfile;
 import org.respec.engine.speculation.PlanSolver;
 import org.respec.engine.speculation.SpeculationPlan;
 
@@ -9,13 +8,11 @@ import org.respec.engine.speculation.SpeculationPlan;
 public final class AdaptivePolicy implements PlanPolicy {
     private final PlanSolver solver;
     private final AcceptanceTracker acceptance;
-    private final CostProfile profile;
     private int missed;
 
-    public AdaptivePolicy(PlanSolver solver, AcceptanceTracker acceptance, CostProfile profile) {
+    public AdaptivePolicy(PlanSolver solver, AcceptanceTracker acceptance) {
         this.solver = solver;
         this.acceptance = acceptance;
-        this.profile = profile;
     }
 
     @Override
@@ -26,8 +23,7 @@ public final class AdaptivePolicy implements PlanPolicy {
 
     @Override
     public void observeStep(SpeculationPlan plan, int batch, int rows, int tokens, long draftNanos, long verifyNanos) {
-        profile.observeVerify(batch, rows, verifyNanos * 1e-9);
-        solver.observe(plan, batch, missed, tokens, draftNanos * 1e-9);
+        solver.observe(plan, batch, missed, tokens, draftNanos * 1e-9, verifyNanos * 1e-9);
     }
 
     @Override

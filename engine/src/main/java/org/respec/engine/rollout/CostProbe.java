@@ -1,6 +1,8 @@
 package org.respec.engine.rollout;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import org.respec.engine.kv.PagedKvCache;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.ActorInference;
@@ -24,7 +26,7 @@ public final class CostProbe {
     private static final int CONTEXT = 48;
     private static final int[] VERIFY_ROWS = {1, 2, 3, 5, 7, 9, 13, 17, 25, 33};
     private static final int[] DRAFT_ROWS = {1, 2, 3, 4, 6, 8};
-    private static final int REPEATS = 7;
+    private static final int ROUNDS = 12;
     /** Until the JIT has settled, times mean nothing; this is how long the probe runs before it believes them. */
     private static final long WARM_UP_NANOS = 1_500_000_000L;
 
@@ -42,33 +44,43 @@ public final class CostProbe {
                 verify.run(batch, Math.min(VERIFY_ROWS[i % 6], maxRows / batch));
                 draft.run(batch, DRAFT_ROWS[i % 4]);
             }
+            List<Cell> cells = new ArrayList<>();
             for (int batch = 1; batch <= maxBatch; batch = next(batch, maxBatch)) {
                 for (int rows : VERIFY_ROWS) {
                     if ((long) batch * rows <= maxRows) {
-                        profile.addVerify(batch, batch * rows, median(verify, batch, rows));
+                        cells.add(new Cell(verify, batch, rows, new double[ROUNDS]));
                     }
                 }
                 for (int rows : DRAFT_ROWS) {
-                    profile.addDraft(batch, batch * rows, median(draft, batch, rows));
+                    cells.add(new Cell(draft, batch, rows, new double[ROUNDS]));
+                }
+            }
+            // Round by round, so that whatever else the machine is doing hits all cells alike.
+            for (int round = 0; round < ROUNDS; round++) {
+                for (Cell cell : cells) {
+                    long start = System.nanoTime();
+                    cell.pass.run(cell.batch, cell.rows);
+                    cell.seconds[round] = (System.nanoTime() - start) * 1e-9;
+                }
+            }
+            for (Cell cell : cells) {
+                Arrays.sort(cell.seconds);
+                double seconds = cell.seconds[ROUNDS / 3];
+                if (cell.pass == verify) {
+                    profile.addVerify(cell.batch, cell.batch * cell.rows, seconds);
+                } else {
+                    profile.addDraft(cell.batch, cell.batch * cell.rows, seconds);
                 }
             }
         }
     }
 
-    private static int next(int batch, int maxBatch) {
-        return batch == maxBatch ? maxBatch + 1 : Math.min(maxBatch, 2 * batch);
+    /** A point to measure. */
+    private record Cell(Pass pass, int batch, int rows, double[] seconds) {
     }
 
-    private static double median(Pass pass, int batch, int rows) {
-        double[] seconds = new double[REPEATS];
-        pass.run(batch, rows);
-        for (int i = 0; i < REPEATS; i++) {
-            long start = System.nanoTime();
-            pass.run(batch, rows);
-            seconds[i] = (System.nanoTime() - start) * 1e-9;
-        }
-        Arrays.sort(seconds);
-        return seconds[REPEATS / 2];
+    private static int next(int batch, int maxBatch) {
+        return batch == maxBatch ? maxBatch + 1 : Math.min(maxBatch, 2 * batch);
     }
 
     private abstract static class Pass implements AutoCloseable {

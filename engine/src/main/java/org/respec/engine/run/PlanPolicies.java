@@ -40,7 +40,7 @@ public final class PlanPolicies {
                 AcceptanceTracker acceptance = new AcceptanceTracker(WINDOW, PRIOR, PRIOR_WEIGHT);
                 PlanSolver solver = new PlanSolver(PlanSolver.candidates(config.maxDepth(), config.maxBranch(), config.maxTokens()), acceptance,
                     profile, config.margin(), limits.maxRows());
-                yield new AdaptivePolicy(solver, acceptance, profile);
+                yield new AdaptivePolicy(solver, acceptance);
             }
             default -> throw new IllegalArgumentException("speculation mode " + config.mode());
         };

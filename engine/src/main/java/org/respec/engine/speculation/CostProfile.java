@@ -5,8 +5,7 @@ import java.util.Comparator;
 import java.util.List;
 
 /**
- * Seconds of verify and draft passes over live requests and rows: measured at some points, interpolated between them, and corrected by
- * what steps really take.
+ * Seconds of verify and draft passes over live requests and rows: measured at some points, interpolated between them.
  */
 public final class CostProfile {
     /** A measured pass. */
@@ -75,12 +74,8 @@ public final class CostProfile {
         }
     }
 
-    private static final double DECAY = 0.95;
-
     private final Surface verify = new Surface();
     private final Surface draft = new Surface();
-    private double verifyScale = 1;
-    private double draftScale = 1;
 
     /** Adds a measured verify pass: the actor's forward pass with sampling. */
     public void addVerify(int requests, int rows, double seconds) {
@@ -94,26 +89,11 @@ public final class CostProfile {
 
     /** Seconds of a verify pass. */
     public double verify(int requests, int rows) {
-        return verifyScale * verify.at(requests, rows);
+        return verify.at(requests, rows);
     }
 
     /** Seconds of a draft pass. */
     public double draft(int requests, int rows) {
-        return draftScale * draft.at(requests, rows);
-    }
-
-    /** What a step's verification took, everything around the pass included. */
-    public void observeVerify(int requests, int rows, double seconds) {
-        verifyScale = blend(verifyScale, seconds / verify.at(requests, rows));
-    }
-
-    /** What drafting took where {@code predicted}, with the present correction, had been expected. */
-    public void observeDraft(double predicted, double seconds) {
-        draftScale = blend(draftScale, draftScale * seconds / predicted);
-    }
-
-    private static double blend(double old, double seen) {
-        // A step that was interrupted says nothing about the next.
-        return DECAY * old + (1 - DECAY) * Math.clamp(seen, 0.5 * old, 2 * old);
+        return draft.at(requests, rows);
     }
 }

@@ -1,16 +1,18 @@
 package org.respec.engine.speculation;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.respec.kernels.TreeBatch;
 
 /**
  * Picks the plan with the highest expected tokens per second for the live batch: {@code batch * E[tokens] / seconds}, off included.
  * Leaves the present plan only for one that is better by a margin.
  */
 public final class PlanSolver {
-    private static final double CALIBRATION_DECAY = 0.98;
+    private static final double GAIN_DECAY = 0.97;
     /** Steps over which the price of extending the drafter over missed tokens is spread. */
     private static final int SWITCH_STEPS = 16;
     /** Steps between recomputations of expected tokens, which move slowly. */
@@ -26,7 +28,10 @@ public final class PlanSolver {
     private long refreshed = -1;
     private int age;
     private int current;
-    private double calibration = 1;
+    private final StepCorrections verifyCorrections = new StepCorrections(TreeBatch.MAX_NODES);
+    private final StepCorrections draftCorrections = new StepCorrections(TreeBatch.MAX_BRANCH);
+    /** Tokens gained by each plan over those expected: real trees follow the drafter's scores and do better than the best fixed one. */
+    private final double[] gains;
 
     /**
      * @param plans candidates; off is added if it is missing
@@ -43,6 +48,8 @@ public final class PlanSolver {
         this.margin = margin;
         this.maxRows = maxRows;
         this.expected = new double[all.size()];
+        this.gains = new double[all.size()];
+        Arrays.fill(gains, 1);
     }
 
     /** Sensible plans within limits. */
@@ -105,16 +112,18 @@ public final class PlanSolver {
 
     private double score(int index, int batch, int missedRows) {
         SpeculationPlan plan = plans.get(index);
-        if (plan.isOff()) {
-            return batch / profile.verify(batch, batch);
-        }
-        int rows = batch * (plan.tokens() + 1);
-        if (rows > maxRows) {
+        if (!plan.isOff() && batch * (plan.tokens() + 1) > maxRows) {
             return 0;
         }
-        double tokens = 1 + calibration * (expected[index] - 1);
-        double seconds = profile.verify(batch, rows) + draftSeconds(plan, batch, missedRows, tokens);
-        return batch * tokens / seconds;
+        return batch * tokens(index) / (verifySeconds(plan, batch) + (plan.isOff() ? 0 : draftSeconds(plan, batch, missedRows, tokens(index))));
+    }
+
+    private double tokens(int index) {
+        return 1 + gains[index] * (expected[index] - 1);
+    }
+
+    private double verifySeconds(SpeculationPlan plan, int batch) {
+        return profile.verify(batch, batch * (plan.tokens() + 1)) * verifyCorrections.factor(batch, plan.tokens() + 1);
     }
 
     private double draftSeconds(SpeculationPlan plan, int batch, int missedRows, double tokens) {
@@ -124,23 +133,26 @@ public final class PlanSolver {
         if (extra > 0) {
             seconds += profile.draft(batch, Math.max(batch, extra)) / SWITCH_STEPS;
         }
-        return seconds + (plan.depth() - 1) * profile.draft(batch, batch * plan.branch());
+        seconds += (plan.depth() - 1) * profile.draft(batch, batch * plan.branch());
+        return seconds * draftCorrections.factor(batch, plan.branch());
     }
 
-    /** What a step of {@code plan} gained and how long drafting took. */
-    public void observe(SpeculationPlan plan, int batch, int missedRows, int tokens, double draftSeconds) {
-        if (plan.isOff()) {
-            return;
-        }
+    /** What a step of {@code plan} gained and how long its two halves took. */
+    public void observe(SpeculationPlan plan, int batch, int missedRows, int tokens, double draftSeconds, double verifySeconds) {
         int index = plans.indexOf(plan);
         if (index < 0) {
             return;
         }
-        double predicted = expected[index] - 1;
-        double gained = (double) tokens / batch - 1;
-        if (predicted > 0.05) {
-            calibration = CALIBRATION_DECAY * calibration + (1 - CALIBRATION_DECAY) * Math.clamp(gained / predicted, 0.0, 3.0);
+        verifyCorrections.observe(batch, plan.tokens() + 1, verifySeconds / profile.verify(batch, batch * (plan.tokens() + 1)));
+        if (plan.isOff()) {
+            return;
         }
-        profile.observeDraft(draftSeconds(plan, batch, missedRows, 1 + calibration * predicted), draftSeconds);
+        double predicted = draftSeconds(plan, batch, missedRows, tokens(index)) / draftCorrections.factor(batch, plan.branch());
+        draftCorrections.observe(batch, plan.branch(), draftSeconds / predicted);
+        if (expected[index] > 1.05) {
+            double gained = (double) tokens / batch - 1;
+            double ratio = Math.clamp(gained / (expected[index] - 1), 0.0, 3.0);
+            gains[index] = GAIN_DECAY * gains[index] + (1 - GAIN_DECAY) * ratio;
+        }
     }
 }

@@ -109,10 +109,6 @@ class SpeculationTest {
                 assertEquals(1e-3 + 1e-5 * batch * rows, profile.verify(batch, batch * rows), 1e-9, batch + " x " + rows);
             }
         }
-        for (int i = 0; i < 500; i++) {
-            profile.observeVerify(4, 16, 2 * (1e-3 + 1e-5 * 16));
-        }
-        assertEquals(2 * (1e-3 + 1e-5 * 64), profile.verify(8, 64), 1e-6, "observations correct the scale");
         assertThrows(IllegalStateException.class, () -> new CostProfile().verify(1, 1));
     }
 
@@ -151,6 +147,31 @@ class SpeculationTest {
         for (int batch = 1; batch <= 64; batch++) {
             assertTrue(batch * (solver.choose(batch, batch).tokens() + 1) <= 64 || solver.choose(batch, batch).isOff(), "batch " + batch);
         }
+    }
+
+    /** A profile that holds the best plan for three times as dear as it is, and another for cheap: what steps take puts it right. */
+    @Test
+    void stepsCorrectAMistakenProfile() {
+        AcceptanceTracker tracker = taught(7, 6, 5000);
+        CostProfile truth = profile(1e-3, 1e-4, 1e-4, 1e-6);
+        CostProfile mistaken = new CostProfile();
+        for (int rows : new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 25}) {
+            mistaken.addVerify(1, rows, truth.verify(1, rows) * (rows == 25 ? 0.3 : rows == 16 ? 0.5 : 1));
+            mistaken.addDraft(1, rows, truth.draft(1, rows));
+        }
+        PlanSolver right = solver(truth, tracker, 0.02, 1 << 20);
+        PlanSolver solver = solver(mistaken, tracker, 0.02, 1 << 20);
+        SpeculationPlan plan = solver.choose(1, 1);
+        assertTrue(plan.tokens() >= 15, "at first the cheap-looking plan is taken: " + plan);
+        for (int step = 0; step < 400; step++) {
+            plan = solver.choose(1, 1);
+            double tokens = plan.isOff() ? 1 : new ExpectedTokens().of(plan, tracker);
+            double draft = plan.isOff() ? 0
+                : truth.draft(1, (int) Math.ceil(tokens)) + (plan.depth() - 1) * truth.draft(1, plan.branch());
+            solver.observe(plan, 1, 1, (int) Math.round(tokens), draft, truth.verify(1, plan.tokens() + 1));
+        }
+        double best = right.scores(1).values().stream().mapToDouble(Double::doubleValue).max().orElseThrow();
+        assertTrue(right.scores(1).get(plan) > 0.93 * best, plan + " is " + right.scores(1).get(plan) / best + " of the best");
     }
 
     @Test

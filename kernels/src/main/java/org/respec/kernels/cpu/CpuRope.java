@@ -1,12 +1,13 @@
 package org.respec.kernels.cpu;
 
 import java.lang.foreign.ValueLayout;
+import jdk.incubator.vector.FloatVector;
 import org.respec.bindings.memory.RawMemory;
 import org.respec.kernels.AttentionShape;
 import org.respec.kernels.DType;
 import org.respec.kernels.Tensor;
 
-/** QK-norm and rotary embedding of fused query-key-value rows, forward and backward. Plain loops in a fixed order. */
+/** QK-norm and rotary embedding of fused query-key-value rows, forward and backward. Sums in a fixed order. */
 final class CpuRope {
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
@@ -88,7 +89,19 @@ final class CpuRope {
             for (int h = 0; h < heads + kvHeads; h++) {
                 long weight = h < heads ? qWeight : kWeight;
                 float scale = scale(source);
-                for (int i = 0; i < half; i++) {
+                int i = 0;
+                FloatVector scales = Simd.broadcast(scale);
+                for (; i <= half - Simd.LANES; i += Simd.LANES) {
+                    long low4 = 4L * i;
+                    long high4 = 4L * (i + half);
+                    FloatVector low = Simd.load(source + low4).mul(scales).mul(Simd.load(weight + low4));
+                    FloatVector high = Simd.load(source + high4).mul(scales).mul(Simd.load(weight + high4));
+                    FloatVector c = Simd.load(cos + low4);
+                    FloatVector s = Simd.load(sin + low4);
+                    Simd.store(low.mul(c).sub(high.mul(s)), target + low4);
+                    Simd.store(high.mul(c).add(low.mul(s)), target + high4);
+                }
+                for (; i < half; i++) {
                     float low = get(source + 4L * i) * scale * get(weight + 4L * i);
                     float high = get(source + 4L * (i + half)) * scale * get(weight + 4L * (i + half));
                     float c = get(cos + 4L * i);
@@ -109,12 +122,7 @@ final class CpuRope {
 
     /** 1 / root mean square of one head. */
     private float scale(long head) {
-        float sum = 0;
-        for (int i = 0; i < dim; i++) {
-            float x = get(head + 4L * i);
-            sum = Math.fma(x, x, sum);
-        }
-        return (float) (1.0 / Math.sqrt(sum / (double) dim + eps));
+        return (float) (1.0 / Math.sqrt(Simd.dot(head, head, dim) / (double) dim + eps));
     }
 
     void qkNormRopeBackward(Tensor qkvTensor, AttentionShape shape, Tensor qw, Tensor kw, float epsilon, Tensor positionTensor, int shiftBy,

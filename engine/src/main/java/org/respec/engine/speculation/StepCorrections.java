@@ -1,0 +1,52 @@
+package org.respec.engine.speculation;
+
+import java.util.Arrays;
+
+/**
+ * What passes really take over what a profile says, by size of the batch and rows per request. Most of a difference is laid to that
+ * number of rows and, less and less, to its neighbours; a little to the machine as a whole. Corrections fade, so that a plan that
+ * once met a busy machine is tried again.
+ */
+final class StepCorrections {
+    /** Batches of 1, 2, 3-4, 5-8, ... share their corrections. */
+    private static final int SIZES = 32;
+    private static final double LEARN = 0.15;
+    private static final double LEARN_SCALE = 0.01;
+    private static final double FADE = 0.001;
+    /** Doublings of rows after which a neighbour learns nothing. */
+    private static final double REACH = 0.7;
+
+    private final double[][] factors;
+    private double scale = 1;
+
+    StepCorrections(int maxRows) {
+        factors = new double[SIZES][maxRows + 1];
+        for (double[] row : factors) {
+            Arrays.fill(row, 1);
+        }
+    }
+
+    private static int size(int batch) {
+        return 32 - Integer.numberOfLeadingZeros(Math.max(1, batch) - 1);
+    }
+
+    /** By how much the profile's seconds are to be multiplied. */
+    double factor(int batch, int rowsEach) {
+        return scale * factors[size(batch)][rowsEach];
+    }
+
+    /** A pass took {@code ratio} times what the profile says. */
+    void observe(int batch, int rowsEach, double ratio) {
+        double[] row = factors[size(batch)];
+        // A step that was interrupted says nothing about the next.
+        double error = Math.clamp(ratio / (scale * row[rowsEach]), 0.5, 2.0) - 1;
+        for (int i = 1; i < row.length; i++) {
+            row[i] += FADE * (1 - row[i]);
+            double near = 1 - Math.abs(Math.log((double) i / rowsEach)) / (REACH * Math.log(2));
+            if (near > 0) {
+                row[i] *= 1 + LEARN * near * error;
+            }
+        }
+        scale *= 1 + LEARN_SCALE * error;
+    }
+}
