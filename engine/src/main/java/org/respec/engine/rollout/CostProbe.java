@@ -26,9 +26,10 @@ public final class CostProbe {
     private static final int CONTEXT = 48;
     private static final int[] VERIFY_ROWS = {1, 2, 3, 5, 7, 9, 13, 17, 25, 33};
     private static final int[] DRAFT_ROWS = {1, 2, 3, 4, 6, 8};
-    private static final int ROUNDS = 12;
-    /** Until the JIT has settled, times mean nothing; this is how long the probe runs before it believes them. */
-    private static final long WARM_UP_NANOS = 1_500_000_000L;
+    private static final int ROUNDS = 5;
+    private static final long BLOCK_NANOS = 2_000_000L;
+    private static final long WARM_UP_WINDOW = 500_000_000L;
+    private static final long WARM_UP_LIMIT = 12_000_000_000L;
 
     private CostProbe() {
     }
@@ -38,12 +39,6 @@ public final class CostProbe {
         try (TensorArena arena = ops.arena("cost probe");
              Pass verify = new VerifyPass(ops, arena, actor, drafter, maxBatch, maxRows);
              Pass draft = new DraftPass(ops, arena, drafter, maxBatch, maxBatch * TreeBatch.MAX_BRANCH)) {
-            long end = System.nanoTime() + WARM_UP_NANOS;
-            for (int i = 0; System.nanoTime() < end; i++) {
-                int batch = 1 << (i % 4) > maxBatch ? 1 : 1 << (i % 4);
-                verify.run(batch, Math.min(VERIFY_ROWS[i % 6], maxRows / batch));
-                draft.run(batch, DRAFT_ROWS[i % 4]);
-            }
             List<Cell> cells = new ArrayList<>();
             for (int batch = 1; batch <= maxBatch; batch = next(batch, maxBatch)) {
                 for (int rows : VERIFY_ROWS) {
@@ -55,23 +50,52 @@ public final class CostProbe {
                     cells.add(new Cell(draft, batch, rows, new double[ROUNDS]));
                 }
             }
+            warmUp(cells);
             // Round by round, so that whatever else the machine is doing hits all cells alike.
             for (int round = 0; round < ROUNDS; round++) {
-                for (Cell cell : cells) {
-                    long start = System.nanoTime();
-                    cell.pass.run(cell.batch, cell.rows);
-                    cell.seconds[round] = (System.nanoTime() - start) * 1e-9;
-                }
+                round(cells, round);
             }
             for (Cell cell : cells) {
                 Arrays.sort(cell.seconds);
-                double seconds = cell.seconds[ROUNDS / 3];
+                double seconds = cell.seconds[ROUNDS / 2];
                 if (cell.pass == verify) {
                     profile.addVerify(cell.batch, cell.batch * cell.rows, seconds);
                 } else {
                     profile.addDraft(cell.batch, cell.batch * cell.rows, seconds);
                 }
             }
+        }
+    }
+
+    private static void round(List<Cell> cells, int round) {
+        for (Cell cell : cells) {
+            // Some passes of a kind in a row: what ran before still slows the first ones (after wide passes, a narrow one took twice
+            // its time for a millisecond), and rollouts run long stretches of one kind.
+            long begin = System.nanoTime();
+            double least = Double.POSITIVE_INFINITY;
+            for (int i = 0; i < 3 || System.nanoTime() - begin < BLOCK_NANOS; i++) {
+                long start = System.nanoTime();
+                cell.pass.run(cell.batch, cell.rows);
+                least = Math.min(least, (System.nanoTime() - start) * 1e-9);
+            }
+            cell.seconds[round] = least;
+        }
+    }
+
+    /** Runs rounds until they no longer get faster: before the JIT has settled, times mean nothing. */
+    private static void warmUp(List<Cell> cells) {
+        long begin = System.nanoTime();
+        double before = Double.POSITIVE_INFINITY;
+        int still = 0;
+        while (still < 2 && System.nanoTime() - begin < WARM_UP_LIMIT) {
+            long start = System.nanoTime();
+            int rounds = 0;
+            while (System.nanoTime() - start < WARM_UP_WINDOW || rounds < 2) {
+                round(cells, rounds++ % ROUNDS);
+            }
+            double now = (double) (System.nanoTime() - start) / rounds;
+            still = now > 0.93 * before ? still + 1 : 0;
+            before = Math.min(before, now);
         }
     }
 

@@ -21,7 +21,11 @@ public final class WorkerPool implements AutoCloseable {
         void run(int from, int to, int thread);
     }
 
-    private static final long SPIN_NANOS = 50_000;
+    /**
+     * Longer than what a step does alone between parallel loops: waking a sleeping worker costs up to 100 us on a virtual machine, and
+     * with 50 us here every draft pass put the workers to sleep (a decode step of 190 us measured as 480).
+     */
+    private static final long SPIN_NANOS = 2_000_000;
     private static final int SPINS_BEFORE_YIELD = 20_000;
     /** Chunks that a loop is cut into for each thread, if its items allow. */
     private static final int CHUNKS = 4;
