@@ -15,7 +15,7 @@ class NoiseFieldExtremesTest {
     private static final int M1 = 0xCD9E8D57;
     private static final int M0_INVERSE = BigInteger.valueOf(M0 & 0xffffffffL).modInverse(BigInteger.TWO.pow(32)).intValue();
     private static final int M1_INVERSE = BigInteger.valueOf(M1 & 0xffffffffL).modInverse(BigInteger.TWO.pow(32)).intValue();
-    private static final int BLOCKS = 1 << 16;
+    private static final int BLOCKS = 1 << 17;
     private static final double TOLERANCE = 1e-6;
 
     /** Philox backwards, by its definition: turns output words into the counter that gives them. */
@@ -38,13 +38,17 @@ class NoiseFieldExtremesTest {
     private static TreeSet<Integer> extremes() {
         TreeSet<Integer> words = new TreeSet<>();
         for (int near = -1; near <= 1; near++) {
-            words.add(near);
-            // u = 0.7071, where the path through 1 - u begins, and the same mantissa at smaller exponents.
+            // u = 0.7071, where the path through 1 - u begins.
+            words.add(0xB504F334 + near);
             for (int shift = 0; shift < 32; shift++) {
-                words.add((0xB504F334 >>> shift) + near);
                 words.add((1 << shift) + near);
-                words.add(~(1 << shift) + near);
             }
+        }
+        for (int shift = 0; shift < 32; shift++) {
+            // That mantissa at smaller exponents, where it is halved; and ever nearer to u = 1.
+            words.add(0xB504F334 >>> shift);
+            words.add(~(1 << shift));
+            words.add(~(0xB504F334 >>> shift));
         }
         return words;
     }
@@ -62,9 +66,13 @@ class NoiseFieldExtremesTest {
         int lane = 0;
         for (int word : extremes()) {
             do {
-                for (int i = 0; i < 4; i++) {
-                    counter[i] = i == lane ? word : random.nextInt();
-                }
+                long low = random.nextLong();
+                long high = random.nextLong();
+                counter[0] = (int) low;
+                counter[1] = (int) (low >>> 32);
+                counter[2] = (int) high;
+                counter[3] = (int) (high >>> 32);
+                counter[lane] = word;
                 undo(seed, counter);
             } while (counter[1] < 0 || counter[1] >= BLOCKS);
             long request = (counter[2] & 0xffffffffL) | (long) counter[3] << 32;

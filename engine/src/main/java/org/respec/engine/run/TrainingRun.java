@@ -286,7 +286,7 @@ public final class TrainingRun implements AutoCloseable {
         for (int i = 0; i < requests; i++) {
             prompts.add(new PromptGroup(task.encode(task.problems().training(i)), 1, COMPARISON_REQUEST + i));
         }
-        List<SpeedComparison.Result> results = SpeedComparison.run(List.of(plain, rollout), prompts, 1, COMPARISON_ROUNDS);
+        List<SpeedComparison.Result> results = SpeedComparison.run(List.of(plain, rollout), prompts, 2, COMPARISON_ROUNDS);
         json.put("requests", requests);
         json.put("rounds", COMPARISON_ROUNDS);
         json.put("tokens_per_second_off", results.get(0).tokensPerSecond());

@@ -44,7 +44,11 @@ final class BenchRolloutCommand implements Callable<Integer> {
     @Option(names = "--drafter", paramLabel = "DIR", description = "Drafter (default: the bundled one).")
     private Path drafter;
 
-    @Option(names = "--rounds", defaultValue = "9", description = "Measured rounds (default: ${DEFAULT-VALUE}).")
+    @Option(names = "--warm-up", paramLabel = "SECONDS", defaultValue = "20",
+        description = "Longest warm-up per batch; it ends sooner where rounds get no faster (default: ${DEFAULT-VALUE}).")
+    private double warmUp;
+
+    @Option(names = "--rounds", defaultValue = "15", description = "Measured rounds (default: ${DEFAULT-VALUE}).")
     private int rounds;
 
     @Option(names = "--temperature", defaultValue = "1", description = "Sampling temperature (default: ${DEFAULT-VALUE}).")
@@ -65,6 +69,9 @@ final class BenchRolloutCommand implements Callable<Integer> {
             if (batch < 1 || batch > 4096) {
                 throw new BadInput("--batch: " + batch + " must be 1 to 4096.");
             }
+        }
+        if (!(warmUp >= 0 && warmUp <= 3600)) {
+            throw new BadInput("--warm-up: " + warmUp + " must be 0 to 3600.");
         }
         if (rounds < 1) {
             throw new BadInput("--rounds: " + rounds + " must be 1 or more.");
@@ -114,7 +121,7 @@ final class BenchRolloutCommand implements Callable<Integer> {
                 engines.add(new RolloutEngine(ops, loaded.actor(), off ? null : loaded.drafter(), limits, SamplingParams.temperature(temperature),
                     seed, stop, PlanPolicies.of(setting, ops, loaded.actor(), loaded.drafter(), limits), !off, setting.sharpness()));
             }
-            List<SpeedComparison.Result> results = SpeedComparison.run(engines, prompts, 3, rounds);
+            List<SpeedComparison.Result> results = SpeedComparison.run(engines, prompts, warmUp, rounds);
             for (int i = 0; i < results.size(); i++) {
                 SpeedComparison.Result result = results.get(i);
                 String name = settings.get(i).name();
