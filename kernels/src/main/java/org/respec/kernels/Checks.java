@@ -1,46 +1,52 @@
-package org.respec.kernels.cpu;
+package org.respec.kernels;
 
 import java.lang.foreign.ValueLayout;
 import org.respec.bindings.memory.RawMemory;
-import org.respec.kernels.DType;
-import org.respec.kernels.Tensor;
 
 /** What operators demand of their arguments, checked before memory is touched. Messages name operator, argument, and both shapes. */
-final class Checks {
+public final class Checks {
     private Checks() {
     }
 
-    static void dtype(String operator, String argument, Tensor tensor, DType dtype) {
+    public static void dtype(String operator, String argument, Tensor tensor, DType dtype) {
         if (tensor.dtype() != dtype) {
             throw new IllegalArgumentException(operator + ": " + argument + " must be " + dtype + ", got " + tensor);
         }
     }
 
     /** An F32 matrix of at least {@code rows} rows and exactly {@code cols} columns. */
-    static void matrix(String operator, String argument, Tensor tensor, int rows, int cols) {
+    public static void matrix(String operator, String argument, Tensor tensor, int rows, int cols) {
         if (tensor.dtype() != DType.F32 || rows < 0 || tensor.rows() < rows || tensor.cols() != cols) {
             throw new IllegalArgumentException(operator + ": " + argument + " must be F32 with " + rows + " rows or more of " + cols
                 + " columns, got " + tensor);
         }
     }
 
+    /** A matrix of this dtype, at least {@code rows} rows and exactly {@code cols} columns. */
+    public static void matrix(String operator, String argument, Tensor tensor, DType dtype, int rows, int cols) {
+        if (tensor.dtype() != dtype || rows < 0 || tensor.rows() < rows || tensor.cols() != cols) {
+            throw new IllegalArgumentException(operator + ": " + argument + " must be " + dtype + " with " + rows + " rows or more of " + cols
+                + " columns, got " + tensor);
+        }
+    }
+
     /** An F32 matrix of just this shape. */
-    static void shape(String operator, String argument, Tensor tensor, int rows, int cols) {
+    public static void shape(String operator, String argument, Tensor tensor, int rows, int cols) {
         if (tensor.dtype() != DType.F32 || tensor.rows() != rows || tensor.cols() != cols) {
             throw new IllegalArgumentException(operator + ": " + argument + " must be F32[" + rows + "x" + cols + "], got " + tensor);
         }
     }
 
     /** A one-row tensor of at least {@code count} elements. */
-    static void vector(String operator, String argument, Tensor tensor, DType dtype, int count) {
+    public static void vector(String operator, String argument, Tensor tensor, DType dtype, int count) {
         if (tensor.dtype() != dtype || count < 0 || tensor.rows() != 1 || tensor.cols() < count) {
             throw new IllegalArgumentException(operator + ": " + argument + " must be a vector of " + count + " " + dtype
                 + " or more, got " + tensor);
         }
     }
 
-    /** A vector of {@code count} indices, all of them from 0 to under {@code bound}. */
-    static void indices(String operator, String argument, Tensor tensor, int count, int bound) {
+    /** A vector of {@code count} indices in host memory, all of them from 0 to under {@code bound}. */
+    public static void indices(String operator, String argument, Tensor tensor, int count, int bound) {
         vector(operator, argument, tensor, DType.I32, count);
         long address = tensor.address();
         for (int i = 0; i < count; i++) {
@@ -53,7 +59,7 @@ final class Checks {
     }
 
     /** No element of one in the other; columns of one buffer beside each other are fine. */
-    static void disjoint(String operator, String argument, Tensor a, String other, Tensor b) {
+    public static void disjoint(String operator, String argument, Tensor a, String other, Tensor b) {
         if (a.size() == 0 || b.size() == 0 || a.storage() != b.storage()) {
             return;
         }

@@ -4,6 +4,7 @@ import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import org.respec.bindings.memory.RawMemory;
 import org.respec.kernels.AttentionShape;
+import org.respec.kernels.Checks;
 import org.respec.kernels.DType;
 import org.respec.kernels.HostMirror;
 import org.respec.kernels.KvLayout;

@@ -3,6 +3,7 @@ package org.respec.kernels.cpu;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import org.respec.bindings.memory.RawMemory;
+import org.respec.kernels.Checks;
 import org.respec.kernels.DType;
 import org.respec.kernels.Tensor;
 

@@ -3,6 +3,7 @@ package org.respec.kernels.cpu;
 import java.lang.foreign.ValueLayout;
 import org.respec.bindings.memory.HostArena;
 import org.respec.bindings.memory.RawMemory;
+import org.respec.kernels.Checks;
 import org.respec.kernels.DType;
 import org.respec.kernels.PackedMatrix;
 import org.respec.kernels.Tensor;

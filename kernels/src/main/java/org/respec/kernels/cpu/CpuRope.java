@@ -4,6 +4,7 @@ import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import org.respec.bindings.memory.RawMemory;
 import org.respec.kernels.AttentionShape;
+import org.respec.kernels.Checks;
 import org.respec.kernels.DType;
 import org.respec.kernels.Tensor;
 

@@ -1,5 +1,6 @@
 package org.respec.kernels.cpu;
 
+import org.respec.kernels.Checks;
 import org.respec.kernels.DType;
 import org.respec.kernels.NoiseField;
 import org.respec.kernels.RowBatch;

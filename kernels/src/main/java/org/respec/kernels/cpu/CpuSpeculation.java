@@ -1,5 +1,6 @@
 package org.respec.kernels.cpu;
 
+import org.respec.kernels.Checks;
 import org.respec.kernels.DType;
 import org.respec.kernels.HostMirror;
 import org.respec.kernels.KvStore;

@@ -3,6 +3,7 @@ package org.respec.kernels.cpu;
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import org.respec.bindings.blas.OpenBlas;
+import org.respec.kernels.Checks;
 import org.respec.kernels.DType;
 import org.respec.kernels.Tensor;
 

@@ -1,0 +1,46 @@
+package org.respec.bindings.gpu;
+
+/**
+ * A GPU at the level of the CUDA driver API: memory, streams, modules, graphs. Implementations: {@code jcuda} drives an NVIDIA GPU,
+ * {@code emulator} runs the same kernels on the host. One thread at a time may use a driver and what it made, but for
+ * {@link GpuMemory}'s size and address.
+ *
+ * <p>Whatever goes wrong is a {@link GpuException}. After an error of a kernel the device's context is dead, and every later call
+ * says so.
+ */
+public interface GpuDriver extends AutoCloseable {
+    /** What the device is and can do. */
+    GpuDevice device();
+
+    /**
+     * Device memory, zero-filled, aligned to 256 bytes.
+     *
+     * @throws GpuException if there is not so much left, saying how much there is
+     */
+    GpuMemory allocate(long bytes);
+
+    /** Host memory, zero-filled, that copies to and from the device without staging. */
+    PinnedMemory allocatePinned(long bytes);
+
+    /** A stream: work in it runs in order, streams run side by side. */
+    GpuStream stream();
+
+    /** A marker to record in streams, with a time stamp. */
+    GpuEvent event();
+
+    /** Compiles source for this device, or takes an earlier result from the cache on disk. */
+    KernelImage compile(KernelSource source);
+
+    /** Loads compiled kernels. */
+    GpuModule load(KernelImage image);
+
+    /** Matrix products in a stream. */
+    GpuBlas blas(GpuStream stream);
+
+    /** Bytes of device memory that can still be allocated. */
+    long freeBytes();
+
+    /** Frees everything that was made by this driver; a second call does nothing. */
+    @Override
+    void close();
+}

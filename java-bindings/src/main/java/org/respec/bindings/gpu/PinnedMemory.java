@@ -1,0 +1,14 @@
+package org.respec.bindings.gpu;
+
+import java.lang.foreign.MemorySegment;
+
+/** A piece of page-locked host memory with one owner. Access after close is an {@link IllegalStateException}. */
+public interface PinnedMemory extends AutoCloseable {
+    MemorySegment segment();
+
+    boolean isAlive();
+
+    /** Frees the memory once the device is done with what was asked of it; a second call does nothing. */
+    @Override
+    void close();
+}

@@ -1,0 +1,25 @@
+package org.respec.kernels.check;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/** Every check there is, by the kind of operator. */
+public final class OperatorChecks {
+    private OperatorChecks() {
+    }
+
+    public static List<OperatorCheck> all() {
+        List<OperatorCheck> checks = new ArrayList<>();
+        checks.addAll(ElementwiseChecks.all());
+        checks.addAll(RopeChecks.all());
+        checks.addAll(UpdateChecks.all());
+        checks.addAll(LinearChecks.all());
+        checks.addAll(CacheChecks.all());
+        checks.addAll(TreeAttentionChecks.all());
+        checks.addAll(ChainAttentionChecks.all());
+        checks.addAll(SamplingChecks.all());
+        checks.addAll(SpeculationChecks.all());
+        checks.addAll(LossChecks.all());
+        return checks;
+    }
+}

@@ -1,0 +1,61 @@
+package org.respec.kernels.gpu;
+
+import java.util.HashMap;
+import java.util.Map;
+import org.respec.bindings.gpu.GpuDriver;
+import org.respec.bindings.gpu.GpuKernel;
+import org.respec.bindings.gpu.GpuModule;
+import org.respec.bindings.gpu.GpuStream;
+import org.respec.bindings.memory.HostArena;
+
+/** What the launch classes share: a driver, the stream they launch in, and the kernels compiled so far. */
+final class GpuContext implements AutoCloseable {
+    private final GpuDriver driver;
+    private final GpuStream stream;
+    private final HostArena arguments = new HostArena("kernel arguments");
+    private final Faults faults;
+    private final Map<KernelSpec, GpuKernel> kernels = new HashMap<>();
+
+    GpuContext(GpuDriver driver) {
+        this.driver = driver;
+        this.stream = driver.stream();
+        this.faults = new Faults(driver);
+    }
+
+    GpuDriver driver() {
+        return driver;
+    }
+
+    GpuStream stream() {
+        return stream;
+    }
+
+    Faults faults() {
+        return faults;
+    }
+
+    /** A struct for one kernel's arguments, alive as long as this. */
+    Arguments arguments(int bytes) {
+        return new Arguments(arguments, (bytes + 7) & ~7);
+    }
+
+    /** The kernel, compiled and loaded the first time it is asked for. */
+    GpuKernel kernel(KernelSpec spec) {
+        GpuKernel kernel = kernels.get(spec);
+        if (kernel == null) {
+            GpuModule module = driver.load(driver.compile(KernelSources.of(spec)));
+            kernel = module.kernel(spec.entry());
+            kernels.put(spec, kernel);
+        }
+        return kernel;
+    }
+
+    /** Does not close the driver. */
+    @Override
+    public void close() {
+        stream.synchronize();
+        faults.close();
+        stream.close();
+        arguments.close();
+    }
+}

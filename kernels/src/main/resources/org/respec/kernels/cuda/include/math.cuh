@@ -1,0 +1,24 @@
+// The host's exponential (FastMath.java), the same steps in the same order: the same bits on every device.
+#pragma once
+
+__device__ __forceinline__ float exact_exp(float x) {
+    if (x < -87.33654f) {
+        return 0.f;
+    }
+    if (x > 88.72283f) {
+        return INFINITY;
+    }
+    if (x != x) {
+        return x;
+    }
+    float shifted = __fmaf_rn(x, 1.44269504f, 12582912.f);
+    float n = __fadd_rn(shifted, -12582912.f);
+    float r = __fmaf_rn(n, 1.9046543e-9f, __fmaf_rn(n, -0.69314718f, x));
+    float p = __fmaf_rn(1.9875691500e-4f, r, 1.3981999507e-3f);
+    p = __fmaf_rn(p, r, 8.3334519073e-3f);
+    p = __fmaf_rn(p, r, 4.1665795894e-2f);
+    p = __fmaf_rn(p, r, 1.6666665459e-1f);
+    p = __fmaf_rn(p, r, 5.0000001201e-1f);
+    p = __fadd_rn(__fmaf_rn(p, __fmul_rn(r, r), r), 1.f);
+    return __uint_as_float(__float_as_uint(p) + (__float_as_uint(shifted) << 23));
+}

@@ -1,0 +1,2 @@
+// The noise field of coupled sampling on the device.
+#pragma once
