@@ -7,6 +7,11 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef long long i64;
 
+// NVRTC has no <math.h>.
+#ifndef INFINITY
+#define INFINITY __int_as_float(0x7f800000)
+#endif
+
 // A bfloat16 in memory: the upper half of a float.
 struct bf16 {
     u16 bits;
