@@ -19,6 +19,10 @@ public final class PlanSolver {
     private static final int REFRESH = 64;
     /** Steps for which a decision holds while the batch is the same: scoring all plans takes 5 us. */
     private static final int HOLD = 8;
+    /** Steps after which what was not taken is tried again, if its score is at least such a share of the best: a try of off is cheap. */
+    private static final int PROBE_EVERY = 500;
+    private static final double PROBE_OFF_SHARE = 0.25;
+    private static final double PROBE_ON_SHARE = 0.7;
 
     private final List<SpeculationPlan> plans;
     private final AcceptanceTracker acceptance;
@@ -30,6 +34,10 @@ public final class PlanSolver {
     private long refreshed = -1;
     private int age;
     private int current;
+    /** Plan that is tried instead of the present one, or -1. */
+    private int probe = -1;
+    private int sinceOff;
+    private int sinceOn;
     private int decidedBatch = -1;
     private int held;
     private final StepCorrections verifyCorrections = new StepCorrections(TreeBatch.MAX_NODES);
@@ -79,23 +87,61 @@ public final class PlanSolver {
      * @param missedRows decided tokens that the drafter has not been extended over
      */
     public SpeculationPlan choose(int batch, int missedRows) {
+        if (current == 0) {
+            sinceOn++;
+            sinceOff = 0;
+        } else {
+            sinceOff++;
+            sinceOn = 0;
+        }
         if (batch == decidedBatch && ++held < HOLD) {
-            return plans.get(current);
+            return plans.get(probe >= 0 ? probe : current);
         }
         decidedBatch = batch;
         held = 0;
         refresh(HOLD);
+        double currentScore = score(current, batch, missedRows);
         int best = current;
-        double bestScore = score(current, batch, missedRows) * (1 + margin);
+        double bestScore = currentScore * (1 + margin);
+        int on = 0;
+        double onScore = 0;
         for (int i = 0; i < expected.length; i++) {
-            double score = i == current ? 0 : score(i, batch, missedRows);
-            if (score > bestScore) {
+            double score = i == current ? currentScore : score(i, batch, missedRows);
+            if (i != current && score > bestScore) {
                 best = i;
                 bestScore = score;
             }
+            if (i > 0 && score > onScore) {
+                on = i;
+                onScore = score;
+            }
         }
         current = best;
-        return plans.get(best);
+        probe = probe >= 0 ? -1 : probe(batch, missedRows, on, onScore);
+        return plans.get(probe >= 0 ? probe : current);
+    }
+
+    /**
+     * What is not taken is not measured: a profile that was wrong about it, or is no longer right, would never be put right. So off, or
+     * the best plan while off is taken, is tried for one decision if it was not for long and is not hopeless.
+     */
+    private int probe(int batch, int missedRows, int on, double onScore) {
+        double off = score(0, batch, missedRows);
+        if (current != 0) {
+            if (sinceOff < PROBE_EVERY || off < PROBE_OFF_SHARE * onScore) {
+                return -1;
+            }
+            sinceOff = 0;
+            return 0;
+        }
+        // Turning on costs the extension over missed tokens once more: it must be small beside what is run in between.
+        double extension = missedRows <= batch ? 0 : profile.draft(batch, missedRows);
+        if (on == 0 || sinceOn < PROBE_EVERY || onScore < PROBE_ON_SHARE * off
+            || extension > 0.005 * PROBE_EVERY * profile.verify(batch, batch)) {
+            return -1;
+        }
+        sinceOn = 0;
+        return on;
     }
 
     /** Every plan's expected tokens per second, without margin. */

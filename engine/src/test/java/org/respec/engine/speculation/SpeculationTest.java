@@ -174,6 +174,36 @@ class SpeculationTest {
         assertTrue(right.scores(1).get(plan) > 0.93 * best, plan + " is " + right.scores(1).get(plan) / best + " of the best");
     }
 
+    /** Profiles that hold off for much dearer, or much cheaper, than it is: trying now and then what is not taken puts them right. */
+    @ParameterizedTest
+    @ValueSource(doubles = {2.5, 0.7})
+    void whatIsNotTakenIsTriedNowAndThen(double mistake) {
+        AcceptanceTracker tracker = taught(8, 6, 5000);
+        // Truly, off is 15 % better than any plan where its profile is too dear, and 15 % worse where it is too cheap.
+        CostProfile truth = profile(mistake > 1 ? 1e-4 : 3e-4, 1e-4, 4e-5, 1e-6);
+        CostProfile mistaken = new CostProfile();
+        for (int rows : new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 25}) {
+            mistaken.addVerify(1, rows, truth.verify(1, rows) * (rows == 1 ? mistake : 1));
+            mistaken.addDraft(1, rows, truth.draft(1, rows));
+        }
+        PlanSolver right = solver(truth, tracker, 0.02, 1 << 20);
+        double off = right.scores(1).get(SpeculationPlan.OFF);
+        double on = right.scores(1).entrySet().stream().filter(e -> !e.getKey().isOff()).mapToDouble(java.util.Map.Entry::getValue).max().orElseThrow();
+        assertEquals(mistake > 1, off > 1.03 * on, "the case is as it says: off " + off + ", best plan " + on);
+        PlanSolver solver = solver(mistaken, tracker, 0.02, 1 << 20);
+        assertEquals(mistake < 1, solver.choose(1, 1).isOff(), "at first the profile is believed");
+        int wrong = 0;
+        for (int step = 0; step < 20_000; step++) {
+            SpeculationPlan plan = solver.choose(1, 1);
+            double tokens = plan.isOff() ? 1 : new ExpectedTokens().refresh(tracker).of(plan);
+            double draft = plan.isOff() ? 0
+                : truth.draft(1, (int) Math.ceil(tokens)) + (plan.depth() - 1) * truth.draft(1, plan.branch());
+            solver.observe(plan, 1, 1, (int) Math.round(tokens), draft, truth.verify(1, plan.tokens() + 1));
+            wrong += step >= 10_000 && plan.isOff() == (mistake < 1) ? 1 : 0;
+        }
+        assertTrue(wrong < 1000, wrong + " of 10000 steps took the wrong side");
+    }
+
     @Test
     void thePlanIsKeptWithinTheMargin() {
         AcceptanceTracker tracker = taught(6, 6, 5000);
