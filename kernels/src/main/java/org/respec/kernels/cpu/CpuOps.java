@@ -26,6 +26,7 @@ public final class CpuOps implements Ops {
     private final CpuSampling sampling;
     private final CpuSpeculation speculation;
     private final CpuLosses distillation;
+    private final CpuDenseLosses denseDistillation;
     private final CpuUpdate update;
 
     /** Operators on {@code threads} threads, the caller included. */
@@ -38,6 +39,7 @@ public final class CpuOps implements Ops {
         sampling = new CpuSampling(pool);
         speculation = new CpuSpeculation();
         distillation = new CpuLosses(pool);
+        denseDistillation = new CpuDenseLosses(pool);
         update = new CpuUpdate(pool, OpenBlas.load());
     }
 
@@ -224,9 +226,15 @@ public final class CpuOps implements Ops {
     }
 
     @Override
-    public void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor weights,
+    public void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, Tensor weights,
             Tensor losses, int rows) {
-        distillation.klDistill(logits, temperature, ids, logProbs, tails, weights, losses, rows);
+        distillation.klDistill(logits, temperature, ids, logProbs, tails, idMap, weights, losses, rows);
+    }
+
+    @Override
+    public void klDistillDense(Tensor logits, float temperature, Tensor teacher, float teacherTemperature, Tensor columns,
+            Tensor weights, Tensor losses, int rows) {
+        denseDistillation.klDistillDense(logits, temperature, teacher, teacherTemperature, columns, weights, losses, rows);
     }
 
     @Override

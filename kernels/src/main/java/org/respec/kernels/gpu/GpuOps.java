@@ -241,9 +241,15 @@ public final class GpuOps implements Ops {
     }
 
     @Override
-    public void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor weights, Tensor losses,
-            int rows) {
-        distillation.klDistill(logits, temperature, ids, logProbs, tails, weights, losses, rows);
+    public void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, Tensor weights,
+            Tensor losses, int rows) {
+        distillation.klDistill(logits, temperature, ids, logProbs, tails, idMap, weights, losses, rows);
+    }
+
+    @Override
+    public void klDistillDense(Tensor logits, float temperature, Tensor teacher, float teacherTemperature, Tensor columns,
+            Tensor weights, Tensor losses, int rows) {
+        distillation.klDistillDense(logits, temperature, teacher, teacherTemperature, columns, weights, losses, rows);
     }
 
     @Override
