@@ -21,7 +21,10 @@ public interface Ops extends AutoCloseable {
     /** A new, empty arena; {@code name} appears in messages about it. */
     TensorArena arena(String name);
 
-    /** Copies the first {@code elements} elements of every row (row 0 first, dense mirrors) from the host to the device. */
+    /**
+     * Copies the first {@code elements} elements (row 0 first, dense mirrors) from the host to the device, for operators called from now
+     * on; the host's side may be changed as soon as this returns.
+     */
     void push(HostMirror mirror, long elements);
 
     /** Copies the first {@code elements} elements from the device to the host and waits until they are there. */

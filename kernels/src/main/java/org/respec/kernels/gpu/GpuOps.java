@@ -16,8 +16,12 @@ import org.respec.kernels.VerifyResult;
 
 /** The operators as CUDA kernels, through any {@link GpuDriver}. */
 public final class GpuOps implements Ops {
+    /** More than a step's batch views and page table take, so that a steady decode loop never waits for it. */
+    private static final long STAGING_BYTES = 4 << 20;
+
     private final GpuDriver driver;
     private final GpuContext gpu;
+    private final Staging staging;
     private final GpuElementwise elementwise;
     private final GpuRope rotary;
     private final GpuUpdate update;
@@ -33,6 +37,7 @@ public final class GpuOps implements Ops {
     public GpuOps(GpuDriver driver) {
         this.driver = driver;
         this.gpu = new GpuContext(driver);
+        staging = new Staging(driver, gpu.stream(), STAGING_BYTES);
         elementwise = new GpuElementwise(gpu);
         rotary = new GpuRope(gpu);
         update = new GpuUpdate(gpu);
@@ -75,7 +80,7 @@ public final class GpuOps implements Ops {
         int size = host.dtype().bytes();
         var memory = ((GpuStorage) device.storage()).memory();
         if (elements > 0 && in) {
-            gpu.stream().copyIn(host.storage().host(), host.offset() * size, memory, device.offset() * size, elements * size);
+            staging.copyIn(host.storage().host(), host.offset() * size, memory, device.offset() * size, elements * size);
         } else if (elements > 0) {
             gpu.stream().copyOut(memory, device.offset() * size, host.storage().host(), host.offset() * size, elements * size);
         }
@@ -265,6 +270,8 @@ public final class GpuOps implements Ops {
 
     @Override
     public void close() {
+        gpu.stream().synchronize();
+        staging.close();
         gpu.close();
         driver.close();
     }
