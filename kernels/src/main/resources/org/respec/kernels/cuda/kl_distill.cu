@@ -98,7 +98,7 @@ __device__ __forceinline__ void narrow(const float* x, pack16<bf16>& v) {
     pack16<u32> words;
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-        words.at[i] = bf16_pair(x[2 * i], x[2 * i + 1]);
+        words.at[i] = pack_bf16(x[2 * i], x[2 * i + 1]);
     }
     v = *(pack16<bf16>*) &words;
 }

@@ -14,7 +14,7 @@ __device__ __forceinline__ float exp2_approx(float x) {
 }
 
 // Two floats rounded to the nearest bf16, ties to even, in one word: `low` in its lower half.
-__device__ __forceinline__ u32 bf16_pair(float low, float high) {
+__device__ __forceinline__ u32 pack_bf16(float low, float high) {
 #ifdef EMULATED
     bf16 l;
     bf16 h;
