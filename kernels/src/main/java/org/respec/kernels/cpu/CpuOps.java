@@ -18,6 +18,7 @@ import org.respec.kernels.VerifyResult;
 /** The operators on the host's cores. */
 public final class CpuOps implements Ops {
     private final WorkerPool pool;
+    private final String note;
     private final HostArena scratch = new HostArena("cpu scratch");
     private final CpuElementwise elementwise;
     private final CpuLinear linear;
@@ -31,6 +32,12 @@ public final class CpuOps implements Ops {
 
     /** Operators on {@code threads} threads, the caller included. */
     public CpuOps(int threads) {
+        this(threads, "");
+    }
+
+    /** @param note added to {@link #device}: why this was chosen */
+    public CpuOps(int threads, String note) {
+        this.note = note;
         pool = new WorkerPool(threads);
         elementwise = new CpuElementwise(pool);
         linear = new CpuLinear(pool, scratch);
@@ -46,7 +53,7 @@ public final class CpuOps implements Ops {
     @Override
     public String device() {
         String threads = pool.threads() == 1 ? " thread, " : " threads, ";
-        return "cpu, " + pool.threads() + threads + PanelKernel.SPECIES.vectorBitSize() + "-bit vectors";
+        return "cpu, " + pool.threads() + threads + PanelKernel.SPECIES.vectorBitSize() + "-bit vectors" + note;
     }
 
     @Override
