@@ -89,7 +89,17 @@ float ldexpf(float, int); float cbrtf(float); float sinhf(float); float coshf(fl
 double sqrt(double); double exp(double); double log(double); double fabs(double); double floor(double); double fma(double, double, double);
 double pow(double, double); double fmin(double, double); double fmax(double, double); double cos(double); double sin(double);
 double log1p(double); double ceil(double);
-void* memcpy(void*, const void*, size_t); void* memset(void*, int, size_t);
+// A read or write that the compiler does not see as one.
+void emu_touch(const void* address, emu_u64 bytes, int writes);
+}
+EMU_INLINE void* memcpy(void* to, const void* from, size_t bytes) {
+    emu_touch(from, bytes, 0);
+    emu_touch(to, bytes, 1);
+    return __builtin_memcpy(to, from, bytes);
+}
+EMU_INLINE void* memset(void* to, int value, size_t bytes) {
+    emu_touch(to, bytes, 1);
+    return __builtin_memset(to, value, bytes);
 }
 
 // Read by assembly, so that neither the checker sees these reads nor the compiler repeats them: they are constant for a thread.
@@ -392,7 +402,7 @@ EMU_INLINE void __trap() { emu_trap(); }
 template <typename A> struct emu_kernel_argument;
 template <typename A> struct emu_kernel_argument<void (*)(A)> { static constexpr unsigned bytes = sizeof(A); };
 template <> struct emu_kernel_argument<void (*)()> { static constexpr unsigned bytes = 0; };
-template <typename A> EMU_INLINE void emu_call(void (*kernel)(A), const void* arguments) { kernel(*(const A*) arguments); }
+template <typename A> EMU_INLINE __attribute__((no_sanitize("undefined"))) void emu_call(void (*kernel)(A), const void* arguments) { kernel(*(const A*) arguments); }
 EMU_INLINE void emu_call(void (*kernel)(), const void*) { kernel(); }
 #define EMU_EXPORT __attribute__((visibility("default")))
 #define EMU_KERNEL(name) \
