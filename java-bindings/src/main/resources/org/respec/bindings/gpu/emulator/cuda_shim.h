@@ -217,6 +217,16 @@ EMU_INLINE int __float2int_rd(float x) { return emu_to_int(__builtin_floorf(x));
 EMU_INLINE int __float2int_ru(float x) { return emu_to_int(__builtin_ceilf(x)); }
 EMU_INLINE unsigned __float2uint_rz(float x) { return emu_to_uint(x); }
 EMU_INLINE unsigned __float2uint_rn(float x) { return emu_to_uint(__builtin_rintf(x)); }
+EMU_INLINE long long emu_to_ll(float x) {
+    return x != x ? 0 : x >= 9223372036854775808.f ? 0x7fffffffffffffffll : x < -9223372036854775808.f ? -0x7fffffffffffffffll - 1 : (long long) x;
+}
+EMU_INLINE emu_u64 emu_to_ull(float x) { return !(x > 0.f) ? 0 : x >= 18446744073709551616.f ? ~0ull : (emu_u64) x; }
+EMU_INLINE long long __float2ll_rn(float x) { return emu_to_ll(__builtin_rintf(x)); }
+EMU_INLINE long long __float2ll_rz(float x) { return emu_to_ll(x); }
+EMU_INLINE emu_u64 __float2ull_rn(float x) { return emu_to_ull(__builtin_rintf(x)); }
+EMU_INLINE emu_u64 __float2ull_rz(float x) { return emu_to_ull(x); }
+EMU_INLINE float __ll2float_rn(long long x) { return (float) x; }
+EMU_INLINE float __ull2float_rn(emu_u64 x) { return (float) x; }
 EMU_INLINE float __int2float_rn(int x) { return (float) x; }
 EMU_INLINE float __uint2float_rn(unsigned x) { return (float) x; }
 
