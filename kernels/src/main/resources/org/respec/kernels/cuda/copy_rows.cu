@@ -35,7 +35,6 @@ struct CopyRowsArgs {
 constexpr int TURNS = 4;
 
 extern "C" __global__ void copy_rows(const __grid_constant__ CopyRowsArgs a) {
-    __shared__ int overwritten;
     int i = blockIdx.x / a.tiles;
     u32 tile = blockIdx.x % a.tiles;
     int from = a.from ? a.from[i] : i;
@@ -48,17 +47,11 @@ extern "C" __global__ void copy_rows(const __grid_constant__ CopyRowsArgs a) {
         return;
     }
     if (a.to) {
-        if (threadIdx.x == 0) {
-            overwritten = 0;
-        }
-        __syncthreads();
+        bool overwritten = false;
         for (int j = i + 1 + threadIdx.x; j < a.count; j += blockDim.x) {
-            if (a.to[j] == to) {
-                overwritten = 1;
-            }
+            overwritten |= a.to[j] == to;
         }
-        __syncthreads();
-        if (overwritten) {
+        if (__syncthreads_or(overwritten)) {
             return;
         }
     }
