@@ -32,6 +32,7 @@ public final class GpuOps implements Ops {
     private final GpuSampling sampling;
     private final GpuSpeculation speculation;
     private final GpuLosses distillation;
+    private final NoiseFieldKernel noise;
 
     /** Operators on a driver, which this closes. */
     public GpuOps(GpuDriver driver) {
@@ -48,6 +49,7 @@ public final class GpuOps implements Ops {
         sampling = new GpuSampling(gpu);
         speculation = new GpuSpeculation(gpu);
         distillation = new GpuLosses(gpu);
+        noise = new NoiseFieldKernel(gpu);
     }
 
     @Override
@@ -186,6 +188,22 @@ public final class GpuOps implements Ops {
     @Override
     public void draftSelect(HostMirror rootTokens, HostMirror rootPositions, TreeBatch trees, int requests, RowBatch verify, KvStore kv) {
         speculation.draftSelect(rootTokens, rootPositions, trees, requests, verify, kv);
+    }
+
+    /** The noise of tokens 0 and on as the kernels compute it, for checks: {@code noise} is F32 [1 x tokens]. */
+    public void noiseField(long seed, long request, int position, Tensor noise) {
+        this.noise.field(seed, request, position, noise);
+    }
+
+    /**
+     * The variates of Philox output words as the kernels compute them, and whether the bounds hold that sampling prunes by: for checks.
+     *
+     * @param words I32 [1 x n]
+     * @param noise F32 [1 x n] out
+     * @param sound I32 [1 x n] out: 7 where all bounds hold ({@code noise_field.cu})
+     */
+    public void noiseOfWords(Tensor words, Tensor noise, Tensor sound) {
+        this.noise.ofWords(words, noise, sound);
     }
 
     @Override

@@ -27,3 +27,14 @@ __device__ __forceinline__ u32 pack_bf16(float low, float high) {
     return pair;
 #endif
 }
+
+// log2 x by the special function unit, x normal: error 2^-22, absolute for x from 1/2 to 2, relative outside.
+__device__ __forceinline__ float log2_approx(float x) {
+#ifdef EMULATED
+    return log2f(x);
+#else
+    float y;
+    asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+#endif
+}
