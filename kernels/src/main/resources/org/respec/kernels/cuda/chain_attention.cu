@@ -114,14 +114,14 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) chain_attention(const
                         highest = fmaxf(highest, fmaxf(s[m][n][2 * half], s[m][n][2 * half + 1]));
                     }
                     highest = row_max(highest);
-                    float shrink = exp2_approx((top[m][half] - highest) * a.scale);
+                    float shrink = fast_exp2((top[m][half] - highest) * a.scale);
                     float shift = -highest * a.scale;
                     float added = 0.f;
 #pragma unroll
                     for (int n = 0; n < NT; n++) {
 #pragma unroll
                         for (int e = 2 * half; e < 2 * half + 2; e++) {
-                            s[m][n][e] = exp2_approx(fmaf(s[m][n][e], a.scale, shift));
+                            s[m][n][e] = fast_exp2(fmaf(s[m][n][e], a.scale, shift));
                             added += s[m][n][e];
                         }
                     }
@@ -169,8 +169,8 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) chain_attention(const
                 }
                 dot = row_sum(dot);
                 float highest = fmaxf(top[m][half], dot);
-                float shrink = exp2_approx((top[m][half] - highest) * a.scale);
-                float weight = exp2_approx((dot - highest) * a.scale);
+                float shrink = fast_exp2((top[m][half] - highest) * a.scale);
+                float weight = fast_exp2((dot - highest) * a.scale);
                 top[m][half] = highest;
                 total = fmaf(total, shrink, weight);
 #pragma unroll

@@ -161,8 +161,8 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
                     float s = dot_own(own_queries + row * LD, own_key, pairs);
                     float e = dot_own(own_ups + row * LD, own_key + value_shift, pairs);
                     float highest = fmaxf(top[half], s);
-                    float shrink = exp2_approx((top[half] - highest) * a.scale2);
-                    float weight = exp2_approx((s - highest) * a.scale2);
+                    float shrink = fast_exp2((top[half] - highest) * a.scale2);
+                    float weight = fast_exp2((s - highest) * a.scale2);
                     top[half] = highest;
                     total = fmaf(total, shrink, weight);
                     weighted = fmaf(weighted, shrink, weight * e);
@@ -188,7 +188,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
                         highest = fmaxf(highest, fmaxf(s[0][n][2 * half], s[0][n][2 * half + 1]));
                     }
                     highest = row_max(highest);
-                    float shrink = exp2_approx((top[half] - highest) * a.scale2);
+                    float shrink = fast_exp2((top[half] - highest) * a.scale2);
                     float shift = -highest * a.scale2;
                     top[half] = highest;
                     sum[half] *= shrink;
@@ -197,7 +197,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
                     for (int n = 0; n < KT; n++) {
 #pragma unroll
                         for (int i = 2 * half; i < 2 * half + 2; i++) {
-                            float weight = exp2_approx(fmaf(s[0][n][i], a.scale2, shift));
+                            float weight = fast_exp2(fmaf(s[0][n][i], a.scale2, shift));
                             sum[half] += weight;
                             mean[half] = fmaf(weight, e[0][n][i], mean[half]);
                         }
@@ -208,7 +208,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
                 for (int n = 0; n < KT; n++) {
 #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        float p = exp2_approx(fmaf(s[0][n][i], a.scale2, -log_sum[i / 2]));
+                        float p = fast_exp2(fmaf(s[0][n][i], a.scale2, -log_sum[i / 2]));
                         s[0][n][i] = p * (e[0][n][i] - mean[i / 2]);
                     }
                 }
@@ -227,7 +227,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
             const storage* own_key = a.steps[d] + packed * a.strides[d] + kv_shift;
             float s = dot_own(own_queries + row * LD, own_key, pairs);
             float e = dot_own(own_ups + row * LD, own_key + value_shift, pairs);
-            float slope = exp2_approx(fmaf(s, a.scale2, -log_sum[half])) * (e - mean[half]);
+            float slope = fast_exp2(fmaf(s, a.scale2, -log_sum[half])) * (e - mean[half]);
 #pragma unroll
             for (int n = 0; n < DT; n++) {
                 float x;
@@ -343,7 +343,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
                     for (int half = 0; half < 2; half++) {
                         int i = 2 * half + odd;
                         bool visible = live && first_key + g + 8 * half <= row;
-                        p[0][n][i] = visible ? exp2_approx(fmaf(p[0][n][i], a.scale2, -log_sum)) : 0.f;
+                        p[0][n][i] = visible ? fast_exp2(fmaf(p[0][n][i], a.scale2, -log_sum)) : 0.f;
                         ds[0][n][i] = p[0][n][i] * (ds[0][n][i] - mean);
                     }
                 }
@@ -427,7 +427,7 @@ extern "C" __global__ void __launch_bounds__(4 * WARP)
             s = warp_sum(s);
             e = warp_sum(e);
             i64 softmax = (i64) (blockIdx.y * group + h) * a.rows + row;
-            float p = exp2_approx(fmaf(s, a.scale2, -a.log_sums[softmax]));
+            float p = fast_exp2(fmaf(s, a.scale2, -a.log_sums[softmax]));
             float ds = p * (e - a.means[softmax]) * a.scale;
 #pragma unroll
             for (int n = 0; n < PT; n++) {

@@ -20,7 +20,7 @@ __device__ __forceinline__ void copy16_async(void* to, const void* from, bool va
 __device__ __forceinline__ void copies_commit() {}
 template <int LEFT> __device__ __forceinline__ void copies_wait() {}
 
-__device__ __forceinline__ float exp2_approx(float x) { return exp2f(x); }
+__device__ __forceinline__ float fast_exp2(float x) { return exp2f(x); }
 __device__ __forceinline__ float fast_log2(float x) { return log2f(x); }
 
 // Two floats rounded to bf16, the first in the lower half.
@@ -88,7 +88,7 @@ __device__ __forceinline__ void copies_commit() { asm volatile("cp.async.commit_
 template <int LEFT> __device__ __forceinline__ void copies_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory"); }
 
 // Two units in the last place; subnormal results are 0.
-__device__ __forceinline__ float exp2_approx(float x) {
+__device__ __forceinline__ float fast_exp2(float x) {
     float y;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
