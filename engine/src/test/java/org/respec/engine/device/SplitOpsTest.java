@@ -15,6 +15,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.Drafter;
+import org.respec.engine.model.DrafterConfig;
 import org.respec.engine.model.ModelConfig;
 import org.respec.engine.model.TestModels;
 import org.respec.engine.rollout.CapturedRows;
@@ -95,8 +96,10 @@ class SplitOpsTest {
     @ParameterizedTest
     @ValueSource(strings = {"off", "3x2x6"})
     void trainingIsTheSame(String plan) {
-        TinyTraining.Outcome want = TinyTraining.run(cpu, SpeculationPlan.parse(plan), 3, 20);
-        TinyTraining.Outcome got = TinyTraining.run(split, SpeculationPlan.parse(plan), 3, 20);
+        ModelConfig config = TestModels.actorConfig(true);
+        DrafterConfig draft = TestModels.drafterConfig(config);
+        TinyTraining.Outcome want = TinyTraining.run(cpu, config, draft, SpeculationPlan.parse(plan), 3, 20);
+        TinyTraining.Outcome got = TinyTraining.run(split, config, draft, SpeculationPlan.parse(plan), 3, 20);
         for (int i = 0; i < 3; i++) {
             TinyTraining.Iteration a = want.iterations().get(i);
             TinyTraining.Iteration b = got.iterations().get(i);

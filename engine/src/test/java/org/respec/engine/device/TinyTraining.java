@@ -8,6 +8,7 @@ import org.respec.engine.distill.DraftLearner;
 import org.respec.engine.distill.ReplayBuffer;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.Drafter;
+import org.respec.engine.model.DrafterConfig;
 import org.respec.engine.model.ModelConfig;
 import org.respec.engine.model.ParameterSet;
 import org.respec.engine.model.TestModels;
@@ -40,12 +41,11 @@ final class TinyTraining {
     private TinyTraining() {
     }
 
-    /** Trains the test models; every number comes from seeds. */
-    static Outcome run(Ops ops, SpeculationPlan plan, int iterations, int maxTokens) {
-        ModelConfig config = TestModels.actorConfig(true);
+    /** Trains random models; every number comes from seeds. */
+    static Outcome run(Ops ops, ModelConfig config, DrafterConfig draftConfig, SpeculationPlan plan, int iterations, int maxTokens) {
         try (Actor actor = TestModels.actor(ops, config, 21);
              Actor reference = TestModels.actor(ops, config, 21);
-             Drafter drafter = TestModels.drafter(ops, TestModels.drafterConfig(config), actor, 22);
+             Drafter drafter = TestModels.drafter(ops, draftConfig, actor, 22);
              AdamW actorOptimizer = new AdamW(ops, actor.weights(), new AdamW.Settings(0.9f, 0.95f, 1e-8f, 0.01f, 1f));
              AdamW draftOptimizer = new AdamW(ops, drafter.weights(), new AdamW.Settings(0.9f, 0.95f, 1e-8f, 0f, 0.5f));
              PolicyTrainer trainer = new PolicyTrainer(ops, actor, reference, actorOptimizer, new PolicyLoss(0.2f, 0.2f, 0.1f),
