@@ -70,14 +70,18 @@ class EmulatedGenerateTest {
     void tokensAreTheCpus() {
         for (SamplingParams sampling : List.of(SamplingParams.temperature(1f), SamplingParams.GREEDY, new SamplingParams(0.8f, 12, 0.9f))) {
             Rollout want = draw(cpu, sampling, "off");
+            Rollout plain = null;
             for (String plan : List.of("off", "4x2x8")) {
                 Rollout got = draw(emulator, sampling, plan);
+                plain = plain == null ? got : plain;
                 double worst = 0;
                 int tokens = 0;
                 for (int i = 0; i < want.trajectories().size(); i++) {
                     Trajectory a = want.trajectories().get(i);
                     Trajectory b = got.trajectories().get(i);
                     assertArrayEquals(a.response(), b.response(), sampling + ", " + plan + ", response " + i);
+                    // Between plans even the bits are the same.
+                    assertArrayEquals(plain.trajectories().get(i).logProbs(), b.logProbs(), sampling + ", " + plan + ", response " + i);
                     for (int t = 0; t < a.logProbs().length; t++) {
                         worst = Math.max(worst, Math.abs(a.logProbs()[t] - b.logProbs()[t]));
                         tokens++;
