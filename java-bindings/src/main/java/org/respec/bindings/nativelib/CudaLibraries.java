@@ -118,16 +118,28 @@ public final class CudaLibraries {
         }
     }
 
-    /** Loads what a library needs from its own folder, where it is there; elsewhere the loader finds it, or says that it does not. */
+    /**
+     * Loads what a library needs from its own folder, where it is there; elsewhere the loader finds it, or says that it does not. Files
+     * beside NVRTC that only look like its builtins are passed over: {@link #check} asks for the right ones.
+     */
     private void openCompanions(CudaLibrary library, Path folder) throws DynamicLoader.Refused {
-        String pattern = switch (library) {
-            case CUBLAS_12, CUBLAS_13 -> library.soname().replace("libcublas", "libcublasLt");
-            case NVRTC_12, NVRTC_13 -> library.soname().replace("libnvrtc", "libnvrtc-builtins") + ".*";
-            case DRIVER, NVML -> null;
-        };
-        if (pattern != null) {
-            for (Path file : LibraryPlaces.list(folder, pattern)) {
-                loader.open(file.getFileName().toString(), file.toString());
+        switch (library) {
+            case CUBLAS_12, CUBLAS_13 -> {
+                String companion = library.soname().replace("libcublas", "libcublasLt");
+                if (Files.exists(folder.resolve(companion))) {
+                    loader.open(companion, folder.resolve(companion).toString());
+                }
+            }
+            case NVRTC_12, NVRTC_13 -> {
+                for (Path file : LibraryPlaces.list(folder, library.soname().replace("libnvrtc", "libnvrtc-builtins") + ".*")) {
+                    try {
+                        loader.open(file.getFileName().toString(), file.toString());
+                    } catch (DynamicLoader.Refused e) {
+                        continue;
+                    }
+                }
+            }
+            case DRIVER, NVML -> {
             }
         }
     }
@@ -138,7 +150,8 @@ public final class CudaLibraries {
             try {
                 loader.open(builtins, builtins);
             } catch (DynamicLoader.Refused e) {
-                throw new DynamicLoader.Refused(loaded.file() + " needs " + builtins + ", which is not beside it nor where the loader looks");
+                throw new DynamicLoader.Refused(loaded.file() + " needs " + builtins
+                    + ", which is not beside it nor where the loader looks");
             }
         }
     }
@@ -173,11 +186,11 @@ public final class CudaLibraries {
                 Path file = NativeLibraries.extract(JAR_FOLDER, companion);
                 loader.open(companion, file.toString());
             }
+            return tryOpen(library, NativeLibraries.extract(JAR_FOLDER, library.soname()).toString(), false);
         } catch (IllegalStateException | DynamicLoader.Refused e) {
             refusals.computeIfAbsent(library, key -> new ArrayList<>()).add(e.getMessage());
             return Optional.empty();
         }
-        return tryOpen(library, NativeLibraries.extract(JAR_FOLDER, library.soname()).toString(), false);
     }
 
     /** Entries of a jar cannot be listed through a class loader, so the minor versions there may be are asked for one by one. */

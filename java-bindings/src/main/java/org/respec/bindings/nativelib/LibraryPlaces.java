@@ -5,6 +5,7 @@ import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -24,14 +25,13 @@ public record LibraryPlaces(boolean loader, List<Path> folders, boolean classPat
 
     /** This machine's places. */
     public static LibraryPlaces ofThisMachine() {
-        List<Path> path = new ArrayList<>();
-        String variable = System.getenv("PATH");
-        for (String entry : variable == null ? new String[0] : variable.split(":")) {
-            if (!entry.isEmpty() && entry.startsWith("/")) {
-                path.add(Path.of(entry));
-            }
-        }
-        return new LibraryPlaces(true, search(Path.of("/"), Path.of(System.getProperty("user.home")), path), true);
+        return new LibraryPlaces(true, search(Path.of("/"), Path.of(System.getProperty("user.home")), executables()), true);
+    }
+
+    /** Folders in which commands are searched: absolute entries of PATH. */
+    public static List<Path> executables() {
+        String path = System.getenv("PATH");
+        return path == null ? List.of() : Arrays.stream(path.split(":")).filter(entry -> entry.startsWith("/")).map(Path::of).toList();
     }
 
     /** Only what jars of the class path hold. */

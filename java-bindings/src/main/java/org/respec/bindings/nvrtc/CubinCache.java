@@ -6,7 +6,6 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -78,7 +77,8 @@ public final class CubinCache {
             // A file lock is held by the process as a whole, so threads of this one need a lock of their own.
             synchronized (inProcess.computeIfAbsent(key, any -> new Object())) {
                 try (FileChannel channel = FileChannel.open(folder.resolve(key + ".lock"), StandardOpenOption.CREATE,
-                    StandardOpenOption.WRITE); FileLock lock = lock(channel)) {
+                    StandardOpenOption.WRITE)) {
+                    lock(channel);
                     cached = read(file, source.label());
                     if (cached.isPresent()) {
                         return cached.get();
@@ -94,11 +94,15 @@ public final class CubinCache {
         }
     }
 
-    /** Another cache object of this process may hold the lock, which Java reports instead of waiting. */
-    private static FileLock lock(FileChannel channel) throws IOException {
+    /**
+     * Locks the file until the channel is closed. Another cache object of this process may hold the lock, which Java reports instead of
+     * waiting.
+     */
+    private static void lock(FileChannel channel) throws IOException {
         while (true) {
             try {
-                return channel.lock();
+                channel.lock();
+                return;
             } catch (OverlappingFileLockException e) {
                 LockSupport.parkNanos(RETRY_NANOS);
             }

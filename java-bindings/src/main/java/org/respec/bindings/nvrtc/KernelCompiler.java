@@ -7,7 +7,7 @@ import org.respec.bindings.gpu.KernelSource;
 
 /** Compiles CUDA C++ to cubins. Needs neither a GPU nor a driver. Calls from several threads are safe; the compiler runs one at a time. */
 public interface KernelCompiler {
-    /** Compiler and version: what the bits of a cubin depend on, for instance {@code NVRTC 12.9}. The way it is called is not part of it. */
+    /** Compiler and version, on which the bits of a cubin depend, for instance {@code NVRTC 12.9}; not the way it is called. */
     String version();
 
     /** Major version of CUDA: a device's driver must be of this or a newer one. */

@@ -35,11 +35,15 @@ public final class KernelCompilers {
             throw new GpuException("no kernel compiler: " + libraries.missing(CudaLibrary.NVRTC_12) + "; or " + libraries.missing(
                 CudaLibrary.NVRTC_13));
         }
+        return choose(all, capability, driverVersion);
+    }
+
+    static KernelCompiler choose(List<KernelCompiler> all, int capability, int driverVersion) {
         List<KernelCompiler> loadable = all.stream().filter(compiler -> compiler.major() <= driverVersion / 1000).toList();
         if (loadable.isEmpty()) {
-            throw new GpuException(all.getFirst().version() + " makes kernels for a driver of CUDA " + all.getFirst().major() + ", and this one"
-                + " is of CUDA " + driverVersion / 1000 + "." + driverVersion % 1000 / 10 + ": install a newer driver, or " + CudaLibrary.NVRTC_12
-                .remedy());
+            KernelCompiler first = all.getFirst();
+            throw new GpuException(first.version() + " makes kernels for a driver of CUDA " + first.major() + ", and this one is of CUDA "
+                + driverVersion / 1000 + "." + driverVersion % 1000 / 10 + ": install a newer driver, or " + CudaLibrary.NVRTC_12.remedy());
         }
         Optional<KernelCompiler> exact = loadable.stream().filter(compiler -> Architectures.knows(compiler, capability)).findFirst();
         return exact.orElse(loadable.getLast());

@@ -19,7 +19,8 @@ final class Outcomes {
         List<String> made = CompileReport.parse(log).stream().map(CompileReport::entry).toList();
         for (String entry : source.entries()) {
             if (!made.contains(entry)) {
-                throw new GpuException(source.label() + " compiled with " + compiler.version() + " has no kernel " + entry + ", but " + made);
+                throw new GpuException(source.label() + " compiled with " + compiler.version() + " has no kernel " + entry + ", but "
+                    + made);
             }
         }
         return new KernelImage(source.label(), cubin, log);

@@ -107,7 +107,13 @@ final class Context {
             return new GpuException(text);
         }
         dead = text;
-        return new GpuException(text + "; the device reports this late, so one of these did it. The driver is dead now.\n" + history.describe());
+        return new GpuException(text + "; the device reports this late, so one of these did it. The driver is dead now.\n"
+            + history.describe());
+    }
+
+    /** Whether any stream is being captured. */
+    boolean isCapturing() {
+        return captures > 0;
     }
 
     void captureBegan() {

@@ -79,8 +79,13 @@ final class Cublas implements GpuBlas, Context.Resource {
                 throw new GpuException("no matrix products on the device: " + libraries.missing(CudaLibrary.CUBLAS_12) + "; or "
                     + libraries.missing(CudaLibrary.CUBLAS_13));
             }
-            handle.bind(stream.handle(), workspace.address(), workspace.bytes());
-            return new Cublas(context, library, handle, workspace);
+            try {
+                handle.bind(stream.handle(), workspace.address(), workspace.bytes());
+                return new Cublas(context, library, handle, workspace);
+            } catch (RuntimeException e) {
+                handle.destroy();
+                throw e;
+            }
         } catch (RuntimeException e) {
             workspace.close();
             throw e;
@@ -116,7 +121,8 @@ final class Cublas implements GpuBlas, Context.Resource {
         }
     }
 
-    private static void check(boolean transposeA, boolean transposeB, int m, int n, int k, Type inputs, int lda, int ldb, Type output, int ldc) {
+    private static void check(boolean transposeA, boolean transposeB, int m, int n, int k, Type inputs, int lda, int ldb, Type output,
+        int ldc) {
         if (m < 0 || n < 0 || k < 0) {
             throw new IllegalArgumentException("gemm of m " + m + " n " + n + " k " + k);
         }

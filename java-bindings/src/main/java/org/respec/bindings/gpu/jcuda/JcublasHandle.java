@@ -35,7 +35,8 @@ final class JcublasHandle implements CublasHandle {
         try {
             call.run();
         } catch (CudaException e) {
-            throw new GpuException(what + " failed: " + e.getMessage() + "; is there memory left, and is cuBLAS not newer than the driver?", e);
+            throw new GpuException(what + " failed: " + e.getMessage()
+                + "; is there memory left, and is cuBLAS not newer than the driver?", e);
         }
     }
 }

@@ -64,8 +64,8 @@ final class JcudaKernel implements GpuKernel {
     private void allowShared(int bytes) {
         int most = context.device().sharedBytesPerBlock() - staticSharedBytes;
         if (bytes < 0 || bytes > most) {
-            throw new GpuException(name + " wants " + bytes + " bytes of dynamic shared memory beside " + staticSharedBytes + " static ones, "
-                + context.device().name() + " allows " + most);
+            throw new GpuException(name + " wants " + bytes + " bytes of dynamic shared memory beside " + staticSharedBytes
+                + " static ones, " + context.device().name() + " allows " + most);
         }
         context.run("cuFuncSetAttribute of " + name, () -> JCudaDriver.cuFuncSetAttribute(handle,
             CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, bytes));

@@ -32,7 +32,8 @@ final class JcudaMemory implements GpuMemory, Context.Resource {
             throw new IllegalArgumentException("device memory of another driver");
         }
         if (offset < 0 || length < 0 || offset > bytes - length) {
-            throw new IndexOutOfBoundsException("bytes " + offset + " to " + (offset + length) + " of device memory of " + bytes + " bytes");
+            throw new IndexOutOfBoundsException("bytes " + offset + " to " + (offset + length) + " of device memory of " + bytes
+                + " bytes");
         }
         return address() + offset;
     }

@@ -19,8 +19,9 @@ import org.respec.bindings.gpu.GpuStream;
  * A stream that waits for no other.
  *
  * <p>Copies from and to page-locked memory return at once. With other host memory a copy waits for the stream before it returns: the
- * driver may or may not stage such a copy, depending on the machine, and a caller who reuses the memory must not depend on that. In a
- * capture only page-locked memory may be copied, for the graph reads it at every launch; it must live as long as the graph.
+ * driver may or may not stage such a copy, depending on the machine, and a caller who reuses the memory must not depend on that. While
+ * any stream is captured only page-locked memory may be copied (a second stream may have been drawn into the capture by an event); a
+ * graph reads it at every launch, so it must live as long as the graph.
  */
 final class JcudaStream implements GpuStream, Context.Resource {
     private static final int MOST_GRID_Y_Z = 65535;
@@ -56,6 +57,9 @@ final class JcudaStream implements GpuStream, Context.Resource {
         enter();
         long source = host(from, fromOffset, bytes);
         long target = device(to, toOffset, bytes);
+        if (bytes == 0) {
+            return;
+        }
         boolean pageable = isPageable(source, bytes);
         context.check("a copy to the device", context.calls().copyIn(target, source, bytes, handle.raw()));
         if (pageable) {
@@ -71,6 +75,9 @@ final class JcudaStream implements GpuStream, Context.Resource {
         }
         long target = host(to, toOffset, bytes);
         long source = device(from, fromOffset, bytes);
+        if (bytes == 0) {
+            return;
+        }
         boolean pageable = isPageable(target, bytes);
         context.check("a copy from the device", context.calls().copyOut(target, source, bytes, handle.raw()));
         if (pageable) {
@@ -83,7 +90,10 @@ final class JcudaStream implements GpuStream, Context.Resource {
         enter();
         long source = device(from, fromOffset, bytes);
         long target = device(to, toOffset, bytes);
-        if (bytes > 0 && source < target + bytes && target < source + bytes) {
+        if (bytes == 0) {
+            return;
+        }
+        if (source < target + bytes && target < source + bytes) {
             throw new IllegalArgumentException("a copy on the device between ranges that overlap");
         }
         context.check("a copy on the device", context.calls().copy(target, source, bytes, handle.raw()));
@@ -96,6 +106,9 @@ final class JcudaStream implements GpuStream, Context.Resource {
             throw new IllegalArgumentException("a fill of words from byte " + toOffset + " on, which is not a multiple of 4");
         }
         long target = device(to, toOffset, Math.multiplyExact(count, 4L));
+        if (count == 0) {
+            return;
+        }
         context.check("a fill on the device", context.calls().fill(target, word, count, handle.raw()));
     }
 
@@ -122,14 +135,15 @@ final class JcudaStream implements GpuStream, Context.Resource {
 
     private boolean isPageable(long address, long bytes) {
         boolean pageable = !context.pinned().contains(address, bytes);
-        if (pageable && capturing) {
-            throw new IllegalArgumentException("a copy in a captured stream needs page-locked host memory");
+        if (pageable && context.isCapturing()) {
+            throw new IllegalArgumentException("a copy during a capture needs page-locked host memory");
         }
         return pageable;
     }
 
     @Override
-    public void launch(GpuKernel kernel, int gridX, int gridY, int gridZ, int blockX, int blockY, int sharedBytes, MemorySegment arguments) {
+    public void launch(GpuKernel kernel, int gridX, int gridY, int gridZ, int blockX, int blockY, int sharedBytes,
+        MemorySegment arguments) {
         enter();
         if (!(kernel instanceof JcudaKernel own)) {
             throw new IllegalArgumentException(kernel.name() + " belongs to another driver");
@@ -198,7 +212,8 @@ final class JcudaStream implements GpuStream, Context.Resource {
         if (capturing) {
             throw new IllegalStateException("the stream is being captured already");
         }
-        context.run("cuStreamBeginCapture", () -> JCudaDriver.cuStreamBeginCapture(handle, CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED));
+        context.run("cuStreamBeginCapture", () -> JCudaDriver.cuStreamBeginCapture(handle,
+            CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED));
         captured.clear();
         capturing = true;
         context.captureBegan();
@@ -215,10 +230,6 @@ final class JcudaStream implements GpuStream, Context.Resource {
         CUgraph graph = new CUgraph();
         context.run("cuStreamEndCapture", () -> JCudaDriver.cuStreamEndCapture(handle, graph));
         return new JcudaGraph(context, graph, captured);
-    }
-
-    boolean isCapturing() {
-        return capturing;
     }
 
     @Override
