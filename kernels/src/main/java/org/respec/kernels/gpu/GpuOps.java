@@ -1,6 +1,7 @@
 package org.respec.kernels.gpu;
 
 import org.respec.bindings.gpu.GpuDriver;
+import org.respec.bindings.gpu.GpuStream;
 import org.respec.kernels.AttentionShape;
 import org.respec.kernels.HostMirror;
 import org.respec.kernels.KvStore;
@@ -50,6 +51,16 @@ public final class GpuOps implements Ops {
         speculation = new GpuSpeculation(gpu);
         distillation = new GpuLosses(gpu);
         noise = new NoiseFieldKernel(gpu);
+    }
+
+    /** The driver below, for events and memory of one's own. */
+    public GpuDriver driver() {
+        return driver;
+    }
+
+    /** The stream that all operators run in. */
+    public GpuStream stream() {
+        return gpu.stream();
     }
 
     @Override
