@@ -19,11 +19,14 @@ final class TreeAttentionKernel {
     static final int CHUNK = 512;
     /** Chunks of a span, as in {@code tree_attention.cuh}. */
     static final int SPAN_CHUNKS = 8;
-    private static final List<Integer> HEAD_DIMS = List.of(32, 64, 96, 128, 256);
+    private static final int[] HEAD_DIMS = {32, 64, 96, 128, 256};
     private static final int FLIGHT = TreeBatch.MAX_NODES;
     private static final int QUERY_BF16 = 1;
     private static final int QUERY_WIDE = 2;
     private static final int OUT_PAIRS = 4;
+
+    private static final Products[] PRODUCTS = Products.values();
+    private static final Shape[] SHAPES = Shape.values();
 
     /** How products are computed: FMA chains over an F32 or a BF16 cache, or tensor cores where queries and cache are BF16. */
     private enum Products {
@@ -32,7 +35,9 @@ final class TreeAttentionKernel {
 
     private final GpuContext gpu;
     private final Arguments arguments;
-    private final GpuKernel[] kernels = new GpuKernel[HEAD_DIMS.size() * Products.values().length * Shape.values().length];
+    private final GpuKernel[] kernels = new GpuKernel[HEAD_DIMS.length * PRODUCTS.length * SHAPES.length];
+    /** The last plan: steps that follow each other mostly share it. */
+    private TreeAttentionPlan plan = new TreeAttentionPlan(Shape.NARROW, 1, 1);
 
     TreeAttentionKernel(GpuContext gpu) {
         this.gpu = gpu;
@@ -43,8 +48,8 @@ final class TreeAttentionKernel {
     static List<KernelSpec> specs() {
         List<KernelSpec> specs = new ArrayList<>();
         for (int dim : HEAD_DIMS) {
-            for (Products products : Products.values()) {
-                for (Shape shape : Shape.values()) {
+            for (Products products : PRODUCTS) {
+                for (Shape shape : SHAPES) {
                     if (exists(dim, products, shape)) {
                         specs.add(spec(dim, products, shape));
                     }
@@ -55,7 +60,16 @@ final class TreeAttentionKernel {
     }
 
     static boolean supports(int headDim) {
-        return HEAD_DIMS.contains(headDim);
+        return dimIndex(headDim) >= 0;
+    }
+
+    private static int dimIndex(int headDim) {
+        for (int i = 0; i < HEAD_DIMS.length; i++) {
+            if (HEAD_DIMS[i] == headDim) {
+                return i;
+            }
+        }
+        return -1;
     }
 
     /** 128 rows' accumulators fit the registers up to head size 128, and their tiles of floats do not fit shared memory. */
@@ -137,10 +151,10 @@ final class TreeAttentionKernel {
             long blocks = places(bulk, attention, requests, rows) * attention.kvHeads() * spans;
             // A span to a block writes little; a chunk to a block keeps more multiprocessors busy.
             if (chunks > 1 && 4 * blocks >= 3L * gpu.driver().device().multiprocessors() && fits(qkv, kv, bulk, SPAN_CHUNKS)) {
-                return new TreeAttentionPlan(bulk, SPAN_CHUNKS, bucket(spans));
+                return same(bulk, SPAN_CHUNKS, bucket(spans));
             }
             if (fits(qkv, kv, Shape.SPREAD, 1)) {
-                return new TreeAttentionPlan(Shape.SPREAD, 1, bucket(chunks));
+                return same(Shape.SPREAD, 1, bucket(chunks));
             }
         }
         if (!fits(qkv, kv, Shape.NARROW, 1)) {
@@ -148,9 +162,17 @@ final class TreeAttentionKernel {
                 + " need " + sharedBytes(attention.headDim(), products(qkv, kv), Shape.NARROW, 1) + " bytes of shared memory, "
                 + gpu.driver().device().name() + " has " + gpu.driver().device().sharedBytesPerBlock());
         }
-        return new TreeAttentionPlan(Shape.NARROW, 1, bucket(chunks));
+        return same(Shape.NARROW, 1, bucket(chunks));
     }
 
+    private TreeAttentionPlan same(Shape shape, int spanChunks, int spans) {
+        if (plan.shape() != shape || plan.spanChunks() != spanChunks || plan.spans() != spans) {
+            plan = new TreeAttentionPlan(shape, spanChunks, spans);
+        }
+        return plan;
+    }
+
+    /** Places of rows that a launch needs, enough for any division of the rows among the requests. */
     private static long places(Shape shape, AttentionShape attention, int requests, int rows) {
         return Math.multiplyExact((long) rows, attention.group()) / shape.rows() + requests;
     }
@@ -165,7 +187,7 @@ final class TreeAttentionKernel {
         int dim = attention.headDim();
         Shape shape = plan.shape();
         Products products = products(qkv, kv);
-        int index = (HEAD_DIMS.indexOf(dim) * Products.values().length + products.ordinal()) * Shape.values().length + shape.ordinal();
+        int index = (dimIndex(dim) * PRODUCTS.length + products.ordinal()) * SHAPES.length + shape.ordinal();
         if (kernels[index] == null) {
             kernels[index] = gpu.kernel(spec(dim, products, shape));
         }

@@ -114,7 +114,7 @@ template <int M> __device__ __forceinline__ void multiply_keys(float (&s)[M][NT]
             s[m][n][0] = s[m][n][1] = s[m][n][2] = s[m][n][3] = 0.f;
         }
     }
-#pragma unroll
+#pragma unroll 2
     for (int k = 0; k < HEAD_DIM; k += 16) {
         u32 left[M][4];
 #pragma unroll
@@ -167,19 +167,33 @@ template <int M> __device__ __forceinline__ void multiply_values(float (&acc)[M]
     }
 }
 
-// The same for 16 rows, of which only those stay changed that are to be kept.
-__device__ __forceinline__ void multiply_values(float (&acc)[DT][4], const float (&p)[NT][4], const cache* values, int source, bool keep0,
-                                                bool keep1) {
+// Weights of 16 rows, as multiply_kept takes them.
+struct Weights {
+    u32 at[TILE / 16][4];
+};
+
+__device__ __forceinline__ void pack_weights(Weights& weights, const float (&p)[NT][4]) {
+#pragma unroll
+    for (int j = 0; j < TILE / 16; j++) {
+        pack_weights(weights.at[j], p, j);
+    }
+}
+
+// acc += P V for 16 rows, of which those stay as they are that are not to be kept.
+__device__ __forceinline__ void multiply_kept(float (&acc)[DT][4], const Weights& weights, const cache* values, int source, bool keep0,
+                                              bool keep1) {
     int lane = threadIdx.x % WARP;
-    u32 left[TILE / 16][4];
     const bf16* b[TILE / 16];
 #pragma unroll
     for (int j = 0; j < TILE / 16; j++) {
-        pack_weights(left[j], p, j);
         b[j] = values + __shfl_sync(FULL, source, 16 * j + lane % 16) * LD + lane / 16 * 8;
     }
 #pragma unroll
     for (int n = 0; n < DT; n += 2) {
+        if (n % 4 == 0) {
+            // Loads stay on their side: started all at once they would want more registers than there are.
+            __syncwarp();
+        }
         u32 right[TILE / 16][4];
 #pragma unroll
         for (int j = 0; j < TILE / 16; j++) {
@@ -190,7 +204,7 @@ __device__ __forceinline__ void multiply_values(float (&acc)[DT][4], const float
             float next[4] = {acc[n + i][0], acc[n + i][1], acc[n + i][2], acc[n + i][3]};
 #pragma unroll
             for (int j = 0; j < TILE / 16; j++) {
-                mma_16816(next, left[j], right[j][2 * i], right[j][2 * i + 1]);
+                mma_16816(next, weights.at[j], right[j][2 * i], right[j][2 * i + 1]);
             }
 #pragma unroll
             for (int e = 0; e < 4; e++) {
@@ -299,9 +313,23 @@ template <int M> __device__ __forceinline__ void multiply_values(float (&acc)[M]
     multiply_rows<M, true>(acc, p, values, source, true, true);
 }
 
-__device__ __forceinline__ void multiply_values(float (&acc)[DT][4], const float (&p)[NT][4], const cache* values, int source, bool keep0,
-                                                bool keep1) {
-    multiply_rows<1, false>((float (&)[1][DT][4]) acc, (const float (&)[1][NT][4]) p, values, source, keep0, keep1);
+struct Weights {
+    float at[1][NT][4];
+};
+
+__device__ __forceinline__ void pack_weights(Weights& weights, const float (&p)[NT][4]) {
+#pragma unroll
+    for (int n = 0; n < NT; n++) {
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            weights.at[0][n][e] = p[n][e];
+        }
+    }
+}
+
+__device__ __forceinline__ void multiply_kept(float (&acc)[DT][4], const Weights& weights, const cache* values, int source, bool keep0,
+                                              bool keep1) {
+    multiply_rows<1, false>((float (&)[1][DT][4]) acc, weights.at, values, source, keep0, keep1);
 }
 
 #endif
@@ -402,6 +430,7 @@ struct Block {
     int least_context;
     int most_context;
     int length;
+    int chunks;      // of the span that a row sees
 };
 
 __device__ __forceinline__ int node_of(const TreeAttentionArgs& a, const Block& b, int row) { return (b.first + row) / a.group - b.first_node; }
@@ -431,41 +460,62 @@ __device__ __forceinline__ bool find_block(const TreeAttentionArgs& a, Nodes& no
         nodes.masks[i] = view.mask;
     }
     __syncthreads();
-    if (threadIdx.x == 0) {
-        b.request = request;
-        b.head = blockIdx.y;
-        b.first = first;
-        b.count = count;
-        b.first_row = first_row;
-        b.first_node = first_node;
-        b.column = blockIdx.z * a.span_chunks * CHUNK;
-        b.least_context = EVERY;
-        b.most_context = 0;
-        b.length = 0;
-        b.mask = 0;
-        for (int i = 0; i <= last_node - first_node; i++) {
-            b.least_context = min(b.least_context, nodes.contexts[i]);
-            b.most_context = max(b.most_context, nodes.contexts[i]);
-            b.length = max(b.length, nodes.lengths[i]);
-            b.mask |= nodes.masks[i];
-        }
-    } else if (threadIdx.x <= ROWS / 16) {
-        int strip = threadIdx.x - 1;
+    if (threadIdx.x < WARP) {
         int least = EVERY;
+        int most = 0;
         int length = 0;
-        for (int row = 16 * strip; row < min(16 * strip + 16, count); row++) {
-            int node = (first + row) / a.group - first_node;
-            least = min(least, nodes.contexts[node]);
-            length = max(length, nodes.lengths[node]);
+        u64 mask = 0;
+        for (int i = threadIdx.x; i <= last_node - first_node; i += WARP) {
+            least = min(least, nodes.contexts[i]);
+            most = max(most, nodes.contexts[i]);
+            length = max(length, nodes.lengths[i]);
+            mask |= nodes.masks[i];
         }
-        nodes.strip_least_context[strip] = least;
-        nodes.strip_length[strip] = length;
+#pragma unroll
+        for (int step = 16; step > 0; step >>= 1) {
+            least = min(least, __shfl_xor_sync(FULL, least, step));
+            most = max(most, __shfl_xor_sync(FULL, most, step));
+            length = max(length, __shfl_xor_sync(FULL, length, step));
+            mask |= __shfl_xor_sync(FULL, mask, step);
+        }
+        if (threadIdx.x == 0) {
+            b.mask = mask;
+            b.request = request;
+            b.head = blockIdx.y;
+            b.first = first;
+            b.count = count;
+            b.first_row = first_row;
+            b.first_node = first_node;
+            b.column = blockIdx.z * a.span_chunks * CHUNK;
+            b.least_context = least;
+            b.most_context = most;
+            b.length = length;
+            b.chunks = min(a.span_chunks, (length - b.column + CHUNK - 1) / CHUNK);
+        }
+    }
+    // Sixteen threads have the rows of a strip.
+    int row = threadIdx.x;
+    int least = EVERY;
+    int length = 0;
+    if (row < count) {
+        int node = (first + row) / a.group - first_node;
+        least = nodes.contexts[node];
+        length = nodes.lengths[node];
+    }
+#pragma unroll
+    for (int step = 8; step > 0; step >>= 1) {
+        least = min(least, __shfl_xor_sync(FULL, least, step));
+        length = max(length, __shfl_xor_sync(FULL, length, step));
+    }
+    if (row < ROWS && row % 16 == 0) {
+        nodes.strip_least_context[row / 16] = least;
+        nodes.strip_length[row / 16] = length;
     }
     __syncthreads();
     return b.column < b.length;
 }
 
-__device__ __forceinline__ void load_queries(const TreeAttentionArgs& a, const Block& b, query* queries) {
+__device__ __forceinline__ void load_queries(const TreeAttentionArgs& a, const Block& b, query* queries, Copies& copies) {
     for (int row = threadIdx.x / WARP; row < ROWS; row += blockDim.x / WARP) {
         bool live = row < b.count;
         int packed = live ? b.first + row : b.first;
@@ -475,7 +525,7 @@ __device__ __forceinline__ void load_queries(const TreeAttentionArgs& a, const B
         const bf16* source = (const bf16*) a.queries + from;
         if (a.flags & QUERY_WIDE) {
             for (int i = threadIdx.x % WARP; i < HEAD_DIM / 8; i += WARP) {
-                copy16_async(to + 8 * i, source + 8 * i, live);
+                copies.copy16(to + 8 * i, source + 8 * i, live);
             }
         } else {
             for (int i = threadIdx.x % WARP; i < HEAD_DIM; i += WARP) {
@@ -527,7 +577,8 @@ __device__ __forceinline__ int fetch_page(const TreeAttentionArgs& a, const Bloc
 }
 
 // Starts to copy the keys and values of the lanes' tokens to a slot. A page that is not one is reported and read as zeros.
-__device__ __forceinline__ void copy_tokens(const TreeAttentionArgs& a, const Block& b, int place, int page, int slot, cache* keys) {
+__device__ __forceinline__ void copy_tokens(const TreeAttentionArgs& a, const Block& b, int place, int page, int slot, cache* keys,
+                                            Copies& copies) {
     i64 offset = -2;
     if (page != NO_TOKEN) {
         offset = -1;
@@ -546,8 +597,8 @@ __device__ __forceinline__ void copy_tokens(const TreeAttentionArgs& a, const Bl
         if (from != -2) {
             cache* to = keys + (slot * TILE + row) * LD + col;
             const cache* source = a.keys + max(from, (i64) 0) + col;
-            copy16_async(to, source, from >= 0);
-            copy16_async(to + REGION, source + values, from >= 0);
+            copies.copy16(to, source, from >= 0);
+            copies.copy16(to + REGION, source + values, from >= 0);
         }
     }
 }
@@ -612,10 +663,12 @@ __device__ __forceinline__ void gather_strip(const TreeAttentionArgs& a, const B
         }
     }
     soften<1>(s, acc, top, sum, a.scale);
+    Weights weights;
+    pack_weights(weights, s[0]);
     for (int node = from; node <= to; node++) {
         if (nodes.lengths[node] > start) {
-            multiply_values(acc[0], s[0], keys + REGION, locate(nodes, node, start, slot, flight), whole || node0 == node,
-                            whole || node1 == node);
+            multiply_kept(acc[0], weights, keys + REGION, locate(nodes, node, start, slot, flight), whole || node0 == node,
+                          whole || node1 == node);
         }
     }
 }
@@ -744,7 +797,7 @@ __device__ __forceinline__ void store_rows(const TreeAttentionArgs& a, const Blo
     }
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS * TEAMS) tree_attention(const __grid_constant__ TreeAttentionArgs a) {
+extern "C" __global__ void __launch_bounds__(THREADS * TEAMS, 1) tree_attention(const __grid_constant__ TreeAttentionArgs a) {
     extern __shared__ __align__(16) u8 dynamic_shared[];
     __shared__ Nodes nodes;
     __shared__ Block b;
@@ -757,7 +810,8 @@ extern "C" __global__ void __launch_bounds__(THREADS * TEAMS) tree_attention(con
     cache* keys = (cache*) dynamic_shared + team * 2 * REGION;
     query* all_queries = (query*) ((cache*) dynamic_shared + TEAMS * 2 * REGION);
     query* queries = all_queries + row_warp * M_TILES * 16 * LDQ;
-    load_queries(a, b, all_queries);
+    Copies copies;
+    load_queries(a, b, all_queries, copies);
     for (int i = threadIdx.x % THREADS; i < LD; i += THREADS) {
         cache zero{};
         keys[ZERO_ROW * LD + i] = zero;
@@ -772,8 +826,7 @@ extern "C" __global__ void __launch_bounds__(THREADS * TEAMS) tree_attention(con
     float* totals = (float*) (all_queries + ROWS * LDQ);
 #endif
 
-    int chunks = min(a.span_chunks, (b.length - b.column + CHUNK - 1) / CHUNK);
-    for (int round = 0; round < chunks; round += TEAMS) {
+    for (int round = 0; round < b.chunks; round += TEAMS) {
         int ring = 0;
         int gathered = 0;
 #pragma unroll
@@ -796,8 +849,8 @@ extern "C" __global__ void __launch_bounds__(THREADS * TEAMS) tree_attention(con
         Plan plan = plan_chunk(b, round + team);
         int page = fetch_page(a, b, token_place(a, b, plan, 0));
         for (int i = 0; i < SLOTS - 1; i++) {
-            copy_tokens(a, b, token_place(a, b, plan, i), page, i, keys);
-            copies_commit();
+            copy_tokens(a, b, token_place(a, b, plan, i), page, i, keys, copies);
+            copies.commit();
             page = fetch_page(a, b, token_place(a, b, plan, i + 1));
         }
         for (int i = 0; i < ring + gathered; i++) {
@@ -807,10 +860,10 @@ extern "C" __global__ void __launch_bounds__(THREADS * TEAMS) tree_attention(con
             int slot = i % SLOTS;
             bool live = i < plan.ring;
             if (i < ring) {
-                copies_wait<SLOTS - 2>();
+                copies.wait<SLOTS - 2>();
                 __syncthreads();
-                copy_tokens(a, b, token_place(a, b, plan, i + SLOTS - 1), page, (i + SLOTS - 1) % SLOTS, keys);
-                copies_commit();
+                copy_tokens(a, b, token_place(a, b, plan, i + SLOTS - 1), page, (i + SLOTS - 1) % SLOTS, keys, copies);
+                copies.commit();
                 page = fetch_page(a, b, token_place(a, b, plan, i + SLOTS));
             } else {
                 // In-flight tokens lie in the slots after the last tile that passed through; one slot is left, for committed tokens.
@@ -820,9 +873,9 @@ extern "C" __global__ void __launch_bounds__(THREADS * TEAMS) tree_attention(con
                 __syncthreads();
                 int place = plan.start + tile * TILE + lane;
                 place = live && lane < TILE && place < b.most_context ? place : -1;
-                copy_tokens(a, b, place, fetch_page(a, b, place), slot, keys);
-                copies_commit();
-                copies_wait<0>();
+                copy_tokens(a, b, place, fetch_page(a, b, place), slot, keys, copies);
+                copies.commit();
+                copies.wait<0>();
                 __syncthreads();
             }
             int start = plan.start + tile * TILE;
@@ -850,7 +903,7 @@ extern "C" __global__ void __launch_bounds__(THREADS * TEAMS) tree_attention(con
                 }
             }
         }
-        copies_wait<0>();
+        copies.wait<0>();
         __syncthreads();
 
 #pragma unroll
@@ -863,7 +916,7 @@ extern "C" __global__ void __launch_bounds__(THREADS * TEAMS) tree_attention(con
             // Chunks are folded in their order, one team after the other; a thread owns the same elements in every team.
 #pragma unroll
             for (int t = 0; t < TEAMS; t++) {
-                if (team == t && round + t < chunks) {
+                if (team == t && round + t < b.chunks) {
                     fold_chunk(a, b, nodes, strip, b.column + (round + t) * CHUNK, totals, acc, top, sum);
                 }
                 if (TEAMS > 1) {

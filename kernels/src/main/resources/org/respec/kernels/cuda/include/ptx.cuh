@@ -12,15 +12,46 @@
 #define EMU_RAW
 #endif
 
-// Copies 16 bytes to shared memory, or zeros; done after copies_wait, for other threads after a barrier as well.
-__device__ __forceinline__ void copy16_async(void* to, const void* from, bool valid) {
-    struct alignas(16) Block { u32 at[4]; };
-    *(Block*) to = valid ? *(const Block*) from : Block{};
-}
-// Copies since the last call are one group.
-__device__ __forceinline__ void copies_commit() {}
-// Waits until all but the last LEFT groups of this thread are done.
-template <int LEFT> __device__ __forceinline__ void copies_wait() {}
+// Copies to shared memory behind the thread's back (cp.async). What is copied may be read after `wait`, by other threads after a barrier
+// as well; until then it is poison here, so that a wait that is missing shows.
+struct Copies {
+    static constexpr int MOST = 512;
+    struct Copy {
+        u64* to;
+        const u64* from;
+        int group;
+    };
+    Copy pending[MOST];
+    int count = 0;
+    int group = 0;
+
+    // 16 bytes, or zeros.
+    void copy16(void* to, const void* from, bool valid) {
+        if (count == MOST) {
+            __trap();
+        }
+        pending[count++] = {(u64*) to, valid ? (const u64*) from : nullptr, group};
+        ((u64*) to)[0] = ((u64*) to)[1] = ~0ull;
+    }
+
+    // Copies since the last call are one group.
+    void commit() { group++; }
+
+    // Waits until all but the last LEFT groups of this thread are done.
+    template <int LEFT> void wait() {
+        int left = 0;
+        for (int i = 0; i < count; i++) {
+            Copy copy = pending[i];
+            if (copy.group < group - LEFT) {
+                copy.to[0] = copy.from == nullptr ? 0 : copy.from[0];
+                copy.to[1] = copy.from == nullptr ? 0 : copy.from[1];
+            } else {
+                pending[left++] = copy;
+            }
+        }
+        count = left;
+    }
+};
 
 __device__ __forceinline__ float exp2_approx(float x) { return exp2f(x); }
 __device__ __forceinline__ float log2_approx(float x) { return log2f(x); }
@@ -92,15 +123,21 @@ __device__ __forceinline__ void mma_16816(float (&d)[4], const u32 (&a)[4], u32 
 
 #else
 
-// Copies 16 bytes to shared memory, or zeros; done after copies_wait, for other threads after a barrier as well.
-__device__ __forceinline__ void copy16_async(void* to, const void* from, bool valid) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"((u32) __cvta_generic_to_shared(to)), "l"(from), "r"(valid ? 16 : 0)
-                 : "memory");
-}
-// Copies since the last call are one group.
-__device__ __forceinline__ void copies_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-// Waits until all but the last LEFT groups of this thread are done.
-template <int LEFT> __device__ __forceinline__ void copies_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory"); }
+// Copies to shared memory behind the thread's back (cp.async). What is copied may be read after `wait`, by other threads after a barrier
+// as well.
+struct Copies {
+    // 16 bytes, or zeros.
+    __device__ __forceinline__ void copy16(void* to, const void* from, bool valid) {
+        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"((u32) __cvta_generic_to_shared(to)), "l"(from),
+                     "r"(valid ? 16 : 0) : "memory");
+    }
+
+    // Copies since the last call are one group.
+    __device__ __forceinline__ void commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+
+    // Waits until all but the last LEFT groups of this thread are done.
+    template <int LEFT> __device__ __forceinline__ void wait() { asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory"); }
+};
 
 // The compiler moves no memory access from one side to the other, which keeps an unrolled loop from loading everything first.
 __device__ __forceinline__ void keep_order() { asm volatile("" ::: "memory"); }
