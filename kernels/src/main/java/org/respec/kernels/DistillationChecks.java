@@ -5,7 +5,8 @@ public final class DistillationChecks {
     private DistillationChecks() {
     }
 
-    public static void topK(Tensor logits, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, Tensor weights, Tensor losses, int rows) {
+    public static void topK(Tensor logits, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, Tensor weights, Tensor losses,
+                            int rows) {
         student("klDistill", logits, weights, losses, rows);
         Checks.matrix("klDistill", "ids", ids, DType.I32, rows, ids.cols());
         Checks.matrix("klDistill", "logProbs", logProbs, rows, ids.cols());

@@ -87,8 +87,8 @@ class EmulatedGenerateTest {
                         tokens++;
                     }
                 }
-                System.out.printf(Locale.ROOT, "%s, plan %s: %d tokens equal, log-probabilities within %.1e, accept length %.2f%n", sampling, plan,
-                    tokens, worst, got.stats().acceptLength());
+                System.out.printf(Locale.ROOT, "%s, plan %s: %d tokens equal, log-probabilities within %.1e, accept length %.2f%n", sampling,
+                    plan, tokens, worst, got.stats().acceptLength());
                 assertTrue(worst < 2e-5, "log-probabilities differ by " + worst);
                 if (!plan.equals("off")) {
                     assertEquals(draw(cpu, sampling, plan).stats().steps(), got.stats().steps(), "trees are as good as the CPU's");
@@ -111,7 +111,8 @@ class EmulatedGenerateTest {
             close("drafter's gradient norm", i, a.draft().gradNorm(), b.draft().gradNorm(), 1e-3 * a.draft().gradNorm());
             assertEquals(a.draft().rows(), b.draft().rows());
             for (int t = 0; t < a.trajectories().size(); t++) {
-                assertArrayEquals(a.trajectories().get(t).response(), b.trajectories().get(t).response(), "iteration " + i + ", response " + t);
+                assertArrayEquals(a.trajectories().get(t).response(), b.trajectories().get(t).response(),
+                    "iteration " + i + ", response " + t);
             }
         }
         compare("actor", want.actor(), got.actor());
@@ -135,8 +136,9 @@ class EmulatedGenerateTest {
             sum += error;
             far += error > 1e-3 ? 1 : 0;
         }
-        System.out.printf(Locale.ROOT, "%s: weights differ by %.1e on average, %d of %d by more than a tenth of a step%n", what, sum / want.length,
-            far, want.length);
-        assertTrue(sum / want.length < 2e-5 && far <= want.length / 500, what + ": mean difference " + sum / want.length + ", " + far + " far");
+        System.out.printf(Locale.ROOT, "%s: weights differ by %.1e on average, %d of %d by more than a tenth of a step%n", what,
+            sum / want.length, far, want.length);
+        assertTrue(sum / want.length < 2e-5 && far <= want.length / 500,
+            what + ": mean difference " + sum / want.length + ", " + far + " far");
     }
 }

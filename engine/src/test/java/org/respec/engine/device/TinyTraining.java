@@ -68,7 +68,8 @@ final class TinyTraining {
                 PolicyTrainer.Report policy = trainer.update(drawn, advantages, 1e-2f);
                 done.add(new Iteration(drawn, policy, learner.update(i)));
             }
-            return new Outcome(done, floats(actor.weights()), floats(drafter.weights()), actor.weights().sha256(), drafter.weights().sha256());
+            return new Outcome(done, floats(actor.weights()), floats(drafter.weights()), actor.weights().sha256(),
+                drafter.weights().sha256());
         }
     }
 

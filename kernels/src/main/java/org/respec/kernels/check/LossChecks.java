@@ -3,7 +3,7 @@ package org.respec.kernels.check;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.stream.IntStream;
+import java.util.Locale;
 import org.respec.kernels.DType;
 
 /** Checks of fused distillation: top-k and dense teachers, whole and reduced vocabularies. */
@@ -25,15 +25,16 @@ final class LossChecks {
     static List<OperatorCheck> all() {
         List<OperatorCheck> checks = new ArrayList<>();
         for (DType dtype : List.of(DType.F32, DType.BF16)) {
-            String type = dtype.name().toLowerCase(java.util.Locale.ROOT);
+            String type = dtype.name().toLowerCase(Locale.ROOT);
             checks.add(new OperatorCheck("klDistill " + type, bench -> topK(bench, dtype)));
             checks.add(new OperatorCheck("klDistill into a smaller vocabulary " + type, bench -> topKReduced(bench, dtype)));
             checks.add(new OperatorCheck("klDistill of rows past shared memory " + type, bench -> topKLarge(bench, dtype)));
             checks.add(new OperatorCheck("klDistill row by row " + type, bench -> topKRowInvariance(bench, dtype)));
             for (DType teacher : List.of(DType.F32, DType.BF16)) {
-                String both = type + " from " + teacher.name().toLowerCase(java.util.Locale.ROOT);
+                String both = type + " from " + teacher.name().toLowerCase(Locale.ROOT);
                 checks.add(new OperatorCheck("klDistillDense " + both, bench -> dense(bench, dtype, teacher)));
-                checks.add(new OperatorCheck("klDistillDense of rows past shared memory " + both, bench -> denseLarge(bench, dtype, teacher)));
+                checks.add(new OperatorCheck("klDistillDense of rows past shared memory " + both,
+                    bench -> denseLarge(bench, dtype, teacher)));
             }
             checks.add(new OperatorCheck("klDistillDense row by row " + type, bench -> denseRowInvariance(bench, dtype)));
         }
@@ -130,7 +131,8 @@ final class LossChecks {
         compare(bench, what, dtype, logits, losses, rows);
     }
 
-    private static void teach(CheckBench bench, Twin logits, float temperature, Teacher teacher, Twin map, Twin weights, Twin losses, int rows) {
+    private static void teach(CheckBench bench, Twin logits, float temperature, Teacher teacher, Twin map, Twin weights, Twin losses,
+                              int rows) {
         bench.device().klDistill(logits.device(), temperature, teacher.ids.device(), teacher.logProbs.device(), teacher.tails.device(),
             map == null ? null : map.device(), weights.device(), losses.device(), rows);
     }
@@ -188,8 +190,8 @@ final class LossChecks {
                         + logits.got(r, c));
                 }
             }
-            bench.require(losses.got(0, r) == losses.got(0, 0), what + ": equal rows 0 and " + r + " have losses " + losses.got(0, 0) + " and "
-                + losses.got(0, r));
+            bench.require(losses.got(0, r) == losses.got(0, 0), what + ": equal rows 0 and " + r + " have losses "
+                + losses.got(0, 0) + " and " + losses.got(0, r));
         }
     }
 
@@ -230,8 +232,8 @@ final class LossChecks {
         Twin losses = bench.poisoned(DType.F32, 1, Math.max(1, rows), 0);
         bench.truth().klDistillDense(logits.truth(), 0.8f, teacher.truth(), teacherTemperature, columns == null ? null : columns.truth(),
             weights.truth(), losses.truth(), rows);
-        bench.device().klDistillDense(logits.device(), 0.8f, teacher.device(), teacherTemperature, columns == null ? null : columns.device(),
-            weights.device(), losses.device(), rows);
+        bench.device().klDistillDense(logits.device(), 0.8f, teacher.device(), teacherTemperature,
+            columns == null ? null : columns.device(), weights.device(), losses.device(), rows);
         compare(bench, what, dtype, logits, losses, rows);
     }
 
@@ -305,7 +307,8 @@ final class LossChecks {
             Twin columns = bench.ints(0, 1, 2, 3, 4, 5, 6, 7, bad);
             Twin taught = bench.normal(DType.F32, 3, 9, 0, 1);
             bench.refuses("klDistillDense with the column " + bad, IllegalArgumentException.class, () -> {
-                bench.device().klDistillDense(logits.device(), 1f, taught.device(), 1f, columns.device(), weights.device(), losses.device(), 3);
+                bench.device().klDistillDense(logits.device(), 1f, taught.device(), 1f, columns.device(), weights.device(),
+                    losses.device(), 3);
                 bench.device().synchronize();
             });
         }

@@ -51,7 +51,8 @@ final class KlDistillKernel {
     }
 
     /** @param idMap null for one vocabulary */
-    void launch(Tensor logits, float inverse, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, Tensor weights, Tensor losses, int rows) {
+    void launch(Tensor logits, float inverse, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, Tensor weights, Tensor losses,
+                int rows) {
         if (rows == 0) {
             return;
         }

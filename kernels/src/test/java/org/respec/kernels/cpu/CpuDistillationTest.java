@@ -9,6 +9,8 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.training.GradientCollector;
+import java.util.Arrays;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -35,8 +37,8 @@ class CpuDistillationTest {
     /** Some of a larger vocabulary's tokens, rising, one for each of a smaller one's. */
     private static int[] chosen(TestTensors t, int teacherVocab, int vocab) {
         int[] order = TestMirrors.permutation(t.random(), teacherVocab);
-        int[] kept = java.util.Arrays.copyOf(order, vocab);
-        java.util.Arrays.sort(kept);
+        int[] kept = Arrays.copyOf(order, vocab);
+        Arrays.sort(kept);
         return kept;
     }
 
@@ -45,7 +47,8 @@ class CpuDistillationTest {
     void denseTeachers(int vocab, int teacherVocab, float temperature, float teacherTemperature) {
         int rows = 7;
         long seed = 2000L * vocab + teacherVocab;
-        try (TestTensors t = new TestTensors(seed); Closeness close = new Closeness("klDistillDense " + vocab + " of " + teacherVocab, seed);
+        try (TestTensors t = new TestTensors(seed);
+             Closeness close = new Closeness("klDistillDense " + vocab + " of " + teacherVocab, seed);
              NDManager manager = NDManager.newBaseManager("PyTorch")) {
             Tensor student = t.normal(rows + 1, vocab, 3, 2 * heat(temperature));
             Tensor teacher = t.normal(rows + 1, teacherVocab, 2, 2 * heat(teacherTemperature));
@@ -77,7 +80,8 @@ class CpuDistillationTest {
             }
             want[2] = 0;
 
-            OPS.klDistillDense(student, temperature, teacher, teacherTemperature, kept == null ? null : t.ints(kept), weights, losses, rows);
+            OPS.klDistillDense(student, temperature, teacher, teacherTemperature, kept == null ? null : t.ints(kept), weights, losses,
+                rows);
             close.check(want, losses.columns(0, rows), 1e-6, 1e-7);
             close.check(gradient, student.rows(0, rows), 1e-6, 1e-7);
             t.assertSameBits(rest.rows(rows, rows + 1), student.rows(rows, rows + 1));
@@ -152,17 +156,18 @@ class CpuDistillationTest {
     void smallerVocabularies(int vocab, int teacherVocab, int k, float temperature) {
         int rows = 9;
         long seed = 3000L * vocab + k;
-        try (TestTensors t = new TestTensors(seed); Closeness close = new Closeness("klDistill " + k + " into " + vocab, seed);
+        try (TestTensors t = new TestTensors(seed);
+             Closeness close = new Closeness("klDistill " + k + " into " + vocab, seed);
              NDManager manager = NDManager.newBaseManager("PyTorch")) {
             int[] kept = chosen(t, teacherVocab, vocab);
             int[] map = new int[teacherVocab];
-            java.util.Arrays.fill(map, -1);
+            Arrays.fill(map, -1);
             for (int x = 0; x < vocab; x++) {
                 map[kept[x]] = x;
             }
             Tensor student = t.normal(rows, vocab, 1, 1.5 * temperature);
             Tensor all = t.normal(rows, teacherVocab, 0, 2);
-            int[] numbers = java.util.stream.IntStream.range(0, rows).toArray();
+            int[] numbers = IntStream.range(0, rows).toArray();
             Tensor ids = t.poisonedInts(rows, k);
             Tensor logProbs = t.poisoned(rows, k);
             Tensor tails = t.poisoned(1, rows);
@@ -177,7 +182,7 @@ class CpuDistillationTest {
             int missing = 0;
             for (int r = 0; r < rows; r++) {
                 tail[r] = Math.exp(TestTensors.get(tails, 0, r));
-                java.util.Arrays.fill(other, r * vocab, (r + 1) * vocab, 1);
+                Arrays.fill(other, r * vocab, (r + 1) * vocab, 1);
                 for (int j = 0; j < k; j++) {
                     int own = map[TestTensors.getInt(ids, r, j)];
                     double p = Math.exp(TestTensors.get(logProbs, r, j));

@@ -98,7 +98,8 @@ final class LateDriver implements GpuDriver {
         }
 
         @Override
-        public void launch(GpuKernel kernel, int gridX, int gridY, int gridZ, int blockX, int blockY, int sharedBytes, MemorySegment arguments) {
+        public void launch(GpuKernel kernel, int gridX, int gridY, int gridZ, int blockX, int blockY, int sharedBytes,
+                           MemorySegment arguments) {
             throw new UnsupportedOperationException("launch");
         }
 
@@ -175,8 +176,8 @@ final class LateDriver implements GpuDriver {
     public GpuBlas blas(GpuStream stream) {
         return new GpuBlas() {
             @Override
-            public void gemm(boolean transposeA, boolean transposeB, int m, int n, int k, Type inputs, long a, int lda, long b, int ldb, float beta,
-                             Type output, long c, int ldc) {
+            public void gemm(boolean transposeA, boolean transposeB, int m, int n, int k, Type inputs, long a, int lda, long b, int ldb,
+                             float beta, Type output, long c, int ldc) {
                 throw new UnsupportedOperationException("gemm");
             }
 

@@ -61,7 +61,8 @@ class StagingTest {
                     stream.copyOut(device, 0, back.segment(), 0, bytes);
                     stream.synchronize();
                     for (int b = 0; b < bytes; b++) {
-                        assertEquals(want[b], back.segment().get(ValueLayout.JAVA_BYTE, b), "byte " + b + " after copy " + i + ", seed " + seed);
+                        assertEquals(want[b], back.segment().get(ValueLayout.JAVA_BYTE, b),
+                            "byte " + b + " after copy " + i + ", seed " + seed);
                     }
                 }
             }
