@@ -13,8 +13,8 @@ import org.respec.kernels.TensorArena;
  * is F32 where the device's is BF16.
  */
 public final class Twin {
-    /** What guards and outputs hold before an operator runs: a NaN with a payload, as 32-bit words. */
-    public static final int POISON = 0x7fc0dead;
+    /** What guards and outputs hold before an operator runs: a NaN with a payload, as one 32-bit word and as two bfloat16. */
+    public static final int POISON = 0x7fd57fd5;
     private static final int GUARD = 64;
 
     private final Ops ops;

@@ -3,7 +3,8 @@ package org.respec.tools.cli;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
-@Command(name = "bench", description = "Measures.", mixinStandardHelpOptions = true, subcommands = BenchRolloutCommand.class)
+@Command(name = "bench", description = "Measures.", mixinStandardHelpOptions = true,
+    subcommands = {BenchRolloutCommand.class, BenchKernelsCommand.class})
 final class BenchCommand implements Runnable {
     @CommandLine.Spec
     private CommandLine.Model.CommandSpec spec;

@@ -60,7 +60,7 @@ final class BenchRolloutCommand implements Callable<Integer> {
     @Option(names = "--seed", defaultValue = "1", description = "Seed of prompts and sampling (default: ${DEFAULT-VALUE}).")
     private long seed;
 
-    @Option(names = "--device", defaultValue = "auto", description = "auto or cpu (default: ${DEFAULT-VALUE}).")
+    @Option(names = "--device", defaultValue = "auto", description = "auto, cpu, cuda or emulator (default: ${DEFAULT-VALUE}).")
     private String device;
 
     @Override

@@ -1,0 +1,42 @@
+package org.respec.bindings.gpu.emulator;
+
+import java.nio.file.Path;
+
+/**
+ * What an emulated device is like.
+ *
+ * @param checked whether every access of a kernel is checked for bounds and races; several times slower than without. Unchecked, only
+ *        accesses far outside of a buffer are caught
+ * @param multiprocessors what the device says it has; 1 or more. Blocks run one after another whatever it is
+ * @param memoryBytes device memory, at least 1 MiB; the host gives it page by page as it is touched
+ * @param cache private folder for compiled kernels, made if it is missing
+ */
+public record EmulatorOptions(boolean checked, int multiprocessors, long memoryBytes, Path cache) {
+    public EmulatorOptions {
+        if (multiprocessors < 1 || memoryBytes < 1 << 20 || memoryBytes > 1L << 40) {
+            throw new IllegalArgumentException("an emulated device with " + multiprocessors + " multiprocessors and " + memoryBytes
+                + " bytes: 1 or more and from 1 MiB to 1 TiB are possible");
+        }
+    }
+
+    /** Checked, 4 multiprocessors so that work is split, 4 GiB, {@code ~/.cache/respec/emulator}. */
+    public static EmulatorOptions defaults() {
+        return new EmulatorOptions(true, 4, 4L << 30, Path.of(System.getProperty("user.home"), ".cache", "respec", "emulator"));
+    }
+
+    public EmulatorOptions withChecked(boolean value) {
+        return new EmulatorOptions(value, multiprocessors, memoryBytes, cache);
+    }
+
+    public EmulatorOptions withMultiprocessors(int value) {
+        return new EmulatorOptions(checked, value, memoryBytes, cache);
+    }
+
+    public EmulatorOptions withMemoryBytes(long value) {
+        return new EmulatorOptions(checked, multiprocessors, value, cache);
+    }
+
+    public EmulatorOptions withCache(Path value) {
+        return new EmulatorOptions(checked, multiprocessors, memoryBytes, value);
+    }
+}

@@ -1,0 +1,12 @@
+package org.respec.kernels.bench;
+
+/**
+ * The fastest that a plain copy and a plain matrix product went in the same run: what other kernels are compared with.
+ *
+ * @param copyBytes read and written by the copy, together
+ * @param copyBytesPerSecond of the median
+ * @param gemmSize rows, columns and depth of the product, bf16 in and out
+ * @param gemmFlopsPerSecond of the median
+ */
+public record Ceilings(long copyBytes, double copyBytesPerSecond, int gemmSize, double gemmFlopsPerSecond) {
+}

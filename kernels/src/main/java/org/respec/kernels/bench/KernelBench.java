@@ -1,0 +1,187 @@
+package org.respec.kernels.bench;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.respec.bindings.gpu.GpuBlas;
+import org.respec.bindings.gpu.GpuDriver;
+import org.respec.bindings.gpu.GpuEvent;
+import org.respec.bindings.gpu.GpuException;
+import org.respec.bindings.gpu.GpuMemory;
+import org.respec.bindings.gpu.GpuStream;
+import org.respec.kernels.DType;
+import org.respec.kernels.Tensor;
+import org.respec.kernels.TensorArena;
+import org.respec.kernels.gpu.GpuOps;
+
+/**
+ * Measures operators on a GPU. Every repeat runs between two events, after a write over more than twice the L2 cache, on inputs that
+ * take turns and together are larger than it. The flush leaves up to an L2 of dirty lines, which are written back during the repeat: times
+ * of a few microseconds hold some of that. Nothing is measured before it has run often enough to be compiled, loaded and at speed.
+ *
+ * <p>One thread at a time; closing it does not close the operators.
+ */
+public final class KernelBench implements AutoCloseable {
+    private static final int MOST_COPIES = 8;
+    private static final int FLUSH_WORD = 0x3f9d70a4;
+
+    private final GpuOps ops;
+    private final GpuDriver driver;
+    private final GpuStream stream;
+    private final Effort effort;
+    private final GpuMemory flush;
+
+    /**
+     * How long measuring may take.
+     *
+     * @param warmUpSeconds least time of warm-up, of at least {@code leastRepeats} runs
+     * @param seconds time aimed at for the repeats of a case
+     * @param leastRepeats of a case
+     * @param mostRepeats of a case
+     * @param hostCalls calls in a row for the host's time, fewer where one takes long
+     * @param copyElements bf16 elements of the copy ceiling's tensor
+     * @param gemmSize of the matrix-product ceiling
+     */
+    public record Effort(double warmUpSeconds, double seconds, int leastRepeats, int mostRepeats, int hostCalls, int copyElements,
+                         int gemmSize) {
+        /** On a GPU: a copy of 256 MiB, a product of 8192 cubed. */
+        public static Effort full() {
+            return new Effort(0.1, 0.3, 7, 100, 200, 1 << 27, 8192);
+        }
+
+        /** For the emulator, whose times say nothing about a GPU: just enough to run every line. */
+        public static Effort tiny() {
+            return new Effort(0, 0, 1, 1, 1, 1 << 12, 32);
+        }
+    }
+
+    public KernelBench(GpuOps ops, Effort effort) {
+        this.ops = ops;
+        this.effort = effort;
+        this.driver = ops.driver();
+        this.stream = ops.stream();
+        long l2 = Math.max(driver.device().l2Bytes(), 1 << 10);
+        this.flush = driver.allocate((2 * l2 + l2 / 4) / 4 * 4);
+    }
+
+    /** Measures the ceilings. */
+    public Ceilings ceilings() {
+        try (TensorArena arena = ops.arena("bench ceilings")) {
+            BenchInputs inputs = new BenchInputs(ops, arena, 1);
+            int cols = 1 << 10;
+            Tensor from = inputs.normal(DType.BF16, effort.copyElements / cols, cols);
+            Tensor to = inputs.empty(DType.BF16, from.rows(), cols);
+            Timing copy = time(List.of(() -> ops.copy(from, to, from.rows())));
+            int n = effort.gemmSize;
+            Tensor a = inputs.normal(DType.BF16, n, n);
+            Tensor b = inputs.normal(DType.BF16, n, n);
+            Tensor c = inputs.empty(DType.BF16, n, n);
+            long copyBytes = 2 * from.size() * DType.BF16.bytes();
+            try (GpuBlas blas = driver.blas(stream)) {
+                Timing gemm = time(List.of(() -> blas.gemm(false, true, n, n, n, GpuBlas.Type.BF16, a.address(), n, b.address(), n, 0f,
+                    GpuBlas.Type.BF16, c.address(), n)));
+                return new Ceilings(copyBytes, copyBytes / copy.median, n, 2.0 * n * n * n / gemm.median);
+            }
+        }
+    }
+
+    /** Measures a case. One that an operator refuses, or that memory is too small for, comes back with a note. */
+    public BenchResult run(BenchCase of) {
+        long free = driver.freeBytes();
+        if (of.inputBytes() > free * 0.9) {
+            return BenchResult.notRun(of, "needs " + (of.inputBytes() >> 20) + " MiB of the " + (free >> 20) + " MiB of device memory that are free");
+        }
+        long l2 = driver.device().l2Bytes();
+        int copies = (int) Math.clamp(2 * l2 / Math.max(1, of.inputBytes()) + 1, 2, MOST_COPIES);
+        copies = (int) Math.max(1, Math.min(copies, (long) (free * 0.9) / Math.max(1, of.inputBytes())));
+        List<TensorArena> arenas = new ArrayList<>();
+        try {
+            List<Runnable> calls = new ArrayList<>();
+            for (int i = 0; i < copies; i++) {
+                TensorArena arena = ops.arena("bench " + of.kernel());
+                arenas.add(arena);
+                calls.add(of.prepare().apply(new BenchInputs(ops, arena, 100 + i)));
+            }
+            Timing timing = time(calls);
+            return new BenchResult(of, timing.median, timing.least, hostNanos(calls, timing.median), timing.repeats, copies, "");
+        } catch (UnsupportedOperationException | IllegalArgumentException e) {
+            return BenchResult.notRun(of, String.valueOf(e.getMessage()));
+        } catch (GpuException e) {
+            if (driver.freeBytes() < of.inputBytes()) {
+                return BenchResult.notRun(of, String.valueOf(e.getMessage()));
+            }
+            throw e;
+        } finally {
+            arenas.forEach(TensorArena::close);
+        }
+    }
+
+    private record Timing(double median, double least, int repeats) {
+    }
+
+    private Timing time(List<Runnable> calls) {
+        double once = warmUp(calls);
+        int repeats = (int) Math.clamp((long) (effort.seconds / Math.max(once, 1e-6)), effort.leastRepeats, effort.mostRepeats);
+        List<GpuEvent> events = new ArrayList<>();
+        try {
+            for (int i = 0; i < 2 * repeats; i++) {
+                events.add(driver.event());
+            }
+            for (int i = 0; i < repeats; i++) {
+                stream.fill(flush, 0, FLUSH_WORD + i, flush.bytes() / 4);
+                stream.record(events.get(2 * i));
+                calls.get(i % calls.size()).run();
+                stream.record(events.get(2 * i + 1));
+            }
+            ops.synchronize();
+            double[] seconds = new double[repeats];
+            for (int i = 0; i < repeats; i++) {
+                seconds[i] = events.get(2 * i + 1).secondsSince(events.get(2 * i));
+            }
+            Arrays.sort(seconds);
+            return new Timing(0.5 * (seconds[(repeats - 1) / 2] + seconds[repeats / 2]), seconds[0], repeats);
+        } finally {
+            events.forEach(GpuEvent::close);
+        }
+    }
+
+    /** Runs every set of inputs once and goes on until the time is up; returns the seconds of one run. */
+    private double warmUp(List<Runnable> calls) {
+        calls.forEach(Runnable::run);
+        ops.synchronize();
+        long begin = System.nanoTime();
+        int runs = 0;
+        do {
+            calls.get(runs++ % calls.size()).run();
+            ops.synchronize();
+        } while (runs < effort.leastRepeats || System.nanoTime() - begin < effort.warmUpSeconds * 1e9);
+        return (System.nanoTime() - begin) * 1e-9 / runs;
+    }
+
+    /** Fewer calls than a launch queue holds, so that the host never waits for the device. */
+    private double hostNanos(List<Runnable> calls, double seconds) {
+        int count = (int) Math.clamp((long) (0.5 / Math.max(seconds, 1e-9)), 1, effort.hostCalls);
+        ops.synchronize();
+        long begin = System.nanoTime();
+        for (int i = 0; i < count; i++) {
+            calls.get(i % calls.size()).run();
+        }
+        long taken = System.nanoTime() - begin;
+        ops.synchronize();
+        return (double) taken / count;
+    }
+
+    /** Every case, in order of presentation. */
+    public static List<BenchCase> cases(boolean tiny) {
+        List<BenchCase> cases = new ArrayList<>(LayerCases.all(tiny));
+        cases.addAll(TreeAttentionCases.all(tiny));
+        cases.addAll(SamplingCases.all(tiny));
+        cases.addAll(TrainingCases.all(tiny));
+        return cases;
+    }
+
+    @Override
+    public void close() {
+        flush.close();
+    }
+}

@@ -1,0 +1,85 @@
+package org.respec.kernels.gpu;
+
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.util.Locale;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.TestFactory;
+import org.respec.bindings.gpu.GpuException;
+import org.respec.bindings.gpu.emulator.EmulatorDriver;
+import org.respec.bindings.gpu.emulator.EmulatorOptions;
+import org.respec.kernels.check.CheckBench;
+import org.respec.kernels.check.OperatorCheck;
+import org.respec.kernels.check.OperatorChecks;
+import org.respec.kernels.cpu.CpuOps;
+
+/**
+ * Every operator check there is, on the emulator against the CPU. {@link #main} runs those whose name begins with its argument,
+ * without Maven: quicker while a kernel is written.
+ */
+class EmulatedChecksTest {
+    private static final long SEED = 20260807;
+
+    @TestFactory
+    Stream<DynamicTest> everyOperator() {
+        String missing = missing();
+        if (missing != null) {
+            return Stream.of(DynamicTest.dynamicTest("emulator", () -> assumeTrue(false, missing)));
+        }
+        return OperatorChecks.all().stream().map(check -> DynamicTest.dynamicTest(check.name(), () -> System.out.println(run(check,
+            EmulatorOptions.defaults()))));
+    }
+
+    /** Why the emulator does not run on this machine, or null. */
+    private static String missing() {
+        try {
+            EmulatorDriver.open(EmulatorOptions.defaults()).close();
+            return null;
+        } catch (GpuException e) {
+            return e.getMessage();
+        }
+    }
+
+    /** Runs a check on a device of its own, since a failed kernel ends its device; returns one line about it. */
+    private static String run(OperatorCheck check, EmulatorOptions options) {
+        long begin = System.nanoTime();
+        try (CpuOps truth = new CpuOps(2);
+                GpuOps device = new GpuOps(EmulatorDriver.open(options));
+                CheckBench bench = new CheckBench(truth, device, SEED)) {
+            check.body().accept(bench);
+            bench.finish();
+            return String.format(Locale.ROOT, "%-40s %5.1f %% of the tolerance, %.2f s", check.name(), 100 * bench.worstShare(),
+                (System.nanoTime() - begin) * 1e-9);
+        }
+    }
+
+    /**
+     * {@code java -cp ... org.respec.kernels.gpu.EmulatedChecksTest [--unchecked] [PREFIX]}: runs the checks whose names begin with
+     * PREFIX; ends with status 1 if one fails.
+     */
+    public static void main(String[] arguments) {
+        EmulatorOptions options = EmulatorOptions.defaults();
+        String prefix = "";
+        for (String argument : arguments) {
+            if (argument.equals("--unchecked")) {
+                options = options.withChecked(false);
+            } else {
+                prefix = argument;
+            }
+        }
+        int failed = 0;
+        for (OperatorCheck check : OperatorChecks.all()) {
+            if (check.name().startsWith(prefix)) {
+                try {
+                    System.out.println(run(check, options));
+                } catch (RuntimeException e) {
+                    failed++;
+                    System.out.println(check.name() + " FAILED");
+                    e.printStackTrace(System.out);
+                }
+            }
+        }
+        System.exit(failed == 0 ? 0 : 1);
+    }
+}

@@ -1,0 +1,377 @@
+#!/usr/bin/env python3
+"""Times PyTorch at the shapes of `respec bench kernels` and puts both into one table.
+
+    tools/respec bench kernels --json ours.json
+    tools/bench/peers.py ours.json [--json both.json] [--only rmsNorm,klDistill] [--seconds 0.3]
+
+For every row of the JSON it times torch eager, torch.compile, and for attention also scaled_dot_product_attention and FlexAttention:
+between events, after warm-up, with the L2 cache flushed before each repeat, on inputs that take turns, as ours are. Peers get what suits
+them: dense keys and values in place of pages, precomputed masks, and their own random numbers. A peer that fails says why in its cell
+and the others go on.
+
+Needs PyTorch with CUDA. Without it this says so in one sentence, exit code 2. This script has not been run on a GPU yet.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import sys
+
+
+def fail(sentence):
+    print("peers: " + sentence, file=sys.stderr)
+    sys.exit(2)
+
+
+try:
+    import torch
+    import torch.nn.functional as F
+except ImportError:
+    fail("PyTorch is not installed for this Python (%s); install it, or run this with the Python that has it." % sys.executable)
+
+
+def normal(*shape, dtype=torch.bfloat16):
+    return torch.randn(*shape, device="cuda", dtype=dtype)
+
+
+class Peer:
+    """One way to compute a row: `make` builds a set of inputs and returns a call on it; `compiled` says torch.compile is applied."""
+
+    def __init__(self, name, make):
+        self.name = name
+        self.make = make
+
+
+def both(function, inputs):
+    """Eager and compiled peers of a function of tensors."""
+
+    def compiled():
+        optimised = torch.compile(function, dynamic=False)
+        return lambda: (lambda tensors: (lambda: optimised(*tensors)))(inputs())
+
+    make = compiled()
+    return [Peer("eager", lambda: (lambda tensors: (lambda: function(*tensors)))(inputs())), Peer("compile", make)]
+
+
+# --------------------------------------------------------------------------------------------------------------------- peers by kernel
+
+
+def rms_norm(s):
+    def function(x, weight):
+        return F.rms_norm(x, (x.shape[-1],), weight, 1e-6)
+
+    return both(function, lambda: (normal(s["rows"], s["cols"]), normal(s["cols"])))
+
+
+def swiglu(s):
+    def function(gate_up):
+        gate, up = gate_up.chunk(2, dim=-1)
+        return F.silu(gate) * up
+
+    return both(function, lambda: (normal(s["rows"], 2 * s["cols"]),))
+
+
+def embedding(s):
+    def inputs():
+        return normal(s["vocab"], s["cols"]), torch.randint(s["vocab"], (s["rows"],), device="cuda")
+
+    return both(lambda table, tokens: F.embedding(tokens, table), inputs)
+
+
+def qk_norm_rope(s):
+    heads, kv, dim = s["heads"], s["kvHeads"], s["headDim"]
+
+    def function(qkv, q_weight, k_weight, cos, sin):
+        rows = qkv.view(qkv.shape[0], heads + 2 * kv, dim)
+
+        def turn(x, weight):
+            x = F.rms_norm(x, (dim,), weight, 1e-6).float()
+            low, high = x.chunk(2, dim=-1)
+            return torch.cat((low * cos - high * sin, high * cos + low * sin), -1).to(qkv.dtype)
+
+        q = turn(rows[:, :heads], q_weight)
+        k = turn(rows[:, heads:heads + kv], k_weight)
+        return torch.cat((q, k, rows[:, heads + kv:]), 1)
+
+    def inputs():
+        angle = torch.rand(s["rows"], 1, dim // 2, device="cuda") * 6
+        return normal(s["rows"], (heads + 2 * kv) * dim), normal(dim), normal(dim), angle.cos(), angle.sin()
+
+    return both(function, inputs)
+
+
+def kv_append(s):
+    width = s["kvHeads"] * s["headDim"]
+
+    def function(cache, slots, rows):
+        return cache.index_copy_(0, slots, rows)
+
+    def inputs():
+        slots = torch.randperm(s["rows"] + 16, device="cuda")[: s["rows"]]
+        return normal(s["rows"] + 16, 2 * width), slots, normal(s["rows"], 2 * width)
+
+    return both(function, inputs)
+
+
+def tree_masks(nodes):
+    """[nodes x nodes]: ancestors of a random tree, self included."""
+    mask = torch.zeros(nodes, nodes, dtype=torch.bool)
+    generator = torch.Generator().manual_seed(1)
+    for i in range(nodes):
+        if i > 0:
+            mask[i] = mask[int(torch.randint(i, (1,), generator=generator))]
+        mask[i, i] = True
+    return mask
+
+
+def tree_attention(s):
+    batch, context, nodes = s["batch"], s["context"], s["nodes"]
+    heads, kv, dim = s["heads"], s["kvHeads"], s["headDim"]
+    tree = tree_masks(nodes)
+
+    def inputs():
+        return normal(batch, heads, nodes, dim), normal(batch, kv, context + nodes, dim), normal(batch, kv, context + nodes, dim)
+
+    def sdpa():
+        mask = torch.cat((torch.ones(nodes, context, dtype=torch.bool), tree), 1).cuda()
+
+        def make():
+            q, k, v = inputs()
+            return lambda: F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
+
+        return make
+
+    def flex():
+        from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+        on_device = tree.cuda()
+
+        def visible(b, h, q, k):
+            return (k < context) | on_device[q, (k - context).clamp(min=0)]
+
+        blocks = create_block_mask(visible, None, None, nodes, context + nodes, device="cuda")
+        compiled = torch.compile(flex_attention, dynamic=False)
+
+        def make():
+            q, k, v = inputs()
+            return lambda: compiled(q, k, v, block_mask=blocks, enable_gqa=True)
+
+        return make
+
+    return [Peer("SDPA", lambda make=[]: (make or make.append(sdpa()) or make)[0]()),
+            Peer("FlexAttention", lambda make=[]: (make or make.append(flex()) or make)[0]())]
+
+
+def sample(s):
+    def function(logits):
+        log_p = torch.log_softmax(logits.float() / max(s["temperature100"] / 100, 1e-3), -1)
+        if s["topK"] or s["topP100"] < 100:
+            values, ids = log_p.topk(s["topK"] or log_p.shape[-1])
+            mass = values.exp().cumsum(-1)
+            kept = mass - values.exp() < s["topP100"] / 100
+            values = torch.where(kept, values, -math.inf)
+            choice = (values - torch.empty_like(values).exponential_().log()).argmax(-1, keepdim=True)
+            return ids.gather(-1, choice), values.gather(-1, choice)
+        score = log_p if s["temperature100"] == 0 else log_p - torch.empty_like(log_p).exponential_().log()
+        choice = score.argmax(-1, keepdim=True)
+        return choice, log_p.gather(-1, choice)
+
+    return both(function, lambda: (normal(s["rows"], s["vocab"]),))
+
+
+def draft_expand(s):
+    rows = s["requests"] * (1 + (s["levels"] - 1) * s["branch"])
+
+    def function(logits):
+        score = torch.log_softmax(logits.float(), -1)
+        return (score - torch.empty_like(score).exponential_().log()).topk(s["branch"])
+
+    return both(function, lambda: (normal(rows, s["vocab"]),))
+
+
+def top_log_probs(s):
+    return both(lambda logits: torch.log_softmax(logits.float(), -1).topk(s["k"]), lambda: (normal(s["rows"], s["vocab"]),))
+
+
+def kl_distill(s):
+    def function(logits, ids, log_probs, tails):
+        log_q = torch.log_softmax(logits.float(), -1)
+        picked = log_q.gather(-1, ids)
+        rest = torch.log1p(-picked.exp().sum(-1).clamp(max=1 - 1e-6))
+        loss = (log_probs.exp() * (log_probs - picked)).sum(-1) + tails.exp() * (tails - rest)
+        return torch.autograd.grad((0.5 * loss).sum(), logits)
+
+    def inputs():
+        logits = normal(s["rows"], s["vocab"]).requires_grad_()
+        ids = torch.stack([torch.randperm(s["vocab"], device="cuda")[: s["k"]] for _ in range(s["rows"])])
+        log_probs = torch.full((s["rows"], s["k"]), math.log(0.9 / s["k"]), device="cuda")
+        return logits, ids, log_probs, torch.full((s["rows"],), math.log(0.1), device="cuda")
+
+    def forward_compiled():
+        def loss(logits, ids, log_probs, tails):
+            log_q = torch.log_softmax(logits.float(), -1)
+            picked = log_q.gather(-1, ids)
+            rest = torch.log1p(-picked.exp().sum(-1).clamp(max=1 - 1e-6))
+            return (0.5 * ((log_probs.exp() * (log_probs - picked)).sum(-1) + tails.exp() * (tails - rest))).sum()
+
+        compiled = torch.compile(loss, dynamic=False)
+
+        def make():
+            tensors = inputs()
+            return lambda: torch.autograd.grad(compiled(*tensors), tensors[0])
+
+        return make
+
+    return [both(function, inputs)[0], Peer("compile", forward_compiled())]
+
+
+def chain_inputs(s, gradient):
+    count, length, heads, kv, dim = s["sequences"], s["length"], s["heads"], s["kvHeads"], s["headDim"]
+    q = normal(count, heads, length, dim).requires_grad_(gradient)
+    k = normal(count, kv, length * (1 + s["depth"]), dim).requires_grad_(gradient)
+    v = normal(count, kv, length * (1 + s["depth"]), dim).requires_grad_(gradient)
+    return q, k, v
+
+
+def chain_calls(s, attention, gradient):
+    def make():
+        q, k, v = chain_inputs(s, gradient)
+        if not gradient:
+            return lambda: attention(q, k, v)
+        out = attention(q, k, v)
+        up = torch.randn_like(out)
+        return lambda: torch.autograd.grad(out, (q, k, v), up, retain_graph=True)
+
+    return make
+
+
+def chain(s, gradient):
+    """Equal sequences are a batch. At a depth, key row t of step d lies at d * length + t. A gradient is timed without its forward pass."""
+    length = s["length"]
+    peers = []
+    if s["depth"] == 0:
+        def sdpa(q, k, v):
+            return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+
+        peers.append(Peer("SDPA", chain_calls(s, sdpa, gradient)))
+
+    def flex():
+        from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+
+        def visible(b, h, q, k):
+            return torch.where(k < length, k <= q, k % length == q)
+
+        blocks = create_block_mask(visible, None, None, length, length * (1 + s["depth"]), device="cuda")
+        compiled = torch.compile(flex_attention, dynamic=False)
+        return chain_calls(s, lambda q, k, v: compiled(q, k, v, block_mask=blocks, enable_gqa=True), gradient)
+
+    peers.append(Peer("FlexAttention", lambda make=[]: (make or make.append(flex()) or make)[0]()))
+    return peers
+
+
+def adam_w(s):
+    def optimizer(**options):
+        def make():
+            weight = torch.nn.Parameter(normal(s["elements"], dtype=torch.float32))
+            weight.grad = normal(s["elements"], dtype=torch.float32)
+            return torch.optim.AdamW([weight], lr=1e-5, betas=(0.9, 0.95), weight_decay=0.01, **options).step
+
+        return make
+
+    return [Peer("eager", optimizer(foreach=True)), Peer("fused", optimizer(fused=True))]
+
+
+def squared_norm(s):
+    return both(lambda x: x.square().sum(), lambda: (normal(s["elements"], dtype=torch.float32),))
+
+
+PEERS = {
+    "rmsNorm": rms_norm, "swiglu": swiglu, "embedding": embedding, "qkNormRope": qk_norm_rope, "kvAppend": kv_append,
+    "treeAttention": tree_attention, "sample": sample, "draftExpand": draft_expand, "topLogProbs": top_log_probs, "klDistill": kl_distill,
+    "chainAttention": lambda s: chain(s, False), "chainAttentionBackward": lambda s: chain(s, True), "adamW": adam_w,
+    "squaredNorm": squared_norm,
+}
+
+# ---------------------------------------------------------------------------------------------------------------------------- timing
+
+
+def measure(make, input_bytes, seconds, flush, l2):
+    """Median and least seconds of a call, as KernelBench takes them."""
+    copies = int(min(8, max(2, 2 * l2 // max(1, input_bytes) + 1)))
+    copies = int(max(1, min(copies, 0.4 * torch.cuda.mem_get_info()[0] // max(1, input_bytes))))
+    calls = [make() for _ in range(copies)]
+    for call in calls + calls:
+        call()
+    torch.cuda.synchronize()
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    begin.record()
+    for i in range(5):
+        calls[i % copies]()
+    end.record()
+    torch.cuda.synchronize()
+    once = begin.elapsed_time(end) / 5e3
+    repeats = int(min(100, max(7, seconds / max(once, 1e-6))))
+    events = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(repeats)]
+    for i, (first, last) in enumerate(events):
+        flush.fill_(i + 1)
+        first.record()
+        calls[i % copies]()
+        last.record()
+    torch.cuda.synchronize()
+    times = [first.elapsed_time(last) * 1e-3 for first, last in events]
+    return statistics.median(times), min(times)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Times PyTorch at the shapes of `respec bench kernels` and merges both.")
+    parser.add_argument("ours", help="JSON written by `respec bench kernels --json`")
+    parser.add_argument("--json", help="where the merged rows go")
+    parser.add_argument("--only", help="only these kernels, comma-separated")
+    parser.add_argument("--seconds", type=float, default=0.3, help="time aimed at for each peer and row")
+    options = parser.parse_args()
+    try:
+        with open(options.ours, encoding="utf-8") as file:
+            report = json.load(file)
+        rows = report["rows"]
+    except (OSError, ValueError, KeyError) as e:
+        fail("%s is no report of `respec bench kernels` (%s)." % (options.ours, e))
+    if not torch.cuda.is_available():
+        fail("PyTorch %s sees no CUDA device; run this where `respec bench kernels` ran." % torch.__version__)
+    if report.get("emulated"):
+        fail("%s comes from the emulator, whose times say nothing about a GPU; make it with --device cuda." % options.ours)
+    name = torch.cuda.get_device_name()
+    if name not in report["device"]["name"] and report["device"]["name"] not in name:
+        fail("%s was measured on %s and this is %s; both must be one device." % (options.ours, report["device"]["name"], name))
+    only = options.only.split(",") if options.only else None
+    l2 = getattr(torch.cuda.get_device_properties(0), "L2_cache_size", 64 << 20)
+    flush = torch.empty((2 * l2 + l2 // 4) // 4, device="cuda", dtype=torch.int32)
+    report["peers"] = {"torch": torch.__version__, "cuda": torch.version.cuda}
+    print("%s, torch %s, CUDA %s" % (name, torch.__version__, torch.version.cuda))
+    print("%-22s %-60s %11s  %s" % ("kernel", "shape", "ours us", "peers us (times ours)"))
+    for row in rows:
+        if row["kernel"] not in PEERS or (only and row["kernel"] not in only):
+            continue
+        torch.manual_seed(1)
+        row["peers"] = {}
+        ours = row.get("median_seconds")
+        cells = []
+        for peer in PEERS[row["kernel"]](row["shape"]):
+            try:
+                median, least = measure(peer.make, row["bytes"], options.seconds, flush, l2)
+                row["peers"][peer.name] = {"median_seconds": median, "min_seconds": least}
+                cells.append("%s %.2f%s" % (peer.name, median * 1e6, " (%.2f)" % (median / ours) if ours else ""))
+            except Exception as e:  # One peer that cannot run must not end the table.
+                reason = (str(e).splitlines() or [type(e).__name__])[0][:120]
+                row["peers"][peer.name] = {"not_run": reason}
+                cells.append("%s not run: %s" % (peer.name, reason))
+            torch.cuda.empty_cache()
+        shape = " ".join("%s=%s" % item for item in row["shape"].items())
+        print("%-22s %-60s %11s  %s" % (row["kernel"], shape, "%.2f" % (ours * 1e6) if ours else "not run", ", ".join(cells)))
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(report, file, indent=2)
+            file.write("\n")
+
+
+if __name__ == "__main__":
+    main()
