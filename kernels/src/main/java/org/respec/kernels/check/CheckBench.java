@@ -119,6 +119,17 @@ public final class CheckBench implements AutoCloseable {
         comparisons++;
     }
 
+    /** Fails unless {@code got} is within {@code absolute + relative * |want|}. */
+    public void near(String what, double want, double got, double relative, double absolute) {
+        double tolerance = absolute + relative * Math.abs(want);
+        double error = Math.abs(got - want);
+        if (!(error <= tolerance)) {
+            throw failure(what + ": expected " + want + " within " + tolerance + ", got " + got);
+        }
+        worst = Math.max(worst, error / tolerance);
+        comparisons++;
+    }
+
     /** Fails unless the first {@code rows} rows are equal. */
     public void compareExactly(String what, Twin twin, int rows) {
         twin.pull();

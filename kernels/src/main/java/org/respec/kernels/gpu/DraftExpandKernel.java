@@ -11,10 +11,9 @@ import org.respec.kernels.TreeBatch;
 final class DraftExpandKernel {
     private static final int PART_BYTES = 72;
     private static final KernelSpec SPEC = KernelSpec.of("draft_expand.cu", "draft_expand");
-    private static final KernelSpec[][] SPECS = {
-        {SPEC.with("NOISY", 0).with("BF16", 0), SPEC.with("NOISY", 0).with("BF16", 1)},
-        {SPEC.with("NOISY", 1).with("BF16", 0), SPEC.with("NOISY", 1).with("BF16", 1)},
-    };
+    /** Without noise, then with; F32, then BF16. */
+    private static final List<KernelSpec> SPECS = List.of(SPEC.with("NOISY", 0).with("BF16", 0), SPEC.with("NOISY", 0).with("BF16", 1),
+        SPEC.with("NOISY", 1).with("BF16", 0), SPEC.with("NOISY", 1).with("BF16", 1));
 
     private final GpuContext gpu;
     private final Arguments arguments;
@@ -30,7 +29,7 @@ final class DraftExpandKernel {
 
     /** Every specialisation there is, for the compile tests. */
     static List<KernelSpec> specs() {
-        return List.of(SPECS[0][0], SPECS[0][1], SPECS[1][0], SPECS[1][1]);
+        return SPECS;
     }
 
     void launch(Tensor logits, int rowsPerRequest, int level, int branch, float sharpness, float temperature, long seed,
@@ -51,7 +50,7 @@ final class DraftExpandKernel {
             .address(gpu.faults().address()).integer64(logits.rowStride());
         NoiseKey.write(arguments, seed).integer(logits.cols()).integer(chunks).integer(rowsPerRequest).integer(level).integer(branch)
             .real(LogitRows.inverse(temperature)).real(sharpness);
-        gpu.stream().launch(gpu.kernel(SPECS[temperature > 0 ? 1 : 0][LogitRows.half(logits) ? 1 : 0]), blocks, 1, 1,
+        gpu.stream().launch(gpu.kernel(SPECS.get((temperature > 0 ? 2 : 0) + (LogitRows.half(logits) ? 1 : 0))), blocks, 1, 1,
             LogitRows.chunkThreads(logits), 1, 0, arguments.end());
     }
 }

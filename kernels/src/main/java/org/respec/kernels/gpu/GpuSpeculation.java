@@ -47,8 +47,8 @@ final class GpuSpeculation {
         LogitRows.check("draftExpand", logits, Math.multiplyExact(requests, rowsPerRequest));
         vector("draftExpand", "rootPositions", rootPositions, DType.I32, requests);
         requests("draftExpand", next, requests);
-        draftExpand.launch(logits, rowsPerRequest, level, branch, sharpness, params.temperature(), seed, rootPositions, trees, requests, next,
-            draftKv);
+        draftExpand.launch(logits, rowsPerRequest, level, branch, sharpness, params.temperature(), seed, rootPositions, trees, requests,
+            next, draftKv);
     }
 
     void draftSelect(HostMirror rootTokens, HostMirror rootPositions, TreeBatch trees, int requests, RowBatch verify, KvStore kv) {

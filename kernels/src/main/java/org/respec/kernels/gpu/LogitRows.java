@@ -11,17 +11,20 @@ final class LogitRows {
     private static final int CHUNK_THREADS = 256;
     private static final int HELD_BYTES = 64;
 
+    /** Token numbers are sought in two digits of 11 bits ({@code select.cuh}). */
+    private static final int MAX_VOCAB = 1 << 22;
+
     private LogitRows() {
     }
 
-    /** F32 or BF16, at least one column, {@code rows} rows or more. */
+    /** F32 or BF16, 1 to MAX_VOCAB columns, {@code rows} rows or more. */
     static void check(String operator, Tensor logits, int rows) {
         if (logits.dtype() != DType.BF16) {
             Checks.dtype(operator, "logits", logits, DType.F32);
         }
         Checks.matrix(operator, "logits", logits, logits.dtype(), rows, logits.cols());
-        if (logits.cols() < 1) {
-            throw new IllegalArgumentException(operator + ": logits must have a column or more, got " + logits);
+        if (logits.cols() < 1 || logits.cols() > MAX_VOCAB) {
+            throw new IllegalArgumentException(operator + ": logits must have 1 to " + MAX_VOCAB + " columns, got " + logits);
         }
     }
 

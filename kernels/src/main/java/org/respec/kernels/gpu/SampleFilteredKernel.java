@@ -32,6 +32,7 @@ final class SampleFilteredKernel {
             .integer64(logits.rowStride());
         NoiseKey.write(arguments, seed).integer(logits.cols()).integer(batch.maxRequests()).integer(params.topK()).real(params.topP())
             .real(LogitRows.inverse(params.temperature()));
-        gpu.stream().launch(gpu.kernel(LogitRows.half(logits) ? BF16 : F32), rows, 1, 1, LogitRows.rowThreads(logits), 1, 0, arguments.end());
+        gpu.stream().launch(gpu.kernel(LogitRows.half(logits) ? BF16 : F32), rows, 1, 1, LogitRows.rowThreads(logits), 1, 0,
+            arguments.end());
     }
 }

@@ -1,6 +1,5 @@
 package org.respec.kernels.gpu;
 
-import java.util.ArrayList;
 import java.util.List;
 import org.respec.kernels.RowBatch;
 import org.respec.kernels.Tensor;
@@ -12,15 +11,12 @@ final class SampleKernel {
     private static final int TARGET = 2;
     private static final int PART_BYTES = 16;
     private static final int STATE_BYTES = 8;
-    private static final KernelSpec[][] SPECS = new KernelSpec[3][2];
-
-    static {
-        for (int mode = GREEDY; mode <= TARGET; mode++) {
-            for (int half = 0; half < 2; half++) {
-                SPECS[mode][half] = KernelSpec.of("sample.cu", "sample").with("MODE", mode).with("BF16", half);
-            }
-        }
-    }
+    private static final KernelSpec SPEC = KernelSpec.of("sample.cu", "sample");
+    /** By mode, F32 then BF16. */
+    private static final List<KernelSpec> SPECS = List.of(
+        SPEC.with("MODE", GREEDY).with("BF16", 0), SPEC.with("MODE", GREEDY).with("BF16", 1),
+        SPEC.with("MODE", NOISY).with("BF16", 0), SPEC.with("MODE", NOISY).with("BF16", 1),
+        SPEC.with("MODE", TARGET).with("BF16", 0), SPEC.with("MODE", TARGET).with("BF16", 1));
 
     private final GpuContext gpu;
     private final Arguments arguments;
@@ -36,11 +32,7 @@ final class SampleKernel {
 
     /** Every specialisation there is, for the compile tests. */
     static List<KernelSpec> specs() {
-        List<KernelSpec> all = new ArrayList<>();
-        for (KernelSpec[] mode : SPECS) {
-            all.addAll(List.of(mode));
-        }
-        return all;
+        return SPECS;
     }
 
     void sample(Tensor logits, RowBatch batch, float temperature, long seed, Tensor tokens, Tensor logProbs, int rows) {
@@ -52,8 +44,8 @@ final class SampleKernel {
         launch(TARGET, logits, 0, 0, 0, targets.address(), 0, out.address(), 0, 0, temperature, rows);
     }
 
-    private void launch(int mode, Tensor logits, long positions, long rowRequests, long requestIds, long targets, long tokens, long logProbs,
-                        long seed, int requests, float temperature, int rows) {
+    private void launch(int mode, Tensor logits, long positions, long rowRequests, long requestIds, long targets, long tokens,
+                        long logProbs, long seed, int requests, float temperature, int rows) {
         if (rows == 0) {
             return;
         }
@@ -63,7 +55,7 @@ final class SampleKernel {
             .address(logProbs).address(parts.address(blocks, PART_BYTES)).address(states.address(rows, STATE_BYTES))
             .address(gpu.faults().address()).integer64(logits.rowStride());
         NoiseKey.write(arguments, seed).integer(logits.cols()).integer(chunks).integer(requests).real(LogitRows.inverse(temperature));
-        gpu.stream().launch(gpu.kernel(SPECS[mode][LogitRows.half(logits) ? 1 : 0]), blocks, 1, 1, LogitRows.chunkThreads(logits), 1, 0,
-            arguments.end());
+        KernelSpec spec = SPECS.get(2 * mode + (LogitRows.half(logits) ? 1 : 0));
+        gpu.stream().launch(gpu.kernel(spec), blocks, 1, 1, LogitRows.chunkThreads(logits), 1, 0, arguments.end());
     }
 }

@@ -4,7 +4,8 @@ import org.respec.bindings.gpu.GpuMemory;
 
 /**
  * Device memory between the blocks of a launch, zero-filled when it is made and as large as the largest launch so far. What it has
- * outgrown lives on until the driver is closed, because captured graphs hold its address.
+ * outgrown lives on until the driver is closed, because captured graphs hold its address. It grows by an allocation, so a launch that is
+ * captured must have run before at that size.
  */
 final class Workspace {
     private final GpuContext gpu;

@@ -108,7 +108,8 @@ __device__ __forceinline__ u64 exact_key(const DraftExpandArgs& a, const storage
 }
 
 // The chunk's best keys, maximum and mass, to `part`.
-__device__ __forceinline__ void expand_chunk(const DraftExpandArgs& a, const storage* logits, int first, const Noise& noise, DraftPart* part) {
+__device__ __forceinline__ void expand_chunk(const DraftExpandArgs& a, const storage* logits, int first, const Noise& noise,
+                                             DraftPart* part) {
     __shared__ float tops[CHUNK_THREADS / WARP];
     __shared__ float masses[CHUNK_THREADS / WARP];
     __shared__ u64 bests[CHUNK_THREADS / WARP];
@@ -235,12 +236,22 @@ __device__ __forceinline__ void append(const DraftExpandArgs& a, int r, int f, i
 #pragma unroll 1
     for (int c = lane; c < a.chunks; c += WARP) {
         top = fmaxf(top, fresh(&parts[c].top));
-#pragma unroll 1
-        for (int k = 0; k < a.branch; k++) {
-            best.insert(fresh(&parts[c].best[k]));
-        }
     }
     top = warp_max(top);
+    // Four loads under way at once.
+#pragma unroll 1
+    for (int i = lane; i < a.chunks * a.branch; i += 4 * WARP) {
+        u64 keys[4];
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            int at = i + j * WARP;
+            keys[j] = at < a.chunks * a.branch ? fresh(&parts[at / a.branch].best[at % a.branch]) : 0;
+        }
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            best.insert(keys[j]);
+        }
+    }
     float mass = 0.f;
 #pragma unroll 1
     for (int c = lane; c < a.chunks; c += WARP) {
@@ -264,22 +275,26 @@ __device__ __forceinline__ void append(const DraftExpandArgs& a, int r, int f, i
             base = a.pool_scores[(i64) r * POOL + parent];
         }
     }
+    u64 key = 0;
 #pragma unroll 1
     for (int k = 0; k < a.branch; k++) {
-        u64 key = best.pop();
-        if (lane == 0) {
-            int i = f * a.branch + k;
-            i64 at = (i64) r * POOL + start + i;
-            float score = base + fminf(0.f, __fmul_rn(a.sharpness, ranked_value(key)) - norm);
-            // A row of NaNs has fewer values than children; what stands in for them must be a token.
-            a.pool_tokens[at] = key == 0 ? 0 : ranked_token(key);
-            a.pool_parents[at] = parent;
-            a.pool_ranks[at] = k;
-            a.pool_depths[at] = a.level;
-            a.pool_scores[at] = score;
-            scores[i] = score;
-            parents[f] = parent;
-        }
+        u64 popped = best.pop();
+        key = k == lane ? popped : key;
+    }
+    if (lane < a.branch) {
+        int i = f * a.branch + lane;
+        i64 at = (i64) r * POOL + start + i;
+        float score = base + fminf(0.f, __fmul_rn(a.sharpness, ranked_value(key)) - norm);
+        // A row of NaNs has fewer values than children; what stands in for them must be a token.
+        a.pool_tokens[at] = key == 0 ? 0 : ranked_token(key);
+        a.pool_parents[at] = parent;
+        a.pool_ranks[at] = lane;
+        a.pool_depths[at] = a.level;
+        a.pool_scores[at] = score;
+        scores[i] = score;
+    }
+    if (lane == 0) {
+        parents[f] = parent;
     }
 }
 

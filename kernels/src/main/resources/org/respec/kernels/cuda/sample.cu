@@ -11,8 +11,9 @@
 // Noise    Only few tokens need logarithms. V, a value that the row is known to reach, rules tokens out: whole groups of four, before
 //          their words are drawn, where even the largest variate would not bring them to V; then words under that of the variate
 //          V - z (noise.cuh: least_word). V comes from the largest logit with the least variate, from cheap lower bounds of an eighth
-//          of the chunk's values, and from other blocks of the row. V decides how much is computed, never what comes out: whatever
-//          could reach V is evaluated in the host's own operations, so the token is the host's where the logits are.
+//          (float: a quarter) of the chunk's values, and from other blocks of the row. V decides how much is computed, never what
+//          comes out: whatever could reach V is evaluated in the host's own operations, so the token is the host's where the logits
+//          are. Expected for flat logits, where nothing is ruled out before its words are drawn: some ten evaluations a chunk.
 // Numerics the token is exact; sums in float in an order that depends on the vocabulary alone: row invariant.
 #include "faults.cuh"
 #include "noise.cuh"
@@ -99,7 +100,8 @@ __device__ __forceinline__ u32 candidates(const float (&z)[HELD], float floor, i
 }
 
 // The best of those groups' tokens, in the host's operations.
-__device__ __forceinline__ u64 evaluate(const SampleArgs& a, const storage* logits, u32 groups, float floor, int first, const Noise& noise) {
+__device__ __forceinline__ u64 evaluate(const SampleArgs& a, const storage* logits, u32 groups, float floor, int first,
+                                        const Noise& noise) {
     u64 best = 0;
     while (groups != 0) {
         int token = held_token(first, (__ffs(groups) - 1) * 4);

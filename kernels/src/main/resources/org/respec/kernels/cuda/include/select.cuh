@@ -16,7 +16,9 @@ constexpr int LISTED = 1024;
 constexpr float MASS_UNIT = 1099511627776.f;
 
 // The host's exponential of a value below the maximum, in units of 2^-40: exact from 2^-17 up.
-__device__ __forceinline__ u64 mass_of(float value, float top) { return __float2ull_rn(__fmul_rn(exact_exp(__fadd_rn(value, -top)), MASS_UNIT)); }
+__device__ __forceinline__ u64 mass_of(float value, float top) {
+    return (u64) rintf(exact_exp(__fadd_rn(value, -top)) * MASS_UNIT);
+}
 
 struct SelectMemory {
     u64 masses[DIGITS];

@@ -57,15 +57,22 @@ __device__ __forceinline__ void load_scaled(const storage* row, int first, int v
 __device__ __forceinline__ float held_mass(const float (&z)[HELD], float top, float scale_log2e) {
     float shift = fabsf(top) == INFINITY ? 0.f : top;
     float product = __fmul_rn(shift, scale_log2e);
-    float lost = __fmaf_rn(shift, scale_log2e, -product);
     float even = 0.f;
     float odd = 0.f;
+    if (fabsf(product) < 65536.f) {
 #pragma unroll
-    for (int i = 0; i < HELD; i += 2) {
-        even += exp2_approx(__fmaf_rn(z[i], scale_log2e, -product));
-        odd += exp2_approx(__fmaf_rn(z[i + 1], scale_log2e, -product));
+        for (int i = 0; i < HELD; i += 2) {
+            even += exp2_approx(__fmaf_rn(z[i], scale_log2e, -product));
+            odd += exp2_approx(__fmaf_rn(z[i + 1], scale_log2e, -product));
+        }
+        return (even + odd) * exp2_approx(-__fmaf_rn(shift, scale_log2e, -product));
     }
-    return (even + odd) * exp2_approx(-lost);
+    // Logits so large that the product says nothing any more, or overflows.
+#pragma unroll
+    for (int i = 0; i < HELD; i++) {
+        even += exp2_approx(__fadd_rn(z[i], -shift) * scale_log2e);
+    }
+    return even;
 }
 
 // Mass of a chunk with maximum `top`, as a part of a row with maximum `all`.
