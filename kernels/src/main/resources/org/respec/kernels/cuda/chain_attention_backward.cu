@@ -90,7 +90,7 @@ __device__ __forceinline__ float dot_own(const storage* row, const storage* othe
     return row_sum(dot);
 }
 
-extern "C" __global__ void __launch_bounds__(WARPS * WARP)
+extern "C" __global__ void __launch_bounds__(WARPS * WARP, 1)
     chain_attention_backward_queries(const __grid_constant__ ChainAttentionBackwardArgs a) {
     extern __shared__ __align__(16) u8 dynamic_shared[];
     storage* queries = (storage*) dynamic_shared;
@@ -256,7 +256,7 @@ constexpr int CT = HEAD_DIM / 8 / COLUMN_SPLIT;
 constexpr int WARPS = KEY_TILE / 16 * COLUMN_SPLIT;
 constexpr int SET = 2 * QUERY_TILE * LD;
 
-extern "C" __global__ void __launch_bounds__(WARPS * WARP)
+extern "C" __global__ void __launch_bounds__(WARPS * WARP, 1)
     chain_attention_backward_keys(const __grid_constant__ ChainAttentionBackwardArgs a) {
     extern __shared__ __align__(16) u8 dynamic_shared[];
     storage* keys = (storage*) dynamic_shared;
@@ -293,26 +293,17 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
     int first_tile = tile.first / QUERY_TILE;
     int tiles = (tile.length + QUERY_TILE - 1) / QUERY_TILE - first_tile;
     int turns = group * tiles;
-    int fetch_head = first_head;
-    int fetch_at = first_tile * QUERY_TILE;
     auto fetch = [&](int turn) {
         storage* set = sets + turn % STAGES * SET;
-        load_tile<QUERY_TILE>(set, query + fetch_at * a.strides[a.depth] + fetch_head * HEAD_DIM, a.strides[a.depth],
-                              tile.length - fetch_at, wide);
-        load_tile<QUERY_TILE>(set + QUERY_TILE * LD, up + fetch_at * a.d_out_stride + fetch_head * HEAD_DIM, a.d_out_stride,
-                              tile.length - fetch_at, wide);
-        fetch_at += QUERY_TILE;
-        if (fetch_at >= tile.length) {
-            fetch_at = first_tile * QUERY_TILE;
-            fetch_head++;
-        }
+        int at = (first_tile + turn % tiles) * QUERY_TILE;
+        int shift = (first_head + turn / tiles) * HEAD_DIM;
+        load_tile<QUERY_TILE>(set, query + at * a.strides[a.depth] + shift, a.strides[a.depth], tile.length - at, wide);
+        load_tile<QUERY_TILE>(set + QUERY_TILE * LD, up + at * a.d_out_stride + shift, a.d_out_stride, tile.length - at, wide);
     };
     if (STAGES == 2) {
         fetch(0);
     }
     copies_commit();
-    int head = first_head;
-    int at = first_tile * QUERY_TILE;
 #pragma unroll 1
     for (int turn = 0; turn < turns; turn++) {
         if (turn + STAGES - 1 < turns) {
@@ -322,6 +313,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
         copies_wait<STAGES - 1>();
         __syncthreads();
         const storage* set = sets + turn % STAGES * SET;
+        int at = (first_tile + turn % tiles) * QUERY_TILE;
         if (first_key < tile.length && at + QUERY_TILE > first_key) {
             // Rows are keys and columns queries, so that p and ds meet the tiles of queries as they are.
             float p[1][QT][4];
@@ -330,7 +322,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
             clear(ds);
             multiply_rows<1, QT, HEAD_DIM, LD>(p, keys + warp_key * LD, set);
             multiply_rows<1, QT, HEAD_DIM, LD>(ds, values + warp_key * LD, set + QUERY_TILE * LD);
-            i64 softmax = (i64) head * a.rows + tile.start;
+            i64 softmax = (i64) (first_head + turn / tiles) * a.rows + tile.start;
 #pragma unroll
             for (int n = 0; n < QT; n++) {
 #pragma unroll
@@ -350,11 +342,6 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
             }
             multiply_weights<1, QT, CT, LD>(dv, p, set + QUERY_TILE * LD + column);
             multiply_weights<1, QT, CT, LD>(dk, ds, set + column);
-        }
-        at += QUERY_TILE;
-        if (at >= tile.length) {
-            at = first_tile * QUERY_TILE;
-            head++;
         }
         __syncthreads();
     }

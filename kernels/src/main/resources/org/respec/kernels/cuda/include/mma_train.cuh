@@ -130,7 +130,7 @@ __device__ __forceinline__ void multiply_rows(float (&acc)[MT][NT][4], const bf1
     int lane = threadIdx.x % WARP;
     a += (lane % 16) * LD + lane / 16 * 8;
     b += (lane % 8 + lane / 16 * 8) * LD + lane / 8 % 2 * 8;
-#pragma unroll
+#pragma unroll 4
     for (int k = 0; k < K; k += 16) {
         u32 left[MT][4];
 #pragma unroll
