@@ -1,24 +1,70 @@
 package org.respec.kernels;
 
+import java.util.List;
+import java.util.function.Supplier;
+import org.respec.bindings.gpu.GpuDriver;
+import org.respec.bindings.gpu.GpuException;
+import org.respec.bindings.gpu.emulator.EmulatorDriver;
+import org.respec.bindings.gpu.emulator.EmulatorOptions;
+import org.respec.bindings.gpu.jcuda.JcudaDriver;
 import org.respec.kernels.cpu.CpuOps;
+import org.respec.kernels.gpu.GpuOps;
 
 /** Where operators come from, so that callers know {@link Ops} alone. */
 public final class Backends {
+    /** Names that {@link #open} knows. */
+    public static final List<String> NAMES = List.of("auto", "cpu", "cuda", "emulator");
+
     private Backends() {
     }
 
     /**
-     * Operators on a device.
+     * Operators on a device. What it is, and why {@code auto} chose it, is in {@link Ops#device}.
      *
-     * @param device {@code cpu}, or {@code auto} for the best there is
-     * @param threads host threads; 0 for as many as there are processors
-     * @throws IllegalArgumentException for a device that this build has no operators for
+     * @param device {@code cpu}; {@code cuda}, the machine's first NVIDIA GPU; {@code emulator}, the GPU's kernels run on the host;
+     *     or {@code auto} for the GPU where there is a usable one, else the CPU
+     * @param threads host threads of the CPU's operators; 0 for as many as there are processors
+     * @throws IllegalArgumentException for another name, or for a device that this machine cannot offer: one sentence without its
+     *     full stop, with the reason
      */
     public static Ops open(String device, int threads) {
         int count = threads > 0 ? threads : Runtime.getRuntime().availableProcessors();
         return switch (device) {
-            case "cpu", "auto" -> new CpuOps(count);
-            default -> throw new IllegalArgumentException("device '" + device + "' is not available in this build; use cpu or auto");
+            case "cpu" -> new CpuOps(count);
+            case "cuda" -> gpu(device, () -> JcudaDriver.open(0));
+            // Unchecked: what bounds and races there are to find, the checks of the operators look for.
+            case "emulator" -> gpu(device, () -> EmulatorDriver.open(EmulatorOptions.defaults().withChecked(false)));
+            case "auto" -> best(count);
+            default -> throw new IllegalArgumentException("device '" + device + "' is not known; use one of " + String.join(", ", NAMES));
         };
+    }
+
+    private static Ops gpu(String device, Supplier<GpuDriver> driver) {
+        try {
+            return on(driver.get());
+        } catch (GpuException e) {
+            throw new IllegalArgumentException("device '" + device + "' cannot be used: " + sentence(e), e);
+        }
+    }
+
+    private static Ops best(int threads) {
+        try {
+            return on(JcudaDriver.open(0));
+        } catch (GpuException e) {
+            return new CpuOps(threads, ", since there is no usable GPU (" + sentence(e) + ")");
+        }
+    }
+
+    private static Ops on(GpuDriver driver) {
+        try {
+            return new GpuOps(driver);
+        } catch (RuntimeException e) {
+            driver.close();
+            throw e;
+        }
+    }
+
+    private static String sentence(GpuException e) {
+        return e.getMessage().replaceAll("\\.$", "");
     }
 }

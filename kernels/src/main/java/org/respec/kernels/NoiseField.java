@@ -97,7 +97,8 @@ public final class NoiseField {
 
     // ------------------------------------------------------------------------------------------------------------- scalar
 
-    static float gumbel(int word) {
+    /** The variate of an output word. */
+    public static float gumbel(int word) {
         return -log(exponential(word));
     }
 

@@ -21,7 +21,10 @@ public interface Ops extends AutoCloseable {
     /** A new, empty arena; {@code name} appears in messages about it. */
     TensorArena arena(String name);
 
-    /** Copies the first {@code elements} elements of every row (row 0 first, dense mirrors) from the host to the device. */
+    /**
+     * Copies the first {@code elements} elements (row 0 first, dense mirrors) from the host to the device, for operators called from now
+     * on; the host's side may be changed as soon as this returns.
+     */
     void push(HostMirror mirror, long elements);
 
     /** Copies the first {@code elements} elements from the device to the host and waits until they are there. */
@@ -214,18 +217,49 @@ public interface Ops extends AutoCloseable {
 
     /**
      * Weighted forward KL(teacher || student) over the teacher's top k tokens and one bucket for the rest, and in place of the
-     * student's logits its gradient. Rows with weight 0 become zeros with loss 0.
+     * student's logits its gradient. With p the teacher's and q the student's probabilities, N the named tokens that the student has,
+     * tail the teacher's mass on all others and rest = sum of q outside N:
+     * {@code KL = sum_N p log(p / q) + tail log(tail / rest)}, and the gradient by a logit is {@code (q - p) / T} in N and
+     * {@code q (1 - tail / rest) / T} outside, times the row's weight. The teacher's masses must sum to 1. A rest under 1e-9 counts as
+     * 1e-9. Rows with weight 0 become zeros with loss 0; nothing else of them is read.
      *
      * @param logits [rows x vocab] student logits in, gradient of {@code sum_i weights[i] * KL_i} out
      * @param temperature applied to the student's logits (0 counts as 1)
-     * @param ids I32 [rows x k] distinct token ids
+     * @param ids I32 [rows x k] distinct token ids of the teacher
      * @param logProbs F32 [rows x k] teacher log-probabilities
      * @param tails F32 [1 x rows] log of the teacher's mass on all other tokens; -30 or less counts as none
+     * @param idMap I32 [1 x teacher's vocab] the student's id of each of the teacher's tokens, no id twice; -1 for a token that the
+     *     student lacks, whose mass joins the tail; null where both have the same vocabulary
      * @param weights F32 [1 x rows]
      * @param losses F32 [1 x rows] out: unweighted KL of each row
      */
-    void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor weights, Tensor losses,
-                   int rows);
+    void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, Tensor weights,
+                   Tensor losses, int rows);
+
+    /** {@link #klDistill(Tensor, float, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, int)} over one vocabulary. */
+    default void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor weights, Tensor losses,
+                           int rows) {
+        klDistill(logits, temperature, ids, logProbs, tails, null, weights, losses, rows);
+    }
+
+    /**
+     * Weighted forward KL(teacher || student) over the student's whole vocabulary, and in place of the student's logits its gradient:
+     * {@code KL = sum_x p(x) (log p(x) - log q(x))}, gradient {@code (q(x) - p(x)) / T} times the row's weight, where q is the softmax
+     * of the student's row at T and p that of the teacher's row at its own temperature, both over the student's vocabulary: teacher
+     * mass on tokens that the student lacks is left out and the rest renormalised. Rows with weight 0, and rows whose teacher has no
+     * mass on the student's tokens (all of them at -infinity), become zeros with loss 0.
+     *
+     * @param logits [rows x vocab] student logits in, gradient of {@code sum_i weights[i] * KL_i} out
+     * @param temperature T, applied to the student's logits (0 counts as 1)
+     * @param teacher [rows x teacher's vocab] logits or log-probabilities, F32 or (on a GPU) BF16
+     * @param teacherTemperature applied to the teacher's row (0 counts as 1)
+     * @param columns I32 [1 x vocab] column of the teacher's row that each of the student's tokens is; null where both have the same
+     *     vocabulary
+     * @param weights F32 [1 x rows]
+     * @param losses F32 [1 x rows] out: unweighted KL of each row
+     */
+    void klDistillDense(Tensor logits, float temperature, Tensor teacher, float teacherTemperature, Tensor columns, Tensor weights,
+                        Tensor losses, int rows);
 
     /** Sum of squares of all elements, in a fixed order; waits for the result. */
     double squaredNorm(Tensor x);

@@ -10,6 +10,7 @@ import org.respec.engine.kv.PagedKvCache;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.ActorInference;
 import org.respec.engine.model.Drafter;
+import org.respec.engine.model.ModelConfig;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.DType;
 import org.respec.kernels.KvLayout;
@@ -97,11 +98,11 @@ public final class RolloutEngine implements AutoCloseable {
         this.stop = stop;
         this.policy = policy;
         int batch = limits.maxBatch();
-        int longest = limits.maxLength() + TreeBatch.MAX_DEPTH;
-        if (longest > actor.config().maxPositionEmbeddings()) {
+        if (limits.maxTokens() > mostTokens(actor.config(), limits.maxPrompt())) {
             throw new BadInput("rollout.max_tokens: a prompt of " + limits.maxPrompt() + " tokens, a response of " + limits.maxTokens()
-                + " and a draft of " + TreeBatch.MAX_DEPTH + " need " + longest + " positions, but the model has max_position_embeddings "
-                + actor.config().maxPositionEmbeddings() + "; lower rollout.max_tokens.");
+                + " and a draft of " + TreeBatch.MAX_DEPTH + " need " + (limits.maxLength() + TreeBatch.MAX_DEPTH)
+                + " positions, but the model has max_position_embeddings " + actor.config().maxPositionEmbeddings()
+                + "; lower rollout.max_tokens.");
         }
         int perSequence = limits.maxLength() + TreeBatch.MAX_NODES;
         int fullPages = (perSequence + limits.pageSize() - 1) / limits.pageSize() + 1;
@@ -148,6 +149,11 @@ public final class RolloutEngine implements AutoCloseable {
         this.captureRows = new HostView(arena.mirror(DType.I32, 1, maxRows));
         this.captureTargets = new HostView(arena.mirror(DType.I32, 1, maxRows));
         this.kept = new int[batch];
+    }
+
+    /** The longest response to a prompt of this many tokens that a model has positions for, a draft at its end included. */
+    public static int mostTokens(ModelConfig model, int prompt) {
+        return model.maxPositionEmbeddings() - prompt - TreeBatch.MAX_DEPTH;
     }
 
     /** Draws all responses of {@code prompts}; trajectories come in request order. */
@@ -260,9 +266,6 @@ public final class RolloutEngine implements AutoCloseable {
         Slot slot = idle[--idleCount];
         slot.start(group, group.admitted++, admissions++);
         slot.kvSequence = cache.fork(group.kvSequence);
-        if (speculator != null) {
-            speculator.open(slot);
-        }
         live[liveCount++] = slot;
         if (group.admitted == group.prompt.samples()) {
             nextGroup++;
@@ -278,9 +281,6 @@ public final class RolloutEngine implements AutoCloseable {
         }
         slot.kvSequence = cache.fork(slot.group.kvSequence);
         prefill(slot.kvSequence, slot.tokens, prefix, slot.committed(), null);
-        if (speculator != null) {
-            speculator.open(slot);
-        }
         live[liveCount++] = slot;
         return true;
     }
@@ -297,9 +297,6 @@ public final class RolloutEngine implements AutoCloseable {
             features.openGroup(group);
         }
         prefill(group.kvSequence, group.prompt.prompt(), 0, group.prefixLength(), group);
-        if (speculator != null) {
-            speculator.openGroup(group);
-        }
     }
 
     private void closeGroup(GroupState group) {

@@ -59,8 +59,8 @@ final class TreeSpeculator implements AutoCloseable {
         return trees;
     }
 
-    /** Extends a new group's prefix; its last token is left for each response, whose first tree grows from that row. */
-    void openGroup(GroupState group) {
+    /** Extends a group's prefix; its last token is left for each response, whose first tree grows from that row. */
+    private void openGroup(GroupState group) {
         group.draftSequence = cache.open();
         int rows = group.prefixLength() - 1;
         int done = 0;
@@ -82,30 +82,51 @@ final class TreeSpeculator implements AutoCloseable {
     }
 
     void closeGroup(GroupState group) {
-        cache.close(group.draftSequence);
-        group.draftSequence = Slot.NO_SEQUENCE;
+        if (group.draftSequence != Slot.NO_SEQUENCE) {
+            cache.close(group.draftSequence);
+            group.draftSequence = Slot.NO_SEQUENCE;
+        }
     }
 
-    void open(Slot slot) {
+    /** Requests, and their groups' prefixes, enter the drafter's cache with their first tree: while the plan is off they cost nothing. */
+    private void open(Slot slot) {
+        if (slot.group.draftSequence == Slot.NO_SEQUENCE) {
+            openGroup(slot.group);
+        }
         slot.draftSequence = cache.fork(slot.group.draftSequence);
     }
 
     void close(Slot slot) {
-        cache.close(slot.draftSequence);
-        slot.draftSequence = Slot.NO_SEQUENCE;
+        if (slot.draftSequence != Slot.NO_SEQUENCE) {
+            cache.close(slot.draftSequence);
+            slot.draftSequence = Slot.NO_SEQUENCE;
+        }
+    }
+
+    /** Tokens of a request that the drafter's cache holds, or that it will get with its group's prefix. */
+    private int extended(Slot slot) {
+        if (slot.draftSequence != Slot.NO_SEQUENCE) {
+            return cache.length(slot.draftSequence);
+        }
+        return slot.group.draftSequence == Slot.NO_SEQUENCE ? 0 : cache.length(slot.group.draftSequence);
     }
 
     /** Decided tokens that the drafter has not seen, over all live requests: what turning on costs first. */
     int missedRows(Slot[] live, int count) {
         int missed = 0;
         for (int i = 0; i < count; i++) {
-            missed += live[i].committed() - cache.length(live[i].draftSequence);
+            missed += live[i].committed() - extended(live[i]);
         }
         return missed;
     }
 
     /** Grows the pools of the trees of {@code live} to the plan's depth. */
     void draft(Slot[] live, int count, SpeculationPlan plan, HostView rootPositions) {
+        for (int r = 0; r < count; r++) {
+            if (live[r].draftSequence == Slot.NO_SEQUENCE) {
+                open(live[r]);
+            }
+        }
         catchUp(live, count);
         lastPass(live, count);
         int inFlight = (plan.depth() - 1) * plan.branch();

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.List;
 import org.respec.engine.BadInput;
 import org.respec.engine.speculation.SpeculationPlan;
+import org.respec.kernels.Backends;
 import org.respec.kernels.TreeBatch;
 
 /** Everything a training run depends on. */
@@ -13,12 +14,13 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
      * Where and on what.
      *
      * @param dir run folder: metrics, summary, checkpoints
+     * @param device see {@link Backends#open}
      * @param threads host threads, 0 for all
      */
     public record Run(Path dir, long seed, String device, int threads) {
         static Run read(ConfigSection s) {
-            Run run = new Run(Path.of(s.text("dir", "runs/train")), s.whole("seed", 1, 0, Long.MAX_VALUE), s.text("device", "auto"),
-                s.integer("threads", 0, 0, 1024));
+            Run run = new Run(Path.of(s.text("dir", "runs/train")), s.whole("seed", 1, 0, Long.MAX_VALUE),
+                s.choice("device", "auto", Backends.NAMES.toArray(String[]::new)), s.integer("threads", 0, 0, 1024));
             s.finish();
             return run;
         }

@@ -12,10 +12,20 @@ final class ExpectedTokens {
     private final double[] pool = new double[TreeBatch.POOL];
     private final double[] parents = new double[TreeBatch.MAX_BRANCH];
     private final double[] level = new double[TreeBatch.MAX_BRANCH * TreeBatch.MAX_BRANCH];
-    private final double[] chances = new double[TreeBatch.MAX_BRANCH];
+    private final double[][] chances = new double[TreeBatch.MAX_DEPTH + 1][TreeBatch.MAX_BRANCH];
+
+    /** Takes the chances that the next {@link #of} works with. */
+    ExpectedTokens refresh(AcceptanceTracker acceptance) {
+        for (int depth = 1; depth <= TreeBatch.MAX_DEPTH; depth++) {
+            for (int rank = 0; rank < TreeBatch.MAX_BRANCH; rank++) {
+                chances[depth][rank] = acceptance.chance(depth, rank);
+            }
+        }
+        return this;
+    }
 
     /** Expected tokens per request and step, bonus included. */
-    double of(SpeculationPlan plan, AcceptanceTracker acceptance) {
+    double of(SpeculationPlan plan) {
         if (plan.isOff()) {
             return 1;
         }
@@ -23,13 +33,10 @@ final class ExpectedTokens {
         int expanded = 1;
         parents[0] = 1;
         for (int depth = 1; depth <= plan.depth(); depth++) {
-            for (int r = 0; r < plan.branch(); r++) {
-                chances[r] = acceptance.chance(depth, r);
-            }
             int named = 0;
             for (int p = 0; p < expanded; p++) {
                 for (int r = 0; r < plan.branch(); r++) {
-                    level[named] = parents[p] * chances[r];
+                    level[named] = parents[p] * chances[depth][r];
                     pool[count++] = level[named++];
                 }
             }

@@ -17,12 +17,20 @@ final class StepCorrections {
     private static final double REACH = 0.7;
 
     private final double[][] factors;
+    /** What share of an error at some rows each other number of rows learns. */
+    private final double[][] nearness;
     private double scale = 1;
 
     StepCorrections(int maxRows) {
         factors = new double[SIZES][maxRows + 1];
         for (double[] row : factors) {
             Arrays.fill(row, 1);
+        }
+        nearness = new double[maxRows + 1][maxRows + 1];
+        for (int rows = 1; rows <= maxRows; rows++) {
+            for (int i = 1; i <= maxRows; i++) {
+                nearness[rows][i] = Math.max(0, 1 - Math.abs(Math.log((double) i / rows)) / (REACH * Math.log(2)));
+            }
         }
     }
 
@@ -40,12 +48,9 @@ final class StepCorrections {
         double[] row = factors[size(batch)];
         // A step that was interrupted says nothing about the next.
         double error = Math.clamp(ratio / (scale * row[rowsEach]), 0.5, 2.0) - 1;
+        double[] near = nearness[rowsEach];
         for (int i = 1; i < row.length; i++) {
-            row[i] += FADE * (1 - row[i]);
-            double near = 1 - Math.abs(Math.log((double) i / rowsEach)) / (REACH * Math.log(2));
-            if (near > 0) {
-                row[i] *= 1 + LEARN * near * error;
-            }
+            row[i] = (row[i] + FADE * (1 - row[i])) * (1 + LEARN * near[i] * error);
         }
         scale *= 1 + LEARN_SCALE * error;
     }

@@ -54,6 +54,7 @@ class RunConfigTest {
         "train.mini_batches=1000 | train.mini_batches is 1000, more than the responses",
         "task.prompts=x.jsonl | task.held_out is missing",
         "task.arithmetic.min_operands=9 | task.arithmetic.min_operands is 9, more than max_operands",
+        "run.device=gpu9 | run.device must be one of auto, cpu, cuda, emulator, not 'gpu9'",
         "run=5 | run must be a section",
         "run.seed.low=5 | reaches into seed",
         "seed | must be key=value",

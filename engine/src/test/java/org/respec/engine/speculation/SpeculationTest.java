@@ -86,7 +86,7 @@ class SpeculationTest {
             }
             all.sort((x, y) -> Double.compare(y, x));
             double want = 1 + all.subList(0, plan.tokens()).stream().mapToDouble(Double::doubleValue).sum();
-            assertEquals(want, new ExpectedTokens().of(plan, tracker), 1e-12, plan.toString());
+            assertEquals(want, new ExpectedTokens().refresh(tracker).of(plan), 1e-12, plan.toString());
         }
     }
 
@@ -165,7 +165,7 @@ class SpeculationTest {
         assertTrue(plan.tokens() >= 15, "at first the cheap-looking plan is taken: " + plan);
         for (int step = 0; step < 400; step++) {
             plan = solver.choose(1, 1);
-            double tokens = plan.isOff() ? 1 : new ExpectedTokens().of(plan, tracker);
+            double tokens = plan.isOff() ? 1 : new ExpectedTokens().refresh(tracker).of(plan);
             double draft = plan.isOff() ? 0
                 : truth.draft(1, (int) Math.ceil(tokens)) + (plan.depth() - 1) * truth.draft(1, plan.branch());
             solver.observe(plan, 1, 1, (int) Math.round(tokens), draft, truth.verify(1, plan.tokens() + 1));

@@ -1,12 +1,71 @@
 package org.respec.kernels.check;
 
 import java.util.List;
+import org.respec.kernels.DType;
+import org.respec.kernels.Tensor;
 
+/** Checks of the gradient norm and AdamW. */
 final class UpdateChecks {
     private UpdateChecks() {
     }
 
     static List<OperatorCheck> all() {
-        return List.of();
+        return List.of(new OperatorCheck("squaredNorm", UpdateChecks::squaredNorm), new OperatorCheck("adamW", UpdateChecks::adamW),
+            new OperatorCheck("update refusals", UpdateChecks::refusals));
+    }
+
+    private static void squaredNorm(CheckBench bench) {
+        for (int size : new int[] {0, 1, 3, 401, 16_384, 16_385, 70_001}) {
+            Twin x = bench.normal(DType.F32, 1, size + 1, 0, 3);
+            double want = bench.truth().squaredNorm(x.truth().columns(0, size));
+            double got = bench.device().squaredNorm(x.device().columns(0, size));
+            bench.require(Math.abs(got - want) <= 1e-12 * want, "squaredNorm of " + size + ": expected " + want + ", got " + got);
+            bench.require(got == bench.device().squaredNorm(x.device().columns(0, size)),
+                "squaredNorm of " + size + " differs from call to call");
+        }
+        Twin x = bench.normal(DType.F32, 3, 11, 0, 3);
+        double part = bench.truth().squaredNorm(x.truth().rows(1, 3));
+        bench.require(Math.abs(bench.device().squaredNorm(x.device().rows(1, 3)) - part) <= 1e-12 * part, "squaredNorm of rows 1 and 2");
+        x.set(0, 0, Double.NaN);
+        x.push();
+        bench.require(Double.isNaN(bench.device().squaredNorm(x.device())), "squaredNorm must show a NaN");
+    }
+
+    private static void adamW(CheckBench bench) {
+        for (int size : new int[] {0, 1, 3, 401, 4096, 70_001}) {
+            for (int from : new int[] {0, 1}) {
+                Twin weights = bench.normal(DType.F32, 1, from + size + 1, 0, 1);
+                Twin gradients = bench.normal(DType.F32, 1, from + size + 1, 0, 1);
+                Twin first = bench.normal(DType.F32, 1, from + size + 1, 0, 0);
+                Twin second = bench.normal(DType.F32, 1, from + size + 1, 0, 0);
+                for (int step : new int[] {1, 2, 3}) {
+                    bench.truth().adamW(part(weights.truth(), from, size), part(gradients.truth(), from, size), part(first.truth(), from, size),
+                        part(second.truth(), from, size), 1e-2f, 0.9f, 0.95f, 1e-8f, 0.1f, step, 0.37f);
+                    bench.device().adamW(part(weights.device(), from, size), part(gradients.device(), from, size), part(first.device(), from, size),
+                        part(second.device(), from, size), 1e-2f, 0.9f, 0.95f, 1e-8f, 0.1f, step, 0.37f);
+                }
+                String what = "adamW of " + size + " from " + from;
+                bench.compareExactly(what + ", weights", weights, 1);
+                bench.compareExactly(what + ", first moment", first, 1);
+                bench.compareExactly(what + ", second moment", second, 1);
+            }
+        }
+    }
+
+    private static Tensor part(Tensor tensor, int from, int size) {
+        return tensor.columns(from, from + size);
+    }
+
+    private static void refusals(CheckBench bench) {
+        Tensor x = bench.normal(DType.F32, 1, 8, 0, 1).device();
+        Tensor other = bench.normal(DType.F32, 1, 7, 0, 1).device();
+        Tensor half = bench.normal(DType.BF16, 1, 8, 0, 1).device();
+        Tensor gaps = bench.normal(DType.F32, 3, 8, 1, 1).device();
+        Class<IllegalArgumentException> bad = IllegalArgumentException.class;
+        bench.refuses("squaredNorm of bf16", bad, () -> bench.device().squaredNorm(half));
+        bench.refuses("squaredNorm with gaps", bad, () -> bench.device().squaredNorm(gaps));
+        bench.refuses("adamW of other sizes", bad, () -> bench.device().adamW(x, other, x, x, 1f, 0.9f, 0.9f, 1e-8f, 0f, 1, 1f));
+        bench.refuses("adamW of bf16", bad, () -> bench.device().adamW(half, x, x, x, 1f, 0.9f, 0.9f, 1e-8f, 0f, 1, 1f));
+        bench.refuses("adamW in step 0", bad, () -> bench.device().adamW(x, x, x, x, 1f, 0.9f, 0.9f, 1e-8f, 0f, 0, 1f));
     }
 }

@@ -2,12 +2,19 @@ package org.respec.kernels.cpu;
 
 import org.respec.kernels.Checks;
 import org.respec.kernels.DType;
+import org.respec.kernels.DistillationChecks;
 import org.respec.kernels.Tensor;
 
 /** Fused forward KL divergence from a top-k teacher, with its gradient in place. */
 final class CpuLosses {
+    /** What the student leaves for all other tokens counts as no less than this, so that tail / rest stays finite. */
+    private static final double LEAST_REST = 1e-9;
+
     private final WorkerPool pool;
     private final WorkerPool.Part part = this::rows;
+    /** Per thread: the student's ids of the named tokens and their logits over the maximum. */
+    private final int[][] named;
+    private final float[][] namedLogits;
 
     private long logits;
     private long logitStride;
@@ -17,27 +24,24 @@ final class CpuLosses {
     private long logProbs;
     private long logProbStride;
     private long tails;
+    private long map;
+    private int teacherVocab;
     private long weights;
     private long losses;
     private int topK;
-    private int count;
     private float inverse;
 
     CpuLosses(WorkerPool pool) {
         this.pool = pool;
+        named = new int[pool.threads()][0];
+        namedLogits = new float[pool.threads()][0];
     }
 
-    void klDistill(Tensor logitTensor, float temperature, Tensor idTensor, Tensor logProbTensor, Tensor tailTensor, Tensor weightTensor,
-                   Tensor lossTensor, int rowCount) {
-        Checks.matrix("klDistill", "logits", logitTensor, rowCount, logitTensor.cols());
+    void klDistill(Tensor logitTensor, float temperature, Tensor idTensor, Tensor logProbTensor, Tensor tailTensor, Tensor mapTensor,
+                   Tensor weightTensor, Tensor lossTensor, int rowCount) {
+        Checks.dtype("klDistill", "logits", logitTensor, DType.F32);
+        DistillationChecks.topK(logitTensor, idTensor, logProbTensor, tailTensor, mapTensor, weightTensor, lossTensor, rowCount);
         topK = idTensor.cols();
-        Checks.matrix("klDistill", "logProbs", logProbTensor, rowCount, topK);
-        Checks.vector("klDistill", "tails", tailTensor, DType.F32, rowCount);
-        Checks.vector("klDistill", "weights", weightTensor, DType.F32, rowCount);
-        Checks.vector("klDistill", "losses", lossTensor, DType.F32, rowCount);
-        if (idTensor.dtype() != DType.I32 || idTensor.rows() < rowCount) {
-            throw new IllegalArgumentException("klDistill: ids must be I32 with " + rowCount + " rows or more, got " + idTensor);
-        }
         logits = logitTensor.address();
         logitStride = logitTensor.rowStride() * 4;
         vocab = logitTensor.cols();
@@ -46,76 +50,115 @@ final class CpuLosses {
         logProbs = logProbTensor.address();
         logProbStride = logProbTensor.rowStride() * 4;
         tails = tailTensor.address();
+        map = mapTensor == null ? 0 : mapTensor.address();
+        teacherVocab = mapTensor == null ? vocab : mapTensor.cols();
         weights = weightTensor.address();
         losses = lossTensor.address();
-        count = rowCount;
         inverse = temperature > 0 ? 1f / temperature : 1f;
+        if (named[0].length < topK) {
+            for (int t = 0; t < named.length; t++) {
+                named[t] = new int[topK];
+                namedLogits[t] = new float[topK];
+            }
+        }
         pool.run(part, rowCount, Math.max(1, 4096 / vocab));
     }
 
     private void rows(int from, int to, int thread) {
         for (int r = from; r < to; r++) {
-            row(r, logits + r * logitStride, ids + r * idStride, logProbs + r * logProbStride);
+            float loss = 0;
+            if (Simd.get(weights + 4L * r) == 0) {
+                for (int x = 0; x < vocab; x++) {
+                    Simd.put(logits + r * logitStride + 4L * x, 0f);
+                }
+            } else {
+                loss = row(r, logits + r * logitStride, logProbs + r * logProbStride, named[thread], namedLogits[thread]);
+            }
+            Simd.put(losses + 4L * r, loss);
         }
     }
 
-    private void row(int r, long row, long id, long teacher) {
-        float weight = Simd.get(weights + 4L * r);
-        if (weight == 0) {
-            for (int x = 0; x < vocab; x++) {
-                Simd.put(row + 4L * x, 0f);
-            }
-            Simd.put(losses + 4L * r, 0f);
-            return;
-        }
+    private float row(int r, long row, long teacher, int[] tokens, float[] shifted) {
+        findNamed(r, tokens);
         float max = Float.NEGATIVE_INFINITY;
         for (int x = 0; x < vocab; x++) {
             max = Math.max(max, Simd.get(row + 4L * x) * inverse);
         }
-        double total = 0;
-        for (int x = 0; x < vocab; x++) {
-            total += FastMath.exp(Simd.get(row + 4L * x) * inverse - max);
-        }
-        double log = max + Math.log(total);
-        double loss = 0;
-        double named = 0;
         for (int k = 0; k < topK; k++) {
-            int token = Simd.getInt(id + 4L * k);
-            if (token < 0 || token >= vocab) {
-                throw new IllegalArgumentException("klDistill: ids[" + r + "][" + k + "] must be 0 to " + (vocab - 1) + ", got " + token);
-            }
-            double logQ = Simd.get(row + 4L * token) * (double) inverse - log;
-            double logP = Simd.get(teacher + 4L * k);
-            named += Math.exp(logQ);
-            loss += Math.exp(logP) * (logP - logQ);
+            shifted[k] = tokens[k] < 0 ? 0 : Simd.get(row + 4L * tokens[k]) * inverse - max;
         }
-        double logTail = Simd.get(tails + 4L * r);
-        double tail = logTail <= -30 ? 0 : Math.exp(logTail);
-        // What the student leaves for all other tokens; rounding may leave nothing, and then the ratio below must stay finite.
-        double rest = Math.max(1 - named, 1e-9);
-        if (tail > 0) {
-            loss += tail * (logTail - Math.log(rest));
-        }
-        float scale = weight * inverse;
-        float outside = (float) (scale * (1 - tail / rest) / total);
-        float share = (float) (scale / total);
         for (int x = 0; x < vocab; x++) {
             Simd.put(row + 4L * x, FastMath.exp(Simd.get(row + 4L * x) * inverse - max));
         }
-        // The row now holds exponentials: named tokens, are marked by their sign bit.
+        // The row now holds exponentials; named tokens are marked by their sign bit.
+        double total = 0;
         for (int k = 0; k < topK; k++) {
-            long at = row + 4L * Simd.getInt(id + 4L * k);
-            Simd.put(at, -Simd.get(at));
+            if (tokens[k] >= 0) {
+                long at = row + 4L * tokens[k];
+                total += Simd.get(at);
+                Simd.put(at, -Simd.get(at));
+            }
         }
+        double others = 0;
+        for (int x = 0; x < vocab; x++) {
+            float e = Simd.get(row + 4L * x);
+            others += Float.floatToRawIntBits(e) < 0 ? 0 : e;
+        }
+        total += others;
+        double loss = 0;
+        double missing = 0;
+        for (int k = 0; k < topK; k++) {
+            double logP = Simd.get(teacher + 4L * k);
+            double p = Math.exp(logP);
+            if (tokens[k] < 0) {
+                missing += p;
+            } else if (p > 0) {
+                loss += p * (logP - (shifted[k] - Math.log(total)));
+            }
+        }
+        double logTail = Simd.get(tails + 4L * r);
+        double tail = (logTail <= -30 ? 0 : Math.exp(logTail)) + missing;
+        double rest = Math.max(others / total, LEAST_REST);
+        if (tail > 0) {
+            loss += tail * Math.log(tail / rest);
+        }
+        gradient(row, teacher, tokens, Simd.get(weights + 4L * r) * inverse, total, tail / rest);
+        return (float) loss;
+    }
+
+    /** The named tokens' ids in the student's vocabulary, -1 for those it lacks. Nothing is written to the row before all are known. */
+    private void findNamed(int r, int[] tokens) {
+        for (int k = 0; k < topK; k++) {
+            int token = Simd.getInt(ids + r * idStride + 4L * k);
+            if (token < 0 || token >= teacherVocab) {
+                throw new IllegalArgumentException("klDistill: ids[" + r + "][" + k + "] must be 0 to " + (teacherVocab - 1) + ", got "
+                    + token);
+            }
+            if (map != 0) {
+                int teacherToken = token;
+                token = Simd.getInt(map + 4L * token);
+                if (token < -1 || token >= vocab) {
+                    throw new IllegalArgumentException("klDistill: idMap[" + teacherToken + "] must be -1 to " + (vocab - 1) + ", got "
+                        + token);
+                }
+            }
+            tokens[k] = token;
+        }
+    }
+
+    private void gradient(long row, long teacher, int[] tokens, float scale, double total, double ratio) {
+        float outside = (float) (scale * (1 - ratio) / total);
+        float share = (float) (scale / total);
         for (int x = 0; x < vocab; x++) {
             float e = Simd.get(row + 4L * x);
             boolean isNamed = Float.floatToRawIntBits(e) < 0;
             Simd.put(row + 4L * x, isNamed ? -e * share : e * outside);
         }
         for (int k = 0; k < topK; k++) {
-            long at = row + 4L * Simd.getInt(id + 4L * k);
-            Simd.put(at, Simd.get(at) - (float) (scale * Math.exp(Simd.get(teacher + 4L * k))));
+            if (tokens[k] >= 0) {
+                long at = row + 4L * tokens[k];
+                Simd.put(at, Simd.get(at) - (float) (scale * Math.exp(Simd.get(teacher + 4L * k))));
+            }
         }
-        Simd.put(losses + 4L * r, (float) loss);
     }
 }

@@ -18,6 +18,7 @@ import org.respec.kernels.VerifyResult;
 /** The operators on the host's cores. */
 public final class CpuOps implements Ops {
     private final WorkerPool pool;
+    private final String note;
     private final HostArena scratch = new HostArena("cpu scratch");
     private final CpuElementwise elementwise;
     private final CpuLinear linear;
@@ -26,10 +27,17 @@ public final class CpuOps implements Ops {
     private final CpuSampling sampling;
     private final CpuSpeculation speculation;
     private final CpuLosses distillation;
+    private final CpuDenseLosses denseDistillation;
     private final CpuUpdate update;
 
     /** Operators on {@code threads} threads, the caller included. */
     public CpuOps(int threads) {
+        this(threads, "");
+    }
+
+    /** @param note added to {@link #device}: why this was chosen */
+    public CpuOps(int threads, String note) {
+        this.note = note;
         pool = new WorkerPool(threads);
         elementwise = new CpuElementwise(pool);
         linear = new CpuLinear(pool, scratch);
@@ -38,13 +46,14 @@ public final class CpuOps implements Ops {
         sampling = new CpuSampling(pool);
         speculation = new CpuSpeculation();
         distillation = new CpuLosses(pool);
+        denseDistillation = new CpuDenseLosses(pool);
         update = new CpuUpdate(pool, OpenBlas.load());
     }
 
     @Override
     public String device() {
         String threads = pool.threads() == 1 ? " thread, " : " threads, ";
-        return "cpu, " + pool.threads() + threads + PanelKernel.SPECIES.vectorBitSize() + "-bit vectors";
+        return "cpu, " + pool.threads() + threads + PanelKernel.SPECIES.vectorBitSize() + "-bit vectors" + note;
     }
 
     @Override
@@ -224,9 +233,15 @@ public final class CpuOps implements Ops {
     }
 
     @Override
-    public void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor weights,
+    public void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, Tensor weights,
             Tensor losses, int rows) {
-        distillation.klDistill(logits, temperature, ids, logProbs, tails, weights, losses, rows);
+        distillation.klDistill(logits, temperature, ids, logProbs, tails, idMap, weights, losses, rows);
+    }
+
+    @Override
+    public void klDistillDense(Tensor logits, float temperature, Tensor teacher, float teacherTemperature, Tensor columns,
+            Tensor weights, Tensor losses, int rows) {
+        denseDistillation.klDistillDense(logits, temperature, teacher, teacherTemperature, columns, weights, losses, rows);
     }
 
     @Override

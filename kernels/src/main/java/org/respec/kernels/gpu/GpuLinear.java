@@ -1,34 +1,131 @@
 package org.respec.kernels.gpu;
 
+import org.respec.bindings.gpu.GpuBlas;
+import org.respec.kernels.Checks;
+import org.respec.kernels.DType;
 import org.respec.kernels.PackedMatrix;
 import org.respec.kernels.Tensor;
 import org.respec.kernels.TensorArena;
 
-/** Matrix products by cuBLAS. */
+/**
+ * Matrix products: checks, then launches. Operands of one product are both F32 or both BF16; results may be F32 for either.
+ *
+ * <p>The forward product is our own kernel where rows must not depend on their number (<em>invariant</em>, what coupled sampling rests
+ * on), else cuBLAS, which is faster for many rows and changes a row's last bits with their number. Gradients are by cuBLAS always.
+ */
 final class GpuLinear {
-    private final GpuContext gpu;
+    private final boolean invariant;
+    private final GemmRowsKernel gemmRows;
+    private final ConvertKernel convert;
+    private final CopyRowsKernel copyRows;
+    private final GpuBlas blas;
 
+    /** Row-invariant forward products. */
     GpuLinear(GpuContext gpu) {
-        this.gpu = gpu;
+        this(gpu, true);
     }
 
-    PackedMatrix pack(TensorArena arena, Tensor weight) {
-        throw new UnsupportedOperationException("pack has no CUDA kernel yet");
+    /** @param invariant whether {@link #linear} gives a row the same bits among any number of rows */
+    GpuLinear(GpuContext gpu, boolean invariant) {
+        this.invariant = invariant;
+        this.gemmRows = new GemmRowsKernel(gpu);
+        this.convert = new ConvertKernel(gpu);
+        this.copyRows = new CopyRowsKernel(gpu);
+        this.blas = gpu.driver().blas(gpu.stream());
+    }
+
+    /** A copy in the weight's own type. */
+    GpuPackedMatrix pack(TensorArena arena, Tensor weight) {
+        return pack(arena, weight, weight.dtype());
+    }
+
+    /** A copy in a type of its own: BF16 for inference with a weight that is trained in F32. */
+    GpuPackedMatrix pack(TensorArena arena, Tensor weight, DType dtype) {
+        FloatChecks.type("pack", "weight", weight);
+        GpuPackedMatrix packed = new GpuPackedMatrix(arena.allocate(dtype, weight.rows(), weight.cols()));
+        FloatChecks.type("pack", "the packed weight", packed.data());
+        repack(weight, packed);
+        return packed;
     }
 
     void repack(Tensor weight, PackedMatrix packed) {
-        throw new UnsupportedOperationException("repack has no CUDA kernel yet");
+        GpuPackedMatrix to = ours("repack", "packed", packed);
+        FloatChecks.shape("repack", "weight", weight, to.outputs(), to.inputs());
+        if (weight.dtype() == to.data().dtype()) {
+            copyRows.launch(weight, null, to.data(), null, weight.rows());
+        } else {
+            convert.launch(weight, to.data());
+        }
     }
 
     void linear(Tensor x, PackedMatrix w, Tensor y, boolean accumulate, int rows) {
-        throw new UnsupportedOperationException("linear has no CUDA kernel yet");
+        Tensor weight = ours("linear", "w", w).data();
+        Checks.matrix("linear", "x", x, weight.dtype(), rows, weight.cols());
+        result("linear", "y", y, x, rows, weight.rows());
+        Checks.disjoint("linear", "y", y, "x", x);
+        Checks.disjoint("linear", "y", y, "w", weight);
+        if (rows == 0) {
+            return;
+        }
+        if (invariant) {
+            gemmRows.launch(x, weight, y, accumulate, rows);
+        } else {
+            gemm("linear", false, x, true, weight, y, rows, weight.rows(), weight.cols(), accumulate);
+        }
     }
 
     void linearBackwardInput(Tensor dY, Tensor weight, Tensor dX, boolean accumulate, int rows) {
-        throw new UnsupportedOperationException("linearBackwardInput has no CUDA kernel yet");
+        FloatChecks.matrix("linearBackwardInput", "dY", dY, rows, weight.rows());
+        Checks.dtype("linearBackwardInput", "weight", weight, dY.dtype());
+        result("linearBackwardInput", "dX", dX, dY, rows, weight.cols());
+        Checks.disjoint("linearBackwardInput", "dX", dX, "dY", dY);
+        Checks.disjoint("linearBackwardInput", "dX", dX, "weight", weight);
+        if (rows > 0) {
+            gemm("linearBackwardInput", false, dY, false, weight, dX, rows, weight.cols(), weight.rows(), accumulate);
+        }
     }
 
     void linearBackwardWeight(Tensor dY, Tensor x, Tensor dWeight, int rows) {
-        throw new UnsupportedOperationException("linearBackwardWeight has no CUDA kernel yet");
+        FloatChecks.matrix("linearBackwardWeight", "dY", dY, rows, dWeight.rows());
+        Checks.matrix("linearBackwardWeight", "x", x, dY.dtype(), rows, dWeight.cols());
+        Checks.dtype("linearBackwardWeight", "dWeight", dWeight, DType.F32);
+        Checks.disjoint("linearBackwardWeight", "dWeight", dWeight, "dY", dY);
+        Checks.disjoint("linearBackwardWeight", "dWeight", dWeight, "x", x);
+        if (rows > 0) {
+            gemm("linearBackwardWeight", true, dY, false, x, dWeight, dWeight.rows(), dWeight.cols(), rows, true);
+        }
+    }
+
+    /** F32, or BF16 where the operands are. */
+    private static void result(String operator, String argument, Tensor tensor, Tensor operand, int rows, int cols) {
+        Checks.matrix(operator, argument, tensor, operand.dtype() == DType.BF16 && tensor.dtype() == DType.BF16 ? DType.BF16 : DType.F32,
+            rows, cols);
+    }
+
+    private void gemm(String operator, boolean transposeA, Tensor a, boolean transposeB, Tensor b, Tensor c, int m, int n, int k,
+                      boolean accumulate) {
+        if (m == 0 || n == 0) {
+            return;
+        }
+        blas.gemm(transposeA, transposeB, m, n, k, type(a), a.address(), stride(operator, a), b.address(), stride(operator, b),
+            accumulate ? 1f : 0f, type(c), c.address(), stride(operator, c));
+    }
+
+    private static GpuBlas.Type type(Tensor tensor) {
+        return tensor.dtype() == DType.BF16 ? GpuBlas.Type.BF16 : GpuBlas.Type.F32;
+    }
+
+    private static int stride(String operator, Tensor tensor) {
+        if (tensor.rowStride() > Integer.MAX_VALUE) {
+            throw new IllegalArgumentException(operator + ": a matrix must have rows closer together, got " + tensor);
+        }
+        return (int) tensor.rowStride();
+    }
+
+    private static GpuPackedMatrix ours(String operator, String argument, PackedMatrix matrix) {
+        if (matrix instanceof GpuPackedMatrix packed) {
+            return packed;
+        }
+        throw new IllegalArgumentException(operator + ": " + argument + " must be packed by the CUDA operators, got " + matrix);
     }
 }

@@ -17,8 +17,12 @@ import org.respec.kernels.VerifyResult;
 
 /** The operators as CUDA kernels, through any {@link GpuDriver}. */
 public final class GpuOps implements Ops {
+    /** More than a step's batch views and page table take, so that a steady decode loop never waits for it. */
+    private static final long STAGING_BYTES = 4 << 20;
+
     private final GpuDriver driver;
     private final GpuContext gpu;
+    private final Staging staging;
     private final GpuElementwise elementwise;
     private final GpuRope rotary;
     private final GpuUpdate update;
@@ -29,11 +33,13 @@ public final class GpuOps implements Ops {
     private final GpuSampling sampling;
     private final GpuSpeculation speculation;
     private final GpuLosses distillation;
+    private final NoiseFieldKernel noise;
 
     /** Operators on a driver, which this closes. */
     public GpuOps(GpuDriver driver) {
         this.driver = driver;
         this.gpu = new GpuContext(driver);
+        staging = new Staging(driver, gpu.stream(), STAGING_BYTES);
         elementwise = new GpuElementwise(gpu);
         rotary = new GpuRope(gpu);
         update = new GpuUpdate(gpu);
@@ -44,6 +50,7 @@ public final class GpuOps implements Ops {
         sampling = new GpuSampling(gpu);
         speculation = new GpuSpeculation(gpu);
         distillation = new GpuLosses(gpu);
+        noise = new NoiseFieldKernel(gpu);
     }
 
     /** The driver below, for events and memory of one's own. */
@@ -86,7 +93,7 @@ public final class GpuOps implements Ops {
         int size = host.dtype().bytes();
         var memory = ((GpuStorage) device.storage()).memory();
         if (elements > 0 && in) {
-            gpu.stream().copyIn(host.storage().host(), host.offset() * size, memory, device.offset() * size, elements * size);
+            staging.copyIn(host.storage().host(), host.offset() * size, memory, device.offset() * size, elements * size);
         } else if (elements > 0) {
             gpu.stream().copyOut(memory, device.offset() * size, host.storage().host(), host.offset() * size, elements * size);
         }
@@ -194,6 +201,22 @@ public final class GpuOps implements Ops {
         speculation.draftSelect(rootTokens, rootPositions, trees, requests, verify, kv);
     }
 
+    /** The noise of tokens 0 and on as the kernels compute it, for checks: {@code noise} is F32 [1 x tokens]. */
+    public void noiseField(long seed, long request, int position, Tensor noise) {
+        this.noise.field(seed, request, position, noise);
+    }
+
+    /**
+     * The variates of Philox output words as the kernels compute them, and whether the bounds hold that sampling prunes by: for checks.
+     *
+     * @param words I32 [1 x n]
+     * @param noise F32 [1 x n] out
+     * @param sound I32 [1 x n] out: 7 where all bounds hold ({@code noise_field.cu})
+     */
+    public void noiseOfWords(Tensor words, Tensor noise, Tensor sound) {
+        this.noise.ofWords(words, noise, sound);
+    }
+
     @Override
     public void topLogProbs(Tensor logits, float temperature, Tensor rowIndices, int count, Tensor ids, Tensor logProbs, Tensor tails) {
         sampling.topLogProbs(logits, temperature, rowIndices, count, ids, logProbs, tails);
@@ -252,9 +275,15 @@ public final class GpuOps implements Ops {
     }
 
     @Override
-    public void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor weights, Tensor losses,
-            int rows) {
-        distillation.klDistill(logits, temperature, ids, logProbs, tails, weights, losses, rows);
+    public void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, Tensor weights,
+            Tensor losses, int rows) {
+        distillation.klDistill(logits, temperature, ids, logProbs, tails, idMap, weights, losses, rows);
+    }
+
+    @Override
+    public void klDistillDense(Tensor logits, float temperature, Tensor teacher, float teacherTemperature, Tensor columns,
+            Tensor weights, Tensor losses, int rows) {
+        distillation.klDistillDense(logits, temperature, teacher, teacherTemperature, columns, weights, losses, rows);
     }
 
     @Override
@@ -270,6 +299,8 @@ public final class GpuOps implements Ops {
 
     @Override
     public void close() {
+        gpu.stream().synchronize();
+        staging.close();
         gpu.close();
         driver.close();
     }

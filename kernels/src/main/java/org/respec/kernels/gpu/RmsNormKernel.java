@@ -6,34 +6,39 @@ import org.respec.kernels.Tensor;
 
 /** Launches {@code rms_norm.cu}. */
 final class RmsNormKernel {
-    private static final KernelSpec F32 = KernelSpec.of("rms_norm.cu", "rms_norm").with("BF16", 0);
-    private static final KernelSpec BF16 = F32.with("BF16", 1);
+    private static final KernelSpec BASE = KernelSpec.of("rms_norm.cu", "rms_norm");
+    /** Runs of 16 bytes that a thread keeps in registers. */
+    private static final int TURNS = 4;
+    private static final int MOST_THREADS = 1024;
 
     private final GpuContext gpu;
     private final Arguments arguments;
+    private final TypedKernels kernels;
 
     RmsNormKernel(GpuContext gpu) {
         this.gpu = gpu;
         this.arguments = gpu.arguments(48);
+        this.kernels = new TypedKernels(gpu, BASE, "PARAMETER_BF16");
     }
 
     /** Every specialisation there is, for the compile tests. */
     static List<KernelSpec> specs() {
-        return List.of(F32, BF16);
+        return TypedKernels.specs(BASE, "PARAMETER_BF16");
     }
 
     void launch(Tensor x, Tensor weight, float eps, Tensor out, int rows) {
-        if (rows == 0) {
+        if (rows == 0 || x.cols() == 0) {
             return;
         }
-        boolean half = x.dtype() == DType.BF16;
-        gpu.stream().launch(gpu.kernel(half ? BF16 : F32), rows, 1, 1, threads(x.cols(), half ? 8 : 4), 1, 0, arguments.begin()
-            .address(x).address(weight).address(out).integer64(x.rowStride()).integer64(out.rowStride()).integer(x.cols()).real(eps).end());
+        gpu.stream().launch(kernels.get(x.dtype(), weight.dtype()), rows, 1, 1, threads(x.cols(), x.dtype(), MOST_THREADS), 1, 0,
+            arguments.begin().address(x).address(weight).address(out).integer64(x.rowStride()).integer64(out.rowStride())
+                .integer(x.cols()).real(eps).end());
     }
 
-    /** One turn of 16 bytes a thread if 1024 threads are enough, in whole warps; a function of the columns alone. */
-    private static int threads(int cols, int perThread) {
+    /** Whole warps, a function of the columns alone. */
+    static int threads(int cols, DType dtype, int most) {
+        int perThread = TURNS * 16 / dtype.bytes();
         int turns = (cols + perThread - 1) / perThread;
-        return Math.min(1024, Math.max(1, (turns + 31) / 32) * 32);
+        return Math.min(most, Math.max(1, (turns + 31) / 32) * 32);
     }
 }

@@ -1,16 +1,17 @@
 // RMS normalisation, row by row: out = x / sqrt(mean(x^2) + eps) * weight.
 //
-// Shapes   x, out [rows x cols] with row strides, weight [cols]; storage float or bf16 (BF16=1).
+// Shapes   x, out [rows x cols] with row strides, weight [cols]; x and out float or bf16 (BF16=1), weight float or bf16
+//          (PARAMETER_BF16=1). out may be x.
 // Cost     reads x and weight, writes out: 2 * rows * cols * sizeof(storage) bytes (weight stays in cache); 4 FLOPs an element.
-// Launch   one block a row, 32 to 1024 threads, 16 bytes a thread and turn where row and weight are aligned; rows stay in L1/L2
-//          between the two passes, so DRAM sees each byte once.
-// Numerics sums in float: each thread a chain over its own elements, then warp and block trees; no dependence on the row count.
-#include "types.cuh"
+// Launch   one block a row, 32 to 1024 threads; a thread keeps up to four runs of 16 bytes in registers between the two passes, so a row
+//          is read once (rows over 16 KiB of runs a thread: the rest again from L1 or L2).
+// Numerics sums in float: each thread a chain over its own elements, then warp and block trees; a function of the row and its length.
+#include "packs.cuh"
 #include "warp.cuh"
 
 struct RmsNormArgs {
     const storage* x;
-    const storage* weight;
+    const parameter* weight;
     storage* out;
     i64 x_stride;
     i64 out_stride;
@@ -18,43 +19,59 @@ struct RmsNormArgs {
     float eps;
 };
 
+constexpr int N = pack16<storage>::N;
+constexpr int TURNS = 4;
+
+__device__ __forceinline__ float squares(const float (&v)[N], float sum) {
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        sum = fmaf(v[i], v[i], sum);
+    }
+    return sum;
+}
+
+__device__ __forceinline__ void scaled(const RmsNormArgs& a, storage* out, int c, float scale, const float (&v)[N]) {
+    float w[N];
+    load_run<N>(a.weight + c, a.cols - c, w);
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        w[i] = v[i] * scale * w[i];
+    }
+    store_run<N>(out + c, a.cols - c, w);
+}
+
 extern "C" __global__ void rms_norm(const __grid_constant__ RmsNormArgs a) {
     __shared__ float shared[WARP];
     const storage* x = a.x + blockIdx.x * a.x_stride;
     storage* out = a.out + blockIdx.x * a.out_stride;
-    constexpr int N = pack16<storage>::N;
-    bool wide = a.cols % N == 0 && aligned16(x) && aligned16(out) && aligned16(a.weight);
-    float sum = 0.f;
-    if (wide) {
-        for (int c = threadIdx.x * N; c < a.cols; c += blockDim.x * N) {
-            pack16<storage> v = *(const pack16<storage>*) (x + c);
+    int first = threadIdx.x * N;
+    int step = blockDim.x * N;
+    float kept[TURNS][N];
 #pragma unroll
-            for (int i = 0; i < N; i++) {
-                float value = to_float(v.at[i]);
-                sum = fmaf(value, value, sum);
-            }
-        }
-    } else {
-        for (int c = threadIdx.x; c < a.cols; c += blockDim.x) {
-            float value = to_float(x[c]);
-            sum = fmaf(value, value, sum);
-        }
+    for (int t = 0; t < TURNS; t++) {
+        load_run<N>(x + first + t * step, a.cols - first - t * step, kept[t]);
+    }
+    float sum = 0.f;
+#pragma unroll
+    for (int t = 0; t < TURNS; t++) {
+        sum = squares(kept[t], sum);
+    }
+    for (int c = first + TURNS * step; c < a.cols; c += step) {
+        float v[N];
+        load_run<N>(x + c, a.cols - c, v);
+        sum = squares(v, sum);
     }
     float scale = 1.f / sqrtf(block_sum(sum, shared) / a.cols + a.eps);
-    if (wide) {
-        for (int c = threadIdx.x * N; c < a.cols; c += blockDim.x * N) {
-            pack16<storage> v = *(const pack16<storage>*) (x + c);
-            pack16<storage> w = *(const pack16<storage>*) (a.weight + c);
-            pack16<storage> y;
 #pragma unroll
-            for (int i = 0; i < N; i++) {
-                from_float(to_float(v.at[i]) * scale * to_float(w.at[i]), y.at[i]);
-            }
-            *(pack16<storage>*) (out + c) = y;
+    for (int t = 0; t < TURNS; t++) {
+        int c = first + t * step;
+        if (c < a.cols) {
+            scaled(a, out, c, scale, kept[t]);
         }
-    } else {
-        for (int c = threadIdx.x; c < a.cols; c += blockDim.x) {
-            from_float(to_float(x[c]) * scale * to_float(a.weight[c]), out[c]);
-        }
+    }
+    for (int c = first + TURNS * step; c < a.cols; c += step) {
+        float v[N];
+        load_run<N>(x + c, a.cols - c, v);
+        scaled(a, out, c, scale, v);
     }
 }

@@ -112,6 +112,10 @@ final class BenchRolloutCommand implements Callable<Integer> {
             longest = Math.max(longest, prompt.length);
             prompts.add(new PromptGroup(prompt, 1, i));
         }
+        int most = RolloutEngine.mostTokens(loaded.actor().config(), longest);
+        if (maxTokens < 1 || maxTokens > most) {
+            throw new BadInput("--max-tokens: " + maxTokens + " must be from 1 to " + most + ", what the model has positions for.");
+        }
         RolloutLimits limits = new RolloutLimits(batch, longest, maxTokens, 16, 0, 0);
         StopRule stop = new StopRule(loaded.actor().config().eosTokenIds(), List.of());
         List<RolloutEngine> engines = new ArrayList<>();

@@ -80,9 +80,10 @@ final class GenerateCommand implements Callable<Integer> {
         check(temperature >= 0 && temperature <= 100, "--temperature", temperature, "from 0 to 100");
         check(topP > 0 && topP <= 1, "--top-p", topP, "over 0 and at most 1");
         check(topK >= 0, "--top-k", topK, "0 or more");
-        check(maxTokens >= 1 && maxTokens <= 1 << 18, "--max-tokens", maxTokens, "from 1 to 262144");
         try (Ops ops = Devices.open(device, 0); LoadedModel loaded = LoadedModel.load(ops, model, off ? null : drafter)) {
             int[] ids = prompt(loaded);
+            int most = RolloutEngine.mostTokens(loaded.actor().config(), ids.length);
+            check(maxTokens >= 1 && maxTokens <= most, "--max-tokens", maxTokens, "from 1 to " + most + ", what the model has positions for");
             RolloutLimits limits = new RolloutLimits(1, ids.length, maxTokens, 16, 0, 0);
             StopRule stop = new StopRule(loaded.actor().config().eosTokenIds(), List.of());
             try (RolloutEngine engine = new RolloutEngine(ops, loaded.actor(), loaded.drafter(), limits,

@@ -1,0 +1,68 @@
+package org.respec.bindings.gpu.jcuda;
+
+import jcuda.driver.JCudaDriver;
+import org.respec.bindings.gpu.GpuEvent;
+
+final class JcudaEvent implements GpuEvent, Context.Resource {
+    private final Context context;
+    private final Handles.Event handle = new Handles.Event();
+    private boolean alive = true;
+
+    JcudaEvent(Context context) {
+        this.context = context;
+        context.run("cuEventCreate", () -> JCudaDriver.cuEventCreate(handle, 0));
+        context.add(this);
+    }
+
+    long raw(Context owner) {
+        if (!alive) {
+            throw new IllegalStateException("an event is used after it was closed");
+        }
+        if (owner != context) {
+            throw new IllegalArgumentException("an event of another driver");
+        }
+        return handle.raw();
+    }
+
+    @Override
+    public void synchronize() {
+        context.enter();
+        context.check("waiting for an event", context.calls().waitEvent(raw(context)));
+    }
+
+    @Override
+    public boolean isDone() {
+        context.enter();
+        int code = context.calls().queryEvent(raw(context));
+        if (code == CudaErrors.NOT_READY) {
+            return false;
+        }
+        context.check("asking for an event", code);
+        return true;
+    }
+
+    @Override
+    public double secondsSince(GpuEvent earlier) {
+        if (!(earlier instanceof JcudaEvent from)) {
+            throw new IllegalArgumentException("an event of another driver");
+        }
+        from.raw(context);
+        raw(context);
+        float[] milliseconds = new float[1];
+        context.run("cuEventElapsedTime", () -> JCudaDriver.cuEventElapsedTime(milliseconds, from.handle, handle));
+        return milliseconds[0] * 1e-3;
+    }
+
+    @Override
+    public void close() {
+        if (alive && !context.isClosed()) {
+            context.release(this);
+        }
+    }
+
+    @Override
+    public void release() {
+        alive = false;
+        JCudaDriver.cuEventDestroy(handle);
+    }
+}

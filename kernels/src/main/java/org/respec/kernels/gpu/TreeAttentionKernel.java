@@ -1,0 +1,227 @@
+package org.respec.kernels.gpu;
+
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+import org.respec.bindings.gpu.GpuKernel;
+import org.respec.bindings.memory.RawMemory;
+import org.respec.kernels.AttentionShape;
+import org.respec.kernels.DType;
+import org.respec.kernels.KvStore;
+import org.respec.kernels.RowBatch;
+import org.respec.kernels.Tensor;
+import org.respec.kernels.TreeBatch;
+import org.respec.kernels.gpu.TreeAttentionPlan.Shape;
+
+/** Launches {@code tree_attention.cu}. */
+final class TreeAttentionKernel {
+    /** Columns of a chunk, as in {@code tree_attention.cuh}. */
+    static final int CHUNK = 512;
+    /** Chunks of a span, as in {@code tree_attention.cuh}. */
+    static final int SPAN_CHUNKS = 8;
+    private static final int[] HEAD_DIMS = {32, 64, 96, 128, 256};
+    private static final int FLIGHT = TreeBatch.MAX_NODES;
+    private static final int QUERY_BF16 = 1;
+    private static final int QUERY_WIDE = 2;
+    private static final int OUT_PAIRS = 4;
+
+    private static final Products[] PRODUCTS = Products.values();
+    private static final Shape[] SHAPES = Shape.values();
+
+    /** How products are computed: FMA chains over an F32 or a BF16 cache, or tensor cores where queries and cache are BF16. */
+    private enum Products {
+        F32_CACHE, BF16_CACHE, TENSOR
+    }
+
+    private final GpuContext gpu;
+    private final Arguments arguments;
+    private final GpuKernel[] kernels = new GpuKernel[HEAD_DIMS.length * PRODUCTS.length * SHAPES.length];
+    /** The last plan: steps that follow each other mostly share it. */
+    private TreeAttentionPlan plan = new TreeAttentionPlan(Shape.NARROW, 1, 1);
+
+    TreeAttentionKernel(GpuContext gpu) {
+        this.gpu = gpu;
+        this.arguments = gpu.arguments(192);
+    }
+
+    /** Every specialisation there is, for the compile tests. */
+    static List<KernelSpec> specs() {
+        List<KernelSpec> specs = new ArrayList<>();
+        for (int dim : HEAD_DIMS) {
+            for (Products products : PRODUCTS) {
+                for (Shape shape : SHAPES) {
+                    if (exists(dim, products, shape)) {
+                        specs.add(spec(dim, products, shape));
+                    }
+                }
+            }
+        }
+        return List.copyOf(specs);
+    }
+
+    static boolean supports(int headDim) {
+        return dimIndex(headDim) >= 0;
+    }
+
+    private static int dimIndex(int headDim) {
+        for (int i = 0; i < HEAD_DIMS.length; i++) {
+            if (HEAD_DIMS[i] == headDim) {
+                return i;
+            }
+        }
+        return -1;
+    }
+
+    /** 128 rows' accumulators fit the registers up to head size 128, and their tiles of floats do not fit shared memory. */
+    private static boolean exists(int headDim, Products products, Shape shape) {
+        return shape != Shape.WIDE || (products == Products.TENSOR && headDim <= 128);
+    }
+
+    private static KernelSpec spec(int headDim, Products products, Shape shape) {
+        return KernelSpec.of("tree_attention.cu", "tree_attention").with("HEAD_DIM", headDim)
+            .with("CACHE_BF16", products == Products.F32_CACHE ? 0 : 1).with("TENSOR", products == Products.TENSOR ? 1 : 0)
+            .with("WARPS", shape.warps()).with("M_TILES", shape.strips()).with("TEAMS", shape.teams())
+            .with("FOLDS", shape.folds() ? 1 : 0);
+    }
+
+    private static Products products(Tensor qkv, KvStore kv) {
+        if (kv.layout().dtype() == DType.F32) {
+            return Products.F32_CACHE;
+        }
+        return qkv.dtype() == DType.BF16 ? Products.TENSOR : Products.BF16_CACHE;
+    }
+
+    /** Whether a plan can run here: there is such a kernel, and its shared memory is there. */
+    boolean fits(Tensor qkv, KvStore kv, Shape shape, int spanChunks) {
+        Products products = products(qkv, kv);
+        int dim = kv.layout().headDim();
+        // A node's description, and what 16 rows have in common.
+        int fixed = 17 * shape.rows() + 64;
+        return exists(dim, products, shape) && (spanChunks == 1 || shape.folds())
+            && sharedBytes(dim, products, shape, spanChunks) + fixed <= gpu.driver().device().sharedBytesPerBlock();
+    }
+
+    /** Dynamic shared memory: the teams' rings of keys and values with a row of zeros each, queries, totals of a span. */
+    private static int sharedBytes(int dim, Products products, Shape shape, int spanChunks) {
+        int cacheBytes = products == Products.F32_CACHE ? 4 : 2;
+        int tile = dim * cacheBytes > 256 ? 16 : 32;
+        int tokens = (FLIGHT / tile + 1) * tile + 1;
+        int ring = 2 * tokens * (dim * cacheBytes + 16);
+        int query = dim * (products == Products.TENSOR ? 2 : 4) + 16;
+        int total = spanChunks == 1 ? 0 : dim * 4 + 32;
+        return shape.teams() * ring + shape.rows() * (query + total);
+    }
+
+    /**
+     * Most columns that a row can have, from what the host knows: rows that the device has made see the committed tokens and at most 64
+     * more, others what the host says.
+     */
+    static int mostColumns(RowBatch batch, int requests, int rows, int capacity) {
+        long committed = batch.committed().host().address();
+        long contexts = batch.contexts().host().address();
+        int most = 0;
+        for (int r = 0; r < requests; r++) {
+            most = Math.max(most, RawMemory.ALL.get(ValueLayout.JAVA_INT_UNALIGNED, committed + 4L * r));
+        }
+        for (int r = 0; r < rows; r++) {
+            most = Math.max(most, RawMemory.ALL.get(ValueLayout.JAVA_INT_UNALIGNED, contexts + 4L * r));
+        }
+        return Math.addExact(Math.min(most, capacity), FLIGHT);
+    }
+
+    /**
+     * The next larger of few numbers, at most a quarter larger: grids, and so captured graphs, change seldom while contexts grow.
+     */
+    static int bucket(int count) {
+        int step = Math.max(1, Integer.highestOneBit(Math.max(1, count)) / 4);
+        return Math.multiplyExact((count + step - 1) / step, step);
+    }
+
+    /**
+     * How to cut this batch.
+     *
+     * @param columns most columns of a row
+     */
+    TreeAttentionPlan plan(Tensor qkv, AttentionShape attention, KvStore kv, int requests, int rows, int columns) {
+        int chunks = (columns + CHUNK - 1) / CHUNK;
+        int spans = (chunks + SPAN_CHUNKS - 1) / SPAN_CHUNKS;
+        int packed = Math.multiplyExact((rows + requests - 1) / requests, attention.group());
+        if (packed > Shape.NARROW.rows()) {
+            Shape bulk = fits(qkv, kv, Shape.WIDE, SPAN_CHUNKS) ? Shape.WIDE : Shape.SPREAD;
+            long blocks = places(bulk, attention, requests, rows) * attention.kvHeads() * spans;
+            // A span to a block writes little; a chunk to a block keeps more multiprocessors busy.
+            if (chunks > 1 && 4 * blocks >= 3L * gpu.driver().device().multiprocessors() && fits(qkv, kv, bulk, SPAN_CHUNKS)) {
+                return same(bulk, SPAN_CHUNKS, bucket(spans));
+            }
+            if (fits(qkv, kv, Shape.SPREAD, 1)) {
+                return same(Shape.SPREAD, 1, bucket(chunks));
+            }
+        }
+        if (!fits(qkv, kv, Shape.NARROW, 1)) {
+            throw new IllegalArgumentException("treeAttention: heads of " + attention.headDim() + " and a cache of " + kv.layout().dtype()
+                + " need " + sharedBytes(attention.headDim(), products(qkv, kv), Shape.NARROW, 1) + " bytes of shared memory, "
+                + gpu.driver().device().name() + " has " + gpu.driver().device().sharedBytesPerBlock());
+        }
+        return same(Shape.NARROW, 1, bucket(chunks));
+    }
+
+    private TreeAttentionPlan same(Shape shape, int spanChunks, int spans) {
+        if (plan.shape() != shape || plan.spanChunks() != spanChunks || plan.spans() != spans) {
+            plan = new TreeAttentionPlan(shape, spanChunks, spans);
+        }
+        return plan;
+    }
+
+    /** Places of rows that a launch needs, enough for any division of the rows among the requests. */
+    private static long places(Shape shape, AttentionShape attention, int requests, int rows) {
+        return Math.multiplyExact((long) rows, attention.group()) / shape.rows() + requests;
+    }
+
+    /**
+     * Rows {@code from} to {@code to} of the batch.
+     *
+     * @param parts workspace [rows of this launch x heads x spans x headDim] F32, and {@code states} [... x 2]; not used with one span
+     */
+    void launch(Tensor qkv, AttentionShape attention, KvStore kv, int layer, RowBatch batch, int requests, Tensor out,
+            TreeAttentionPlan plan, int from, int to, long parts, long states) {
+        int dim = attention.headDim();
+        Shape shape = plan.shape();
+        Products products = products(qkv, kv);
+        int index = (dimIndex(dim) * PRODUCTS.length + products.ordinal()) * SHAPES.length + shape.ordinal();
+        if (kernels[index] == null) {
+            kernels[index] = gpu.kernel(spec(dim, products, shape));
+        }
+        Tensor table = kv.pageTable().device();
+        int size = qkv.dtype().bytes();
+        boolean wide = qkv.address() % 16 == 0 && qkv.rowStride() * size % 16 == 0;
+        boolean pairs = out.address() % (2L * size) == 0 && out.rowStride() % 2 == 0;
+        int flags = (qkv.dtype() == DType.BF16 ? QUERY_BF16 : 0) | (wide ? QUERY_WIDE : 0) | (pairs ? OUT_PAIRS : 0);
+        rows(arguments.begin(), batch, kv, requests, plan, from, to).address(qkv)
+            .address(kv.data().address() + layer * kv.data().rowStride() * kv.layout().dtype().bytes()).address(out).address(table)
+            .address(parts).address(states).address(gpu.faults().address()).integer64(qkv.rowStride()).integer64(out.rowStride())
+            .integer64(kv.layout().pageElements()).integer(Math.toIntExact(table.rowStride())).integer(kv.layout().pageSize())
+            .integer(kv.layout().pages()).integer(attention.group()).integer(attention.kvHeads()).integer(plan.spans())
+            .integer(plan.spanChunks()).integer(flags).real(scale(dim));
+        gpu.stream().launch(kernels[index], Math.toIntExact(places(shape, attention, requests, to - from)), attention.kvHeads(),
+            plan.spans(), shape.threads(), 1, sharedBytes(dim, products, shape, plan.spanChunks()), arguments.end());
+    }
+
+    /** Struct TreeRows of {@code tree_attention.cuh}. */
+    static Arguments rows(Arguments arguments, RowBatch batch, KvStore kv, int requests, TreeAttentionPlan plan, int from, int to) {
+        Tensor table = kv.pageTable().device();
+        long columns = (long) plan.spans() * plan.spanChunks() * CHUNK;
+        return arguments.address(batch.firstRows().device()).address(batch.rowRequests().device()).address(batch.contexts().device())
+            .address(batch.masks().device()).address(batch.sequences().device()).address(batch.committed().device()).integer(requests)
+            .integer(table.rows()).integer(capacity(kv)).integer((int) Math.min(columns, Integer.MAX_VALUE)).integer(from).integer(to);
+    }
+
+    /** Tokens of a sequence that the page table has room for. */
+    static int capacity(KvStore kv) {
+        return Math.multiplyExact(kv.pageTable().device().cols(), kv.layout().pageSize());
+    }
+
+    /** Softmax to base 2: log2(e) / sqrt(dim). */
+    static float scale(int dim) {
+        return (float) (1 / (Math.log(2) * Math.sqrt(dim)));
+    }
+}

@@ -1,0 +1,55 @@
+package org.respec.kernels.gpu;
+
+/**
+ * How one tree attention is cut into blocks. Every plan gives the same bits.
+ *
+ * @param shape what a block is
+ * @param spanChunks chunks of columns that a block works off: 1, or {@link TreeAttentionKernel#SPAN_CHUNKS}
+ * @param spans spans that the longest row may have; with more than one, parts are merged
+ */
+record TreeAttentionPlan(Shape shape, int spanChunks, int spans) {
+    /** Warps that share a tile of columns, strips of 16 rows of each, teams of such warps that take alternate chunks. */
+    enum Shape {
+        /** One warp and 16 rows: decoding. */
+        NARROW(1, 1, 1),
+        /** 64 rows: trees where there are few requests, so that all multiprocessors get some. */
+        SPREAD(4, 1, 1),
+        /** 128 rows and two teams: trees and prefill in bulk. */
+        WIDE(4, 2, 2);
+
+        private final int warps;
+        private final int strips;
+        private final int teams;
+
+        Shape(int warps, int strips, int teams) {
+            this.warps = warps;
+            this.strips = strips;
+            this.teams = teams;
+        }
+
+        int warps() {
+            return warps;
+        }
+
+        int strips() {
+            return strips;
+        }
+
+        int teams() {
+            return teams;
+        }
+
+        int rows() {
+            return 16 * strips * warps;
+        }
+
+        int threads() {
+            return 32 * warps * teams;
+        }
+
+        /** Whether a block can fold the chunks of a span. */
+        boolean folds() {
+            return this != NARROW;
+        }
+    }
+}

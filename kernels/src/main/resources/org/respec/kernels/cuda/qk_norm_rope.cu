@@ -1,0 +1,97 @@
+// Fused query-key-value rows: RMS-normalises every query and key head, rotates both by RoPE in the half-split layout, copies the values.
+// With n = head / sqrt(mean(head^2) + eps) * weight, and c, s the cosine and sine of the row's position for pair i:
+// out[i] = n[i] c - n[i + half] s, out[i + half] = n[i + half] c + n[i] s.
+//
+// Shapes   qkv, out [rows x (heads + 2 kv_heads) dim], row strides, float or bf16 (BF16=1); weights [dim], float or bf16 (PARAMETER_BF16=1);
+//          positions I32 [rows]; rope float [rope_rows x dim], cosines then sines. out may be qkv. dim even and up to 2 * 32 * N.
+// Cost     reads qkv and writes out once: 2 * rows * (heads + 2 kv_heads) * dim * sizeof(storage) bytes, without the values in place; the row
+//          of the rope table, 4 * dim bytes, comes from L1 or L2 for all heads but the first; about 10 FLOPs an element.
+// Launch   a team of 1 to 32 lanes a head, each with a run of 16 bytes of either half; rows * tiles blocks of 128 threads.
+// Numerics sums in float: each lane a chain over its low and high run, then a tree over the team; a function of the head alone. A position out of
+//          the table is reported and its row left as it is.
+#include "faults.cuh"
+#include "packs.cuh"
+#include "warp.cuh"
+
+struct QkNormRopeArgs {
+    const storage* qkv;
+    storage* out;
+    const parameter* q_weight;
+    const parameter* k_weight;
+    const int* positions;
+    const float* rope;
+    Fault* fault;
+    i64 qkv_stride;
+    i64 out_stride;
+    i64 rope_stride;
+    int heads;
+    int kv_heads;
+    int dim;
+    int team_bits;
+    int shift;
+    int rope_rows;
+    float eps;
+    u32 tiles;
+};
+
+constexpr int N = pack16<storage>::N;
+
+extern "C" __global__ void qk_norm_rope(const __grid_constant__ QkNormRopeArgs a) {
+    int row = blockIdx.x / a.tiles;
+    u32 tile = blockIdx.x % a.tiles;
+    int position = a.positions[row] + a.shift;
+    if (position < 0 || position >= a.rope_rows) {
+        if (threadIdx.x == 0 && tile == 0) {
+            report(a.fault, FAULT_INDEX, row, position);
+        }
+        return;
+    }
+    int half = a.dim / 2;
+    int head = tile * (blockDim.x >> a.team_bits) + (threadIdx.x >> a.team_bits);
+    int i = (threadIdx.x & ((1 << a.team_bits) - 1)) * N;
+    int normed = a.heads + a.kv_heads;
+    int live = head < normed + a.kv_heads ? half - i : 0;
+    const storage* source = a.qkv + row * a.qkv_stride + head * a.dim + i;
+    storage* target = a.out + row * a.out_stride + head * a.dim + i;
+    float low[N];
+    float high[N];
+    load_run<N>(source, live, low);
+    load_run<N>(source + half, live, high);
+    float sum = 0.f;
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+        sum = fmaf(low[j], low[j], sum);
+    }
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+        sum = fmaf(high[j], high[j], sum);
+    }
+    for (int step = (1 << a.team_bits) >> 1; step > 0; step >>= 1) {
+        sum += __shfl_xor_sync(FULL, sum, step);
+    }
+    if (live <= 0) {
+        return;
+    }
+    if (head < normed) {
+        float scale = 1.f / sqrtf(sum / a.dim + a.eps);
+        const parameter* weight = (head < a.heads ? a.q_weight : a.k_weight) + i;
+        const float* rope = a.rope + position * a.rope_stride + i;
+        float low_weight[N];
+        float high_weight[N];
+        float cosine[N];
+        float sine[N];
+        load_run<N>(weight, live, low_weight);
+        load_run<N>(weight + half, live, high_weight);
+        load_run<N>(rope, live, cosine);
+        load_run<N>(rope + half, live, sine);
+#pragma unroll
+        for (int j = 0; j < N; j++) {
+            float l = low[j] * scale * low_weight[j];
+            float h = high[j] * scale * high_weight[j];
+            low[j] = l * cosine[j] - h * sine[j];
+            high[j] = h * cosine[j] + l * sine[j];
+        }
+    }
+    store_run<N>(target, live, low);
+    store_run<N>(target + half, live, high);
+}
