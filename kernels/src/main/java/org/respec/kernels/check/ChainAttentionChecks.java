@@ -100,7 +100,7 @@ final class ChainAttentionChecks {
             Twin[] dSteps = new Twin[steps.length];
             for (int i = 0; i < steps.length; i++) {
                 before[i] = bench.normal(dtype, rows + 1, shape.fusedWidth(), 0, 0.5);
-                dSteps[i] = bench.poisoned(dtype, rows + 1, shape.fusedWidth(), i * gap);
+                dSteps[i] = bench.poisoned(dtype, rows + 1, shape.fusedWidth(), (steps.length - i) * gap);
                 for (int r = 0; r <= rows; r++) {
                     for (int c = 0; c < shape.fusedWidth(); c++) {
                         dSteps[i].set(r, c, before[i].want(r, c));

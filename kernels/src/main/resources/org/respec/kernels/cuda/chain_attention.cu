@@ -38,6 +38,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) chain_attention(const
     storage* queries = (storage*) dynamic_shared;
     storage* keys = queries + QUERY_TILE * LD;
     storage* values = keys + KEY_TILE * LD;
+    Copies copies;
     SpanTile tile;
     if (!find_tile<QUERY_TILE>(a.starts, a.sequences, (int) (gridDim.x - 1 - blockIdx.x), tile)) {
         return;
@@ -48,10 +49,11 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) chain_attention(const
     int kv_shift = (a.heads + head / (a.heads / a.kv_heads)) * HEAD_DIM;
     int value_shift = a.kv_heads * HEAD_DIM;
     const storage* key = a.steps[0] + tile.start * a.strides[0] + kv_shift;
-    load_tile<QUERY_TILE>(queries, a.steps[a.depth] + (tile.start + tile.first) * a.strides[a.depth] + head * HEAD_DIM, a.strides[a.depth],
+    i64 stride = a.strides[a.depth];
+    load_tile<QUERY_TILE>(copies, queries, a.steps[a.depth] + (tile.start + tile.first) * stride + head * HEAD_DIM, stride,
                           tile.length - tile.first, wide);
-    load_tile<KEY_TILE>(keys, key, a.strides[0], tile.length, wide);
-    copies_commit();
+    load_tile<KEY_TILE>(copies, keys, key, a.strides[0], tile.length, wide);
+    copies.commit();
 
     int lane = threadIdx.x % WARP;
     int g = lane / 4;
@@ -74,10 +76,10 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) chain_attention(const
 
     int visible = min(tile.length, tile.first + QUERY_TILE);
     for (int at = 0; at < visible; at += KEY_TILE) {
-        copies_wait<0>();
+        copies.wait<0>();
         __syncthreads();
-        load_tile<KEY_TILE>(values, key + value_shift + at * a.strides[0], a.strides[0], tile.length - at, wide);
-        copies_commit();
+        load_tile<KEY_TILE>(copies, values, key + value_shift + at * a.strides[0], a.strides[0], tile.length - at, wide);
+        copies.commit();
         bool active = first_row < tile.length && at < first_row + 16 * MT;
         float s[MT][NT][4];
         if (active) {
@@ -114,14 +116,14 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) chain_attention(const
                         highest = fmaxf(highest, fmaxf(s[m][n][2 * half], s[m][n][2 * half + 1]));
                     }
                     highest = row_max(highest);
-                    float shrink = fast_exp2((top[m][half] - highest) * a.scale);
+                    float shrink = exp2_approx((top[m][half] - highest) * a.scale);
                     float shift = -highest * a.scale;
                     float added = 0.f;
 #pragma unroll
                     for (int n = 0; n < NT; n++) {
 #pragma unroll
                         for (int e = 2 * half; e < 2 * half + 2; e++) {
-                            s[m][n][e] = fast_exp2(fmaf(s[m][n][e], a.scale, shift));
+                            s[m][n][e] = exp2_approx(fmaf(s[m][n][e], a.scale, shift));
                             added += s[m][n][e];
                         }
                     }
@@ -137,12 +139,12 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) chain_attention(const
                 }
             }
         }
-        copies_wait<0>();
+        copies.wait<0>();
         __syncthreads();
         if (at + KEY_TILE < visible) {
-            load_tile<KEY_TILE>(keys, key + (at + KEY_TILE) * a.strides[0], a.strides[0], tile.length - at - KEY_TILE, wide);
+            load_tile<KEY_TILE>(copies, keys, key + (at + KEY_TILE) * a.strides[0], a.strides[0], tile.length - at - KEY_TILE, wide);
         }
-        copies_commit();
+        copies.commit();
         if (active) {
             multiply_weights<MT, NT, DT, LD>(o, s, values);
         }
@@ -169,8 +171,8 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) chain_attention(const
                 }
                 dot = row_sum(dot);
                 float highest = fmaxf(top[m][half], dot);
-                float shrink = fast_exp2((top[m][half] - highest) * a.scale);
-                float weight = fast_exp2((dot - highest) * a.scale);
+                float shrink = exp2_approx((top[m][half] - highest) * a.scale);
+                float weight = exp2_approx((dot - highest) * a.scale);
                 top[m][half] = highest;
                 total = fmaf(total, shrink, weight);
 #pragma unroll

@@ -10,9 +10,9 @@
 //                   own rows on: dk and dv.
 //          draft    owns a row and one KV head; gradients of that row's own keys in steps[1] to steps[depth]. Only for depth > 0.
 //          Each element has one owner that adds in a fixed order: no atomics, the same bits in every run.
-// Cost     18 * HEAD_DIM FLOPs for each visible pair and query head: 4 for the first pass, 6 for dq, 8 for dk and dv; 10 would be the least,
-//          the other 8 compute scores and e again, which is cheaper than atomics are and has a fixed order. Bytes: steps and d_out once,
-//          d_steps in and out once; tiles again from L2 for each head and tile.
+// Cost     18 * HEAD_DIM FLOPs for each visible pair and query head: 4 for the first pass, 6 for dq, 8 for dk and dv. 10 would be the
+//          least; the other 8 compute scores and e again, since without atomics no block can finish both dq and dk. Bytes: steps and
+//          d_out once, d_steps in and out once; tiles again from L2 for each head and tile.
 // Launch   queries: grid (rows / QUERY_TILE + sequences, heads). keys: grid (rows / KEY_TILE + sequences, kv_heads), with COLUMN_SPLIT
 //          warps for each 16 keys, each for its part of the columns. draft: grid (rows / 4, kv_heads), a warp a row. Tiles pass through
 //          STAGES sets of shared buffers, the next arriving while one is used.
@@ -90,12 +90,13 @@ __device__ __forceinline__ float dot_own(const storage* row, const storage* othe
     return row_sum(dot);
 }
 
-extern "C" __global__ void __launch_bounds__(WARPS * WARP)
+extern "C" __global__ void __launch_bounds__(WARPS * WARP, 1)
     chain_attention_backward_queries(const __grid_constant__ ChainAttentionBackwardArgs a) {
     extern __shared__ __align__(16) u8 dynamic_shared[];
     storage* queries = (storage*) dynamic_shared;
     storage* ups = queries + QUERY_TILE * LD;
     storage* sets = ups + QUERY_TILE * LD;
+    Copies copies;
     SpanTile tile;
     if (!find_tile<QUERY_TILE>(a.starts, a.sequences, (int) (gridDim.x - 1 - blockIdx.x), tile)) {
         return;
@@ -107,9 +108,9 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
     int value_shift = a.kv_heads * HEAD_DIM;
     i64 first = tile.start + tile.first;
     const storage* key = a.steps[0] + tile.start * a.strides[0] + kv_shift;
-    load_tile<QUERY_TILE>(queries, a.steps[a.depth] + first * a.strides[a.depth] + head * HEAD_DIM, a.strides[a.depth],
+    load_tile<QUERY_TILE>(copies, queries, a.steps[a.depth] + first * a.strides[a.depth] + head * HEAD_DIM, a.strides[a.depth],
                           tile.length - tile.first, wide);
-    load_tile<QUERY_TILE>(ups, a.d_out + first * a.d_out_stride + head * HEAD_DIM, a.d_out_stride, tile.length - tile.first, wide);
+    load_tile<QUERY_TILE>(copies, ups, a.d_out + first * a.d_out_stride + head * HEAD_DIM, a.d_out_stride, tile.length - tile.first, wide);
 
     int lane = threadIdx.x % WARP;
     int g = lane / 4;
@@ -128,21 +129,22 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
 
     // Turns 0 to tiles - 1 are the first pass, the rest the second.
     if (STAGES == 2) {
-        load_tile<KEY_TILE>(sets, key, a.strides[0], tile.length, wide);
-        load_tile<KEY_TILE>(sets + KEY_TILE * LD, key + value_shift, a.strides[0], tile.length, wide);
+        load_tile<KEY_TILE>(copies, sets, key, a.strides[0], tile.length, wide);
+        load_tile<KEY_TILE>(copies, sets + KEY_TILE * LD, key + value_shift, a.strides[0], tile.length, wide);
     }
-    copies_commit();
+    copies.commit();
 #pragma unroll 1
     for (int turn = 0; turn < 2 * tiles; turn++) {
         int fetched = turn + STAGES - 1;
         if (fetched < 2 * tiles) {
             int from = (fetched < tiles ? fetched : fetched - tiles) * KEY_TILE;
             storage* set = sets + fetched % STAGES * SET;
-            load_tile<KEY_TILE>(set, key + from * a.strides[0], a.strides[0], tile.length - from, wide);
-            load_tile<KEY_TILE>(set + KEY_TILE * LD, key + value_shift + from * a.strides[0], a.strides[0], tile.length - from, wide);
+            load_tile<KEY_TILE>(copies, set, key + from * a.strides[0], a.strides[0], tile.length - from, wide);
+            load_tile<KEY_TILE>(copies, set + KEY_TILE * LD, key + value_shift + from * a.strides[0], a.strides[0], tile.length - from,
+                                wide);
         }
-        copies_commit();
-        copies_wait<STAGES - 1>();
+        copies.commit();
+        copies.wait<STAGES - 1>();
         __syncthreads();
         bool first_pass = turn < tiles;
         int at = (first_pass ? turn : turn - tiles) * KEY_TILE;
@@ -161,13 +163,13 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
                     float s = dot_own(own_queries + row * LD, own_key, pairs);
                     float e = dot_own(own_ups + row * LD, own_key + value_shift, pairs);
                     float highest = fmaxf(top[half], s);
-                    float shrink = fast_exp2((top[half] - highest) * a.scale2);
-                    float weight = fast_exp2((s - highest) * a.scale2);
+                    float shrink = exp2_approx((top[half] - highest) * a.scale2);
+                    float weight = exp2_approx((s - highest) * a.scale2);
                     top[half] = highest;
                     total = fmaf(total, shrink, weight);
                     weighted = fmaf(weighted, shrink, weight * e);
                 }
-                log_sum[half] = fmaf(top[half], a.scale2, fast_log2(total));
+                log_sum[half] = fmaf(top[half], a.scale2, log2f(total));
                 mean[half] = weighted / total;
                 if (live && c == 0) {
                     a.log_sums[(i64) head * a.rows + packed] = log_sum[half];
@@ -188,7 +190,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
                         highest = fmaxf(highest, fmaxf(s[0][n][2 * half], s[0][n][2 * half + 1]));
                     }
                     highest = row_max(highest);
-                    float shrink = fast_exp2((top[half] - highest) * a.scale2);
+                    float shrink = exp2_approx((top[half] - highest) * a.scale2);
                     float shift = -highest * a.scale2;
                     top[half] = highest;
                     sum[half] *= shrink;
@@ -197,7 +199,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
                     for (int n = 0; n < KT; n++) {
 #pragma unroll
                         for (int i = 2 * half; i < 2 * half + 2; i++) {
-                            float weight = fast_exp2(fmaf(s[0][n][i], a.scale2, shift));
+                            float weight = exp2_approx(fmaf(s[0][n][i], a.scale2, shift));
                             sum[half] += weight;
                             mean[half] = fmaf(weight, e[0][n][i], mean[half]);
                         }
@@ -208,7 +210,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
                 for (int n = 0; n < KT; n++) {
 #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        float p = fast_exp2(fmaf(s[0][n][i], a.scale2, -log_sum[i / 2]));
+                        float p = exp2_approx(fmaf(s[0][n][i], a.scale2, -log_sum[i / 2]));
                         s[0][n][i] = p * (e[0][n][i] - mean[i / 2]);
                     }
                 }
@@ -227,7 +229,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
             const storage* own_key = a.steps[d] + packed * a.strides[d] + kv_shift;
             float s = dot_own(own_queries + row * LD, own_key, pairs);
             float e = dot_own(own_ups + row * LD, own_key + value_shift, pairs);
-            float slope = fast_exp2(fmaf(s, a.scale2, -log_sum[half])) * (e - mean[half]);
+            float slope = exp2_approx(fmaf(s, a.scale2, -log_sum[half])) * (e - mean[half]);
 #pragma unroll
             for (int n = 0; n < DT; n++) {
                 float x;
@@ -256,12 +258,13 @@ constexpr int CT = HEAD_DIM / 8 / COLUMN_SPLIT;
 constexpr int WARPS = KEY_TILE / 16 * COLUMN_SPLIT;
 constexpr int SET = 2 * QUERY_TILE * LD;
 
-extern "C" __global__ void __launch_bounds__(WARPS * WARP)
+extern "C" __global__ void __launch_bounds__(WARPS * WARP, 1)
     chain_attention_backward_keys(const __grid_constant__ ChainAttentionBackwardArgs a) {
     extern __shared__ __align__(16) u8 dynamic_shared[];
     storage* keys = (storage*) dynamic_shared;
     storage* values = keys + KEY_TILE * LD;
     storage* sets = values + KEY_TILE * LD;
+    Copies copies;
     SpanTile tile;
     if (!find_tile<KEY_TILE>(a.starts, a.sequences, (int) blockIdx.x, tile)) {
         return;
@@ -275,8 +278,8 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
     const storage* key = a.steps[0] + (tile.start + tile.first) * a.strides[0] + kv_shift;
     const storage* query = a.steps[a.depth] + tile.start * a.strides[a.depth];
     const storage* up = a.d_out + tile.start * a.d_out_stride;
-    load_tile<KEY_TILE>(keys, key, a.strides[0], tile.length - tile.first, wide);
-    load_tile<KEY_TILE>(values, key + value_shift, a.strides[0], tile.length - tile.first, wide);
+    load_tile<KEY_TILE>(copies, keys, key, a.strides[0], tile.length - tile.first, wide);
+    load_tile<KEY_TILE>(copies, values, key + value_shift, a.strides[0], tile.length - tile.first, wide);
 
     int lane = threadIdx.x % WARP;
     int g = lane / 4;
@@ -293,35 +296,27 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
     int first_tile = tile.first / QUERY_TILE;
     int tiles = (tile.length + QUERY_TILE - 1) / QUERY_TILE - first_tile;
     int turns = group * tiles;
-    int fetch_head = first_head;
-    int fetch_at = first_tile * QUERY_TILE;
     auto fetch = [&](int turn) {
         storage* set = sets + turn % STAGES * SET;
-        load_tile<QUERY_TILE>(set, query + fetch_at * a.strides[a.depth] + fetch_head * HEAD_DIM, a.strides[a.depth],
-                              tile.length - fetch_at, wide);
-        load_tile<QUERY_TILE>(set + QUERY_TILE * LD, up + fetch_at * a.d_out_stride + fetch_head * HEAD_DIM, a.d_out_stride,
-                              tile.length - fetch_at, wide);
-        fetch_at += QUERY_TILE;
-        if (fetch_at >= tile.length) {
-            fetch_at = first_tile * QUERY_TILE;
-            fetch_head++;
-        }
+        int at = (first_tile + turn % tiles) * QUERY_TILE;
+        int shift = (first_head + turn / tiles) * HEAD_DIM;
+        load_tile<QUERY_TILE>(copies, set, query + at * a.strides[a.depth] + shift, a.strides[a.depth], tile.length - at, wide);
+        load_tile<QUERY_TILE>(copies, set + QUERY_TILE * LD, up + at * a.d_out_stride + shift, a.d_out_stride, tile.length - at, wide);
     };
     if (STAGES == 2) {
         fetch(0);
     }
-    copies_commit();
-    int head = first_head;
-    int at = first_tile * QUERY_TILE;
+    copies.commit();
 #pragma unroll 1
     for (int turn = 0; turn < turns; turn++) {
         if (turn + STAGES - 1 < turns) {
             fetch(turn + STAGES - 1);
         }
-        copies_commit();
-        copies_wait<STAGES - 1>();
+        copies.commit();
+        copies.wait<STAGES - 1>();
         __syncthreads();
         const storage* set = sets + turn % STAGES * SET;
+        int at = (first_tile + turn % tiles) * QUERY_TILE;
         if (first_key < tile.length && at + QUERY_TILE > first_key) {
             // Rows are keys and columns queries, so that p and ds meet the tiles of queries as they are.
             float p[1][QT][4];
@@ -330,7 +325,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
             clear(ds);
             multiply_rows<1, QT, HEAD_DIM, LD>(p, keys + warp_key * LD, set);
             multiply_rows<1, QT, HEAD_DIM, LD>(ds, values + warp_key * LD, set + QUERY_TILE * LD);
-            i64 softmax = (i64) head * a.rows + tile.start;
+            i64 softmax = (i64) (first_head + turn / tiles) * a.rows + tile.start;
 #pragma unroll
             for (int n = 0; n < QT; n++) {
 #pragma unroll
@@ -343,18 +338,13 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP)
                     for (int half = 0; half < 2; half++) {
                         int i = 2 * half + odd;
                         bool visible = live && first_key + g + 8 * half <= row;
-                        p[0][n][i] = visible ? fast_exp2(fmaf(p[0][n][i], a.scale2, -log_sum)) : 0.f;
+                        p[0][n][i] = visible ? exp2_approx(fmaf(p[0][n][i], a.scale2, -log_sum)) : 0.f;
                         ds[0][n][i] = p[0][n][i] * (ds[0][n][i] - mean);
                     }
                 }
             }
             multiply_weights<1, QT, CT, LD>(dv, p, set + QUERY_TILE * LD + column);
             multiply_weights<1, QT, CT, LD>(dk, ds, set + column);
-        }
-        at += QUERY_TILE;
-        if (at >= tile.length) {
-            at = first_tile * QUERY_TILE;
-            head++;
         }
         __syncthreads();
     }
@@ -427,7 +417,7 @@ extern "C" __global__ void __launch_bounds__(4 * WARP)
             s = warp_sum(s);
             e = warp_sum(e);
             i64 softmax = (i64) (blockIdx.y * group + h) * a.rows + row;
-            float p = fast_exp2(fmaf(s, a.scale2, -a.log_sums[softmax]));
+            float p = exp2_approx(fmaf(s, a.scale2, -a.log_sums[softmax]));
             float ds = p * (e - a.means[softmax]) * a.scale;
 #pragma unroll
             for (int n = 0; n < PT; n++) {

@@ -33,15 +33,16 @@ template <int T> __device__ __forceinline__ bool find_tile(const int* starts, in
     return tile.first < tile.length;
 }
 
-// Copies HEAD_DIM columns of T rows to shared memory; rows from `valid` on become zeros. Done after copies_wait and a barrier.
-template <int T> __device__ __forceinline__ void load_tile(storage* tile, const storage* from, i64 stride, int valid, bool wide) {
+// Copies HEAD_DIM columns of T rows to shared memory; rows from `valid` on become zeros. Done after copies.wait and a barrier.
+template <int T>
+__device__ __forceinline__ void load_tile(Copies& copies, storage* tile, const storage* from, i64 stride, int valid, bool wide) {
     if (wide) {
         constexpr int N = 16 / sizeof(storage);
         constexpr int CHUNKS = HEAD_DIM / N;
         for (int i = threadIdx.x; i < T * CHUNKS; i += blockDim.x) {
             int row = i / CHUNKS;
             int col = i % CHUNKS * N;
-            copy16_async(tile + row * LD + col, from + (row < valid ? row : 0) * stride + col, row < valid);
+            copies.copy16(tile + row * LD + col, from + (row < valid ? row : 0) * stride + col, row < valid);
         }
     } else {
         for (int i = threadIdx.x; i < T * HEAD_DIM; i += blockDim.x) {

@@ -1,128 +1,8 @@
 // Products of one warp with tiles in shared memory, for attention in training: bf16 by tensor cores, float by FMA chains, in the same
-// layout, so that one kernel text serves both. With EMULATED defined the instructions are plain code of the same meaning, register by
-// register.
-//
-// Accumulators have the layout of mma.m16n8: of a 16 x 8 tile lane l holds, with g = l / 4 and c = l % 4, elements (g, 2c), (g, 2c + 1),
-// (g + 8, 2c), (g + 8, 2c + 1). Tiles in shared memory are row-major, rows padded by 16 bytes: eight rows' 16 bytes touch all banks once.
+// layout (that of ptx.cuh), so that one kernel text serves both. Tiles are row-major, rows padded by 16 bytes: eight rows' 16 bytes touch
+// all banks once.
 #pragma once
-#include "types.cuh"
-#include "warp.cuh"
-
-// ------------------------------------------------------------------------------------------------------------------ instructions
-
-#ifdef EMULATED
-
-// Copies 16 bytes to shared memory, or zeros.
-__device__ __forceinline__ void copy16_async(void* to, const void* from, bool valid) {
-    struct alignas(16) Block { u32 at[4]; };
-    *(Block*) to = valid ? *(const Block*) from : Block{};
-}
-__device__ __forceinline__ void copies_commit() {}
-template <int LEFT> __device__ __forceinline__ void copies_wait() {}
-
-__device__ __forceinline__ float fast_exp2(float x) { return exp2f(x); }
-__device__ __forceinline__ float fast_log2(float x) { return log2f(x); }
-
-// Two floats rounded to bf16, the first in the lower half.
-__device__ __forceinline__ u32 pack_bf16(float low, float high) {
-    bf16 a;
-    bf16 b;
-    from_float(low, a);
-    from_float(high, b);
-    return (u32) a.bits | ((u32) b.bits << 16);
-}
-
-// ldmatrix: four 8 x 8 matrices of 16-bit elements, lane 8 j + i names row i of matrix j.
-template <bool TRANSPOSED> __device__ __forceinline__ void load_matrices(u32 (&r)[4], const bf16* row) {
-    __shared__ const bf16* rows[16][WARP];
-    int warp = threadIdx.x / WARP;
-    int lane = threadIdx.x % WARP;
-    rows[warp][lane] = row;
-    __syncwarp();
-    for (int j = 0; j < 4; j++) {
-        const bf16* const* matrix = &rows[warp][8 * j];
-        int g = lane / 4;
-        int c = 2 * (lane % 4);
-        u32 low = TRANSPOSED ? matrix[c][g].bits : matrix[g][c].bits;
-        u32 high = TRANSPOSED ? matrix[c + 1][g].bits : matrix[g][c + 1].bits;
-        r[j] = low | (high << 16);
-    }
-    __syncwarp();
-}
-
-// mma.m16n8k16: d += a b.
-__device__ __forceinline__ void mma_16816(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
-    __shared__ u32 operands[16][WARP][6];
-    int warp = threadIdx.x / WARP;
-    int lane = threadIdx.x % WARP;
-    u32* own = operands[warp][lane];
-    own[0] = a[0];
-    own[1] = a[1];
-    own[2] = a[2];
-    own[3] = a[3];
-    own[4] = b0;
-    own[5] = b1;
-    __syncwarp();
-    for (int e = 0; e < 4; e++) {
-        int row = lane / 4 + 8 * (e / 2);
-        int col = 2 * (lane % 4) + e % 2;
-        float sum = d[e];
-        for (int k = 0; k < 16; k++) {
-            u32 left = operands[warp][4 * (row % 8) + (k % 8) / 2][row / 8 + 2 * (k / 8)];
-            u32 right = operands[warp][4 * col + (k % 8) / 2][4 + k / 8];
-            sum = fmaf(__uint_as_float((k % 2 ? left >> 16 : left) << 16), __uint_as_float((k % 2 ? right >> 16 : right) << 16), sum);
-        }
-        d[e] = sum;
-    }
-    __syncwarp();
-}
-
-#else
-
-// Copies 16 bytes to shared memory, or zeros.
-__device__ __forceinline__ void copy16_async(void* to, const void* from, bool valid) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"((u32) __cvta_generic_to_shared(to)), "l"(from), "r"(valid ? 16 : 0)
-                 : "memory");
-}
-__device__ __forceinline__ void copies_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-template <int LEFT> __device__ __forceinline__ void copies_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory"); }
-
-// Two units in the last place; subnormal results are 0.
-__device__ __forceinline__ float fast_exp2(float x) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
-__device__ __forceinline__ float fast_log2(float x) { return log2f(x); }
-
-// Two floats rounded to bf16, the first in the lower half.
-__device__ __forceinline__ u32 pack_bf16(float low, float high) {
-    u32 both;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
-    return both;
-}
-
-// ldmatrix: four 8 x 8 matrices of 16-bit elements, lane 8 j + i names row i of matrix j.
-template <bool TRANSPOSED> __device__ __forceinline__ void load_matrices(u32 (&r)[4], const bf16* row) {
-    u32 at = (u32) __cvta_generic_to_shared(row);
-    if (TRANSPOSED) {
-        asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-                     : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(at) : "memory");
-    } else {
-        asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-                     : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(at) : "memory");
-    }
-}
-
-// mma.m16n8k16: d += a b.
-__device__ __forceinline__ void mma_16816(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-#endif
-
-// ---------------------------------------------------------------------------------------------------------------------- products
+#include "ptx.cuh"
 
 // acc[m][n] += A B^T: A the warp's 16 MT rows of a tile, B 8 NT rows of another, both K long; NT even.
 template <int MT, int NT, int K, int LD>
@@ -130,7 +10,7 @@ __device__ __forceinline__ void multiply_rows(float (&acc)[MT][NT][4], const bf1
     int lane = threadIdx.x % WARP;
     a += (lane % 16) * LD + lane / 16 * 8;
     b += (lane % 8 + lane / 16 * 8) * LD + lane / 8 % 2 * 8;
-#pragma unroll
+#pragma unroll 4
     for (int k = 0; k < K; k += 16) {
         u32 left[MT][4];
 #pragma unroll

@@ -1,0 +1,41 @@
+package org.respec.tools.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import java.io.IOException;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.respec.kernels.Backends;
+import org.respec.kernels.Ops;
+
+/** {@code bench kernels} on the emulator: what it writes, not how fast anything is. */
+class BenchKernelsCommandTest {
+    @TempDir
+    private Path folder;
+
+    @Test
+    void emulatedRowsAreWrittenAndMarked() throws IOException {
+        try (Ops ops = Backends.open("emulator", 1)) {
+            assertTrue(ops.device().contains("emulator"), ops.device());
+        } catch (IllegalArgumentException e) {
+            assumeTrue(false, e.getMessage());
+        }
+        Path file = folder.resolve("kernels.json");
+        assertEquals(0, Main.execute("bench", "kernels", "--device", "emulator", "--only", "rmsNorm,chainAttention", "--json", file.toString()));
+        JsonNode root = new JsonMapper().readTree(file.toFile());
+        assertTrue(root.path("emulated").booleanValue(), root.toString());
+        assertTrue(root.path("note").textValue().contains("say nothing about a GPU"), root.toString());
+        assertTrue(root.path("ceilings").path("copy_bytes_per_second").doubleValue() > 0, root.toString());
+        assertEquals(3, root.path("rows").size(), root.toString());
+        for (JsonNode row : root.path("rows")) {
+            assertTrue(row.path("median_seconds").doubleValue() > 0, row.toString());
+            assertTrue(row.path("host_nanos_per_call").doubleValue() > 0, row.toString());
+            assertTrue(row.path("bytes").longValue() > 0 && row.path("shape").size() > 0, row.toString());
+        }
+    }
+}
