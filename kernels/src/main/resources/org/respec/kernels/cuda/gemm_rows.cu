@@ -119,9 +119,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) gemm_rows(const __grid_con
         int row = first_row + i / OUTS;
         int output = first_output + i % OUTS;
         if (row < a.rows && output < a.outputs) {
-            float sum = partial[i];
+            float sum = 0.f;
 #pragma unroll
-            for (int s = 1; s < SLICES; s++) {
+            for (int s = 0; s < SLICES; s++) {
                 sum += partial[s * ROWS * OUTS + i];
             }
             put(a, row, output, sum);

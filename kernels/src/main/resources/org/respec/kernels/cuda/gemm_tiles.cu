@@ -28,14 +28,15 @@ __device__ __forceinline__ void advance(int& b, int& slice, int spans) {
     }
 }
 
-__device__ __forceinline__ void fetch(uint4* buffer, const bf16* base, i64 stride, int first, int rows, int k, int inputs) {
+// Inputs k and on, eight of them, of rows `first`, `first + 32`, ...
+__device__ __forceinline__ void fetch(uint4* to, const bf16* base, i64 stride, int first, int rows, int k, int inputs) {
+    constexpr int STEP = THREADS / PIECES;
+    const bf16* from = base + first * stride + k;
 #pragma unroll
-    for (int i = 0; i < OPERAND / THREADS; i++) {
-        int at = i * THREADS + threadIdx.x;
-        int row = at / PIECES;
-        int piece = at % PIECES;
-        int live = live_inputs(first + row < rows, k + piece * 8, inputs);
-        stage16(buffer + place(row, piece), live ? base + (first + row) * stride + k + piece * 8 : base, live * 2);
+    for (int i = 0; i < TILE / STEP; i++) {
+        int live = live_inputs(first + i * STEP < rows, k, inputs);
+        stage16(to + i * STEP * PIECES, live ? from : base, live * 2);
+        from += STEP * stride;
     }
 }
 
@@ -55,9 +56,11 @@ extern "C" __global__ void __launch_bounds__(THREADS) gemm_tiles(const __grid_co
     int next_slice = 0;
     auto fill = [&](int step) {
         if (step < spans) {
-            uint4* buffer = buffers + step % STAGES * (2 * OPERAND);
-            fetch(buffer, a.w, a.w_stride, first_output, a.outputs, next * SPAN, a.inputs);
-            fetch(buffer + OPERAND, a.x, a.x_stride, first_row, a.rows, next * SPAN, a.inputs);
+            int row = threadIdx.x / PIECES;
+            int piece = threadIdx.x % PIECES;
+            uint4* to = buffers + step % STAGES * (2 * OPERAND) + place(row, piece);
+            fetch(to, a.w, a.w_stride, first_output + row, a.outputs, next * SPAN + piece * 8, a.inputs);
+            fetch(to + OPERAND, a.x, a.x_stride, first_row + row, a.rows, next * SPAN + piece * 8, a.inputs);
             advance(next, next_slice, spans);
         }
         stage_commit();
@@ -113,7 +116,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) gemm_tiles(const __grid_co
                 for (int r = 0; r < ROW_TILES; r++) {
 #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        total[o][r][i] = done == 0 ? d[o][r][i] : total[o][r][i] + d[o][r][i];
+                        total[o][r][i] += d[o][r][i];
                         d[o][r][i] = 0.f;
                     }
                 }
@@ -129,8 +132,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) gemm_tiles(const __grid_co
                 int row = first_row + own_row + r * 8 + 2 * q + i % 2;
                 int output = first_output + own_output + o * 16 + i / 2 * 8 + g;
                 if (row < a.rows && output < a.outputs) {
-                    // Slices without spans add zeros in gemm_rows.cu; this one zero does the same.
-                    put(a, row, output, spans < SLICES ? total[o][r][i] + 0.f : total[o][r][i]);
+                    put(a, row, output, total[o][r][i]);
                 }
             }
         }

@@ -17,7 +17,7 @@ import org.respec.kernels.HostMirror;
 
 /** Every tile of the row-invariant products gives the same bits: which one a launch takes may depend on the device and the rows. */
 class GemmKernelsTest {
-    private static final int ROWS = 70;
+    private static final int ROWS = 140;
 
     @Test
     void everyTileGivesTheSameBits() {

@@ -3,7 +3,7 @@
 // Inputs are cut into spans of 64, and span b belongs to slice b % 8. A slice's sum starts at 0 and takes its spans in ascending order,
 // each in four steps of mma.m16n8k16 whose k index means the same inputs everywhere: in each half of the span, of 32 inputs, lane q of a
 // group of four holds inputs 8 q to 8 q + 7, of which the half's first step takes the lower four and its second step the upper four. The
-// eight slices' sums are added in order.
+// eight slices' sums are added to 0 in order; slices without spans change nothing.
 #pragma once
 #include "packs.cuh"
 #include "mma.cuh"
