@@ -100,8 +100,8 @@ final class CacheChecks {
             }
         }
         moves(bench, new KvLayout(dtype, 1, 1, 8, 4, 9), new int[] {7, 9, 12, 30, 33}, new int[] {5, 7, 9, 28, 30}, "kvMove of two paths");
-        moves(bench, new KvLayout(dtype, 1, 1, 8, 4, 9), new int[] {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10},
-            "kvMove that spreads slot 0");
+        moves(bench, new KvLayout(dtype, 1, 1, 8, 4, 9), new int[] {0, 1, 2, 3, 4, 5, 6, 7, 8, 9},
+            new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, "kvMove that spreads slot 0");
     }
 
     private static void moves(CheckBench bench, KvLayout layout, int[] from, int[] to, String what) {

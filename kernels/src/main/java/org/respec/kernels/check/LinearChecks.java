@@ -25,6 +25,7 @@ final class LinearChecks {
             checks.add(new OperatorCheck("linearBackwardInput" + name, bench -> backwardInput(bench, dtype)));
             checks.add(new OperatorCheck("linearBackwardWeight" + name, bench -> backwardWeight(bench, dtype)));
         }
+        checks.add(new OperatorCheck("linear invariance of many outputs bf16", LinearChecks::manyOutputs));
         checks.add(new OperatorCheck("linear refusals", LinearChecks::refusals));
         return checks;
     }
@@ -94,6 +95,30 @@ final class LinearChecks {
                             + whole.got(from + r, c) + " among " + most);
                     }
                 }
+            }
+        }
+    }
+
+    /** So many outputs that the tiles for many rows fill any device there is: their bits must be those of few rows. */
+    private static void manyOutputs(CheckBench bench) {
+        int outputs = 19_200;
+        int inputs = 72;
+        int rows = 70;
+        int few = 9;
+        Twin weight = weight(bench, DType.BF16, outputs, inputs, 0);
+        PackedMatrix truth = bench.truth().pack(bench.truthArena(), weight.truth());
+        PackedMatrix w = bench.device().pack(bench.deviceArena(), weight.device());
+        Twin x = bench.normal(DType.BF16, rows, inputs, 0, 1);
+        Twin whole = bench.poisoned(DType.F32, rows, outputs, 0);
+        Twin some = bench.poisoned(DType.F32, few, outputs, 0);
+        bench.truth().linear(x.truth(), truth, whole.truth(), false, rows);
+        bench.device().linear(x.device(), w, whole.device(), false, rows);
+        bench.device().linear(x.device().rows(rows - few, rows), w, some.device(), false, few);
+        bench.compare("linear " + rows + "x" + inputs + " to " + outputs, whole, rows, 1e-6, 4e-6);
+        some.pull();
+        for (int r = 0; r < few; r++) {
+            for (int c = 0; c < outputs; c++) {
+                bench.require(some.got(r, c) == whole.got(rows - few + r, c), "row " + r + ", column " + c + " depends on the number of rows");
             }
         }
     }

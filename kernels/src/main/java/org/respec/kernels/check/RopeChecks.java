@@ -118,8 +118,8 @@ final class RopeChecks {
         Twin rope = rope(bench, 8);
         Twin positions = bench.ints(0, 1, 2);
         Class<IllegalArgumentException> bad = IllegalArgumentException.class;
-        bench.refuses("qkNormRope of 4 rows of 3", bad, () -> bench.device().qkNormRope(qkv.device(), shape, weight.device(), weight.device(),
-            1e-6f, positions.device(), 0, rope.device(), out.device(), 4));
+        bench.refuses("qkNormRope of 4 rows of 3", bad, () -> bench.device().qkNormRope(qkv.device(), shape, weight.device(),
+            weight.device(), 1e-6f, positions.device(), 0, rope.device(), out.device(), 4));
         bench.refuses("qkNormRope with weights of two types", bad, () -> bench.device().qkNormRope(qkv.device(), shape, weight.device(),
             half.device(), 1e-6f, positions.device(), 0, rope.device(), out.device(), 3));
         bench.refuses("qkNormRope of another shape", bad, () -> bench.device().qkNormRope(qkv.device(), new AttentionShape(3, 1, 8),

@@ -39,10 +39,10 @@ final class UpdateChecks {
                 Twin first = bench.normal(DType.F32, 1, from + size + 1, 0, 0);
                 Twin second = bench.normal(DType.F32, 1, from + size + 1, 0, 0);
                 for (int step : new int[] {1, 2, 3}) {
-                    bench.truth().adamW(part(weights.truth(), from, size), part(gradients.truth(), from, size), part(first.truth(), from, size),
-                        part(second.truth(), from, size), 1e-2f, 0.9f, 0.95f, 1e-8f, 0.1f, step, 0.37f);
-                    bench.device().adamW(part(weights.device(), from, size), part(gradients.device(), from, size), part(first.device(), from, size),
-                        part(second.device(), from, size), 1e-2f, 0.9f, 0.95f, 1e-8f, 0.1f, step, 0.37f);
+                    bench.truth().adamW(part(weights.truth(), from, size), part(gradients.truth(), from, size),
+                        part(first.truth(), from, size), part(second.truth(), from, size), 1e-2f, 0.9f, 0.95f, 1e-8f, 0.1f, step, 0.37f);
+                    bench.device().adamW(part(weights.device(), from, size), part(gradients.device(), from, size),
+                        part(first.device(), from, size), part(second.device(), from, size), 1e-2f, 0.9f, 0.95f, 1e-8f, 0.1f, step, 0.37f);
                 }
                 String what = "adamW of " + size + " from " + from;
                 bench.compareExactly(what + ", weights", weights, 1);

@@ -1,5 +1,6 @@
 package org.respec.kernels.gpu;
 
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import org.respec.kernels.DType;
@@ -37,6 +38,10 @@ final class GemmRowsKernel {
     private static final int THREADS = 256;
     private static final int FLOAT_WARPS = 4;
     private static final int MOST_GRID_Y = 65_535;
+    /** {@code sizeof(GemmArgs)}. */
+    static final int ARGUMENT_BYTES = 72;
+    /** Rows of the largest tile. */
+    static final int MOST_ROWS = 64;
 
     /** For each number of rows the tiles that fit it, best first: the first that fills the device and its shared memory is taken. */
     static final List<Tile> TILES_8 = List.of(new Tile(1, 1, 4));
@@ -55,7 +60,7 @@ final class GemmRowsKernel {
 
     GemmRowsKernel(GpuContext gpu) {
         this.gpu = gpu;
-        this.arguments = gpu.arguments(72);
+        this.arguments = gpu.arguments(ARGUMENT_BYTES);
         this.multiprocessors = gpu.driver().device().multiprocessors();
         this.sharedBytes = gpu.driver().device().sharedBytesPerBlock();
         for (List<Tile> some : List.of(TILES_8, TILES_16, TILES_32, TILES_64)) {
@@ -110,15 +115,24 @@ final class GemmRowsKernel {
 
     private void launch(LoadedKernel kernel, int tileRows, int tileOutputs, int threads, int shared, Tensor x, Tensor w, Tensor y,
                         boolean accumulate, int rows) {
-        int size = x.dtype().bytes();
-        boolean aligned = ((x.address() | w.address() | x.rowStride() * size | w.rowStride() * size) & 15) == 0;
         int outputBlocks = Math.ceilDiv(w.rows(), tileOutputs);
         if (outputBlocks > MOST_GRID_Y) {
             throw new IllegalArgumentException("linear: w must have at most " + (long) MOST_GRID_Y * tileOutputs + " rows, got " + w);
         }
-        gpu.stream().launch(kernel.get(), Math.ceilDiv(rows, tileRows), outputBlocks, 1, threads, 1, shared, arguments.begin().address(x)
-            .address(w).address(y).integer64(x.rowStride()).integer64(w.rowStride()).integer64(y.rowStride()).integer(rows)
-            .integer(w.rows()).integer(w.cols()).integer(accumulate ? 1 : 0).integer(y.dtype() == DType.BF16 ? 1 : 0)
-            .integer(aligned ? 1 : 0).end());
+        gpu.stream().launch(kernel.get(), Math.ceilDiv(rows, tileRows), outputBlocks, 1, threads, 1, shared,
+            write(arguments, x, w, y, accumulate, rows));
+    }
+
+    /** The struct of {@code gemm.cuh}. */
+    static MemorySegment write(Arguments arguments, Tensor x, Tensor w, Tensor y, boolean accumulate, int rows) {
+        return arguments.begin().address(x).address(w).address(y).integer64(x.rowStride()).integer64(w.rowStride())
+            .integer64(y.rowStride()).integer(rows).integer(w.rows()).integer(w.cols()).integer(accumulate ? 1 : 0)
+            .integer(y.dtype() == DType.BF16 ? 1 : 0).integer(aligned(x, w) ? 1 : 0).end();
+    }
+
+    /** Whether every row of both begins at a multiple of 16 bytes. */
+    static boolean aligned(Tensor x, Tensor w) {
+        int size = x.dtype().bytes();
+        return ((x.address() | w.address() | x.rowStride() * size | w.rowStride() * size) & 15) == 0;
     }
 }

@@ -16,6 +16,7 @@ import org.respec.kernels.TensorArena;
 final class GpuLinear {
     private final boolean invariant;
     private final GemmRowsKernel gemmRows;
+    private final GemmTilesKernel gemmTiles;
     private final ConvertKernel convert;
     private final CopyRowsKernel copyRows;
     private final GpuBlas blas;
@@ -29,6 +30,7 @@ final class GpuLinear {
     GpuLinear(GpuContext gpu, boolean invariant) {
         this.invariant = invariant;
         this.gemmRows = new GemmRowsKernel(gpu);
+        this.gemmTiles = new GemmTilesKernel(gpu);
         this.convert = new ConvertKernel(gpu);
         this.copyRows = new CopyRowsKernel(gpu);
         this.blas = gpu.driver().blas(gpu.stream());
@@ -67,7 +69,9 @@ final class GpuLinear {
         if (rows == 0) {
             return;
         }
-        if (invariant) {
+        if (invariant && gemmTiles.suits(x, weight, rows)) {
+            gemmTiles.launch(x, weight, y, accumulate, rows);
+        } else if (invariant) {
             gemmRows.launch(x, weight, y, accumulate, rows);
         } else {
             gemm("linear", false, x, true, weight, y, rows, weight.rows(), weight.cols(), accumulate);

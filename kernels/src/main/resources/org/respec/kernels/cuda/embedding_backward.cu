@@ -1,14 +1,14 @@
 // table[tokens[i]] += d_out[i], in row order. Two kernels: embedding_links finds for each row the next one with the same token;
 // embedding_backward follows these links from each token's first row.
 //
-// Shapes   d_out [rows x cols], float or bf16 (BF16=1); tokens I32 [rows]; table float [vocab x cols]; row strides. Links are two I32 [rows]:
-//          next row with the same token or -1; and 1 for rows that have an earlier one (0 before the first kernel runs).
-// Cost     reads d_out once, reads and writes each touched row of the table once: rows * cols * sizeof(storage) + 8 * tokens * cols bytes,
-//          rows * cols FLOPs; links read 4 bytes for each row passed on the way to the next one with the token, from L1 and L2.
+// Shapes   d_out [rows x cols], float or bf16 (BF16=1); tokens I32 [rows]; table float [vocab x cols]; row strides. Links are two I32
+//          [rows]: next row with the same token or -1; and 1 for rows that have an earlier one (0 before the first kernel runs).
+// Cost     reads d_out once, reads and writes each touched row of the table once: rows * cols * sizeof(storage) + 8 * tokens * cols
+//          bytes, rows * cols FLOPs; links read 4 bytes for each row passed on the way to the next one with the token, from L1 and L2.
 // Launch   embedding_links: a warp a row, 8 warps a block. embedding_backward: rows * tiles blocks of up to 256 threads, a run of four
 //          floats a thread.
-// Numerics one chain of float additions for each element, starting with the table's own value, in row order; no atomics. Tokens out of range
-//          are reported and left out.
+// Numerics one chain of float additions for each element, starting with the table's own value, in row order; no atomics. Tokens out of
+//          range are reported and left out.
 #include "faults.cuh"
 #include "packs.cuh"
 #include "warp.cuh"

@@ -1,58 +1,29 @@
-// y = x w^T, or y += x w^T, for decoding: every output is summed in an order that depends on the number of inputs alone, never on how many
-// rows share the call, and weights are streamed once for every tile of rows.
+// y = x w^T, or y += x w^T, for decoding: every output is summed in an order that depends on the number of inputs alone, never on how
+// many rows share the call, and weights are streamed once for every tile of rows.
 //
-// Shapes   x [rows x inputs], w [outputs x inputs], y [rows x outputs], row strides; x and w both float or both bf16 (BF16=1), y float, or
-//          for bf16 also bf16 (y_bf16).
-// Cost     reads w once a row tile: outputs * inputs * sizeof(storage) bytes, and x once a block, mostly from L2; 2 * rows * outputs * inputs
-//          FLOPs.
+// Shapes   x [rows x inputs], w [outputs x inputs], y [rows x outputs], row strides; x and w both float or both bf16 (BF16=1), y float,
+//          or for bf16 also bf16 (y_bf16).
+// Cost     reads w once a row tile: outputs * inputs * sizeof(storage) bytes, and x once a block, mostly from L2; 2 * rows * outputs *
+//          inputs FLOPs.
 // Launch   bf16: a block of 8 warps makes 16 OUT_TILES outputs of 8 ROW_TILES rows; each warp sums every eighth span of 64 inputs with
 //          mma.m16n8k16 (weights are the 16, rows the 8) and the 8 partial sums are added in order. A lane fetches with cp.async the very
-//          16 bytes that it feeds to the tensor cores, STAGES deep, so the pipeline needs no barrier; dynamic shared memory
-//          STAGES * (2 OUT_TILES + ROW_TILES) * 4 KiB. float: a block of 4 warps, a warp makes OUTS outputs of ROWS rows, its lanes take
-//          four inputs each in turn. Grid: row tiles x output tiles, rows first, so that blocks that share weights run together.
-// Numerics bf16: within a span of 32 inputs the tensor core's k index is a permutation, the same for both operands, in every tile shape and for
-//          every row; sums in float. float: a chain of fma a lane, then a tree over lanes. Tile shapes change no bit.
-#include "packs.cuh"
-#include "mma.cuh"
-
-struct GemmRowsArgs {
-    const storage* x;
-    const storage* w;
-    void* y;
-    i64 x_stride;
-    i64 w_stride;
-    i64 y_stride;
-    int rows;
-    int outputs;
-    int inputs;
-    int accumulate;
-    int y_bf16;
-    int aligned;
-};
-
-__device__ __forceinline__ void put(const GemmRowsArgs& a, int row, int output, float sum) {
-    i64 at = row * a.y_stride + output;
-    if (a.y_bf16) {
-        bf16* y = (bf16*) a.y + at;
-        from_float(a.accumulate ? to_float(*y) + sum : sum, *y);
-    } else {
-        float* y = (float*) a.y + at;
-        *y = a.accumulate ? *y + sum : sum;
-    }
-}
+//          16 bytes that it feeds to the tensor cores, STAGES deep, so the pipeline needs no barrier; dynamic shared memory STAGES * (2
+//          OUT_TILES + ROW_TILES) * 4 KiB. float: a block of 4 warps, a warp makes OUTS outputs of ROWS rows, its lanes take four inputs
+//          each in turn. Grid: row tiles x output tiles, rows first, so that blocks that share weights run together.
+// Numerics bf16: sums in float, in the order of gemm.cuh. float: a chain of fma a lane, then a tree over lanes. Tile shapes change no
+//          bit.
+#include "gemm.cuh"
 
 #if BF16
 
-constexpr int SLICES = 8;
 constexpr int THREADS = SLICES * WARP;
-constexpr int SPAN = 64;
 constexpr int OUTS = 16 * OUT_TILES;
 constexpr int ROWS = 8 * ROW_TILES;
 constexpr int LOADS = 2 * OUT_TILES + ROW_TILES;
 
 // Eight inputs of one row, zeros past its end.
-__device__ __forceinline__ void fetch(uint4* slot, const bf16* base, const bf16* row, bool exists, int k, const GemmRowsArgs& a) {
-    int live = exists && k < a.inputs ? (a.inputs - k < 8 ? a.inputs - k : 8) : 0;
+__device__ __forceinline__ void fetch(uint4* slot, const bf16* base, const bf16* row, bool exists, int k, const GemmArgs& a) {
+    int live = live_inputs(exists, k, a.inputs);
     if (a.aligned) {
         stage16(slot, live ? row + k : base, live * 2);
     } else {
@@ -65,7 +36,7 @@ __device__ __forceinline__ void fetch(uint4* slot, const bf16* base, const bf16*
     }
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) gemm_rows(const __grid_constant__ GemmRowsArgs a) {
+extern "C" __global__ void __launch_bounds__(THREADS) gemm_rows(const __grid_constant__ GemmArgs a) {
     extern __shared__ uint4 fifo[];
     int slice = threadIdx.x / WARP;
     int lane = threadIdx.x % WARP;
@@ -126,8 +97,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) gemm_rows(const __grid_con
             uint4 high = slot[(2 * o + 1) * WARP];
 #pragma unroll
             for (int r = 0; r < ROW_TILES; r++) {
-                mma_m16n8k16(d[o][r], low.x, high.x, low.y, high.y, rows[r].x, rows[r].y);
-                mma_m16n8k16(d[o][r], low.z, high.z, low.w, high.w, rows[r].z, rows[r].w);
+                half_span(d[o][r], low, high, rows[r]);
             }
         }
     }
@@ -149,9 +119,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) gemm_rows(const __grid_con
         int row = first_row + i / OUTS;
         int output = first_output + i % OUTS;
         if (row < a.rows && output < a.outputs) {
-            float sum = partial[i];
+            float sum = 0.f;
 #pragma unroll
-            for (int s = 1; s < SLICES; s++) {
+            for (int s = 0; s < SLICES; s++) {
                 sum += partial[s * ROWS * OUTS + i];
             }
             put(a, row, output, sum);
@@ -215,7 +185,7 @@ __device__ __forceinline__ void advance(Chains& chains, const float* const (&x)[
     }
 }
 
-extern "C" __global__ void __launch_bounds__(WARPS * WARP) gemm_rows(const __grid_constant__ GemmRowsArgs a) {
+extern "C" __global__ void __launch_bounds__(WARPS * WARP) gemm_rows(const __grid_constant__ GemmArgs a) {
     int lane = threadIdx.x % WARP;
     int first_row = blockIdx.x * ROWS;
     int first_output = (blockIdx.y * WARPS + threadIdx.x / WARP) * OUTS;

@@ -1,7 +1,7 @@
 // Writes the key and value heads of fused query-key-value rows to their slots in one layer of the paged cache.
 //
-// Shapes   qkv [rows x (heads + 2 kv_heads) dim] with a row stride, float or bf16 (BF16=1); layer [pages][K|V][kv_heads][page_size][dim], float
-//          or bf16 (CACHE_BF16=1); slots I32 [rows], slot = page * page_size + offset. Slots of one call are distinct.
+// Shapes   qkv [rows x (heads + 2 kv_heads) dim] with a row stride, float or bf16 (BF16=1); layer [pages][K|V][kv_heads][page_size][dim],
+//          float or bf16 (CACHE_BF16=1); slots I32 [rows], slot = page * page_size + offset. Slots of one call are distinct.
 // Cost     reads rows * 2 * kv_heads * dim * sizeof(storage) bytes, writes as many elements of the cache; no FLOPs.
 // Launch   rows * tiles blocks of up to 256 threads, eight elements a thread.
 // Numerics copied, or rounded to nearest even. A slot out of the cache, -1 included, is reported and its row left out.
@@ -51,5 +51,6 @@ extern "C" __global__ void kv_append(const __grid_constant__ KvAppendArgs a) {
     i64 head = (i64) a.page_size * a.dim;
     float v[N];
     load_run<N>(a.qkv + row * a.qkv_stride + a.key_column + part * a.dim + d, a.dim - d, v);
-    store_run<N>(a.layer + (slot / a.page_size) * (2 * a.kv_heads * head) + part * head + (i64) (slot % a.page_size) * a.dim + d, a.dim - d, v);
+    i64 page = (slot / a.page_size) * (2 * a.kv_heads * head);
+    store_run<N>(a.layer + page + part * head + (i64) (slot % a.page_size) * a.dim + d, a.dim - d, v);
 }

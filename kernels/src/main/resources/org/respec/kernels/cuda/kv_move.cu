@@ -1,8 +1,8 @@
 // Moves inside the paged cache, in all layers: to[i] = from[i] for i under count, in ascending order, so that a move may read what an
 // earlier one wrote. A place is a slot (one token's keys and values) or a whole page.
 //
-// Shapes   cache [layers][pages][page], in units of UNIT = 16, 4 or 2 bytes, the largest that divides a head; from, to I32 [count]. A place p lies
-//          at (p / places_per_page) * page_units + (p % places_per_page) * place_units of its layer; its column c lies
+// Shapes   cache [layers][pages][page], in units of UNIT = 16, 4 or 2 bytes, the largest that divides a head; from, to I32 [count]. A
+//          place p lies at (p / places_per_page) * page_units + (p % places_per_page) * place_units of its layer; its column c lies
 //          (c / run) * run_stride + c % run behind that.
 // Cost     reads and writes count * layers * columns * UNIT bytes; no FLOPs.
 // Launch   a thread owns one column of one layer and walks the moves, eight loads in flight; layers * tiles blocks of 128 threads.

@@ -1,4 +1,4 @@
-// Gradient of qk_norm_rope.cu. Each head's gradient is rotated back; with s = 1 / sqrt(mean(head^2) + eps) and n = head s:
+// Gradient of qk_norm_rope.cu. Each head's gradient d is rotated back; with s = 1 / sqrt(mean(head^2) + eps) and n = head s:
 // d_head = s (w d - n mean(w d n)), and the weights' gradients are the sums of d n. The value part is copied.
 //
 // Shapes   qkv, d_out, d_qkv [rows x (heads + 2 kv_heads) dim], row strides, float or bf16 (BF16=1); weights [dim], float or bf16
@@ -6,8 +6,8 @@
 // Cost     reads qkv and d_out, writes d_qkv: 3 * rows * (heads + 2 kv_heads) * dim * sizeof(storage) bytes (the value part of qkv is not
 //          read), and 8 * chunks * dim for the partial sums; about 25 FLOPs an element.
 // Launch   one block of 256 threads a chunk of consecutive rows, teams of lanes as in the forward kernel, each walking the chunk's heads.
-// Numerics float. A team's weight gradients are chains over its heads; teams are added in order, and column_sums.cu adds the chunks in order.
-//          Chunks are a function of the number of rows. A position out of the table is reported and its row left out.
+// Numerics float. A team's weight gradients are chains over its heads; teams are added in order, and column_sums.cu adds the chunks in
+//          order. Chunks are a function of the number of rows. A position out of the table is reported and its row left out.
 #include "faults.cuh"
 #include "packs.cuh"
 #include "warp.cuh"
@@ -119,8 +119,8 @@ __device__ __forceinline__ void normed_heads(const QkNormRopeBackwardArgs& a, in
 }
 
 // Adds the teams' sums in order and writes them to this chunk's partial sums.
-__device__ __forceinline__ void combine(const QkNormRopeBackwardArgs& a, float* shared, const float (&low_sum)[N], const float (&high_sum)[N],
-                                        float* partial) {
+__device__ __forceinline__ void combine(const QkNormRopeBackwardArgs& a, float* shared, const float (&low_sum)[N],
+                                        const float (&high_sum)[N], float* partial) {
     int half = a.dim / 2;
     int teams = THREADS >> a.team_bits;
     int i = (threadIdx.x & ((1 << a.team_bits) - 1)) * N;

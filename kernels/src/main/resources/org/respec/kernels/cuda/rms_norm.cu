@@ -4,7 +4,7 @@
 //          (PARAMETER_BF16=1). out may be x.
 // Cost     reads x and weight, writes out: 2 * rows * cols * sizeof(storage) bytes (weight stays in cache); 4 FLOPs an element.
 // Launch   one block a row, 32 to 1024 threads; a thread keeps up to four runs of 16 bytes in registers between the two passes, so a row
-//          is read once (rows over 16 KiB of runs a thread: the rest again from L1 or L2).
+//          is read once (of rows over 64 KiB the rest comes again from L1 or L2).
 // Numerics sums in float: each thread a chain over its own elements, then warp and block trees; a function of the row and its length.
 #include "packs.cuh"
 #include "warp.cuh"

@@ -4,8 +4,8 @@
 //          bf16 (BF16=1). The gradient may be written over gate_up.
 // Cost     forward 3 * rows * cols * sizeof(storage) bytes, gradient 5 *; about 25 and 30 FLOPs an element in float, half that in bf16.
 // Launch   rows * tiles blocks of up to 256 threads, a run of 16 bytes of each matrix a thread.
-// Numerics float: the host's exponential (math.cuh) and correctly rounded divisions; bf16: the hardware's exponential and reciprocal, good to
-//          a few units of float's last place, which bf16's rounding hides.
+// Numerics float: the host's exponential (math.cuh) and correctly rounded divisions; bf16: the hardware's exponential and reciprocal,
+//          good to a few units of float's last place, which bf16's rounding hides.
 #include "packs.cuh"
 #include "math.cuh"
 

@@ -1,0 +1,140 @@
+// y = x w^T, or y += x w^T, for many rows: the same bits as gemm_rows.cu, with tiles that share both operands.
+//
+// Shapes   x [rows x inputs], w [outputs x inputs] bf16, aligned to 16 bytes with row strides that keep it; y [rows x outputs], float or
+//          bf16.
+// Cost     2 * rows * outputs * inputs FLOPs; reads 256 * inputs * 2 bytes a tile, mostly from L2: 64 FLOPs a byte.
+// Launch   a block of 8 warps makes 128 outputs of 128 rows, a warp 64 outputs of 32 rows; spans of both operands go through STAGES
+//          buffers in shared memory, STAGES * 32 KiB, fetched with cp.async and swizzled so that neither writes nor reads meet in a bank.
+//          Grid: row tiles x output tiles.
+// Numerics sums in float, in the order of gemm.cuh: the block walks the slices one after another and adds each one's sum to the total.
+#include "gemm.cuh"
+
+constexpr int THREADS = 256;
+constexpr int TILE = 128;
+constexpr int PIECES = SPAN / 8;
+constexpr int OPERAND = TILE * PIECES;
+constexpr int OUT_TILES = 4;
+constexpr int ROW_TILES = 4;
+
+// Where the 16 bytes `piece` of a tile's row lie.
+__device__ __forceinline__ int place(int row, int piece) { return row * PIECES + (piece ^ (row % 2 * 4)); }
+
+// The span after b in the order of sums; `slice` is that of b.
+__device__ __forceinline__ void advance(int& b, int& slice, int spans) {
+    b += SLICES;
+    if (b >= spans) {
+        slice++;
+        b = slice;
+    }
+}
+
+// Inputs k and on, eight of them, of rows `first`, `first + 32`, ...
+__device__ __forceinline__ void fetch(uint4* to, const bf16* base, i64 stride, int first, int rows, int k, int inputs) {
+    constexpr int STEP = THREADS / PIECES;
+    const bf16* from = base + first * stride + k;
+#pragma unroll
+    for (int i = 0; i < TILE / STEP; i++) {
+        int live = live_inputs(first + i * STEP < rows, k, inputs);
+        stage16(to + i * STEP * PIECES, live ? from : base, live * 2);
+        from += STEP * stride;
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) gemm_tiles(const __grid_constant__ GemmArgs a) {
+    extern __shared__ uint4 buffers[];
+    int warp = threadIdx.x / WARP;
+    int lane = threadIdx.x % WARP;
+    int g = lane / 4;
+    int q = lane % 4;
+    int first_row = blockIdx.x * TILE;
+    int first_output = blockIdx.y * TILE;
+    int own_output = warp % 2 * (OUT_TILES * 16);
+    int own_row = warp / 2 * (ROW_TILES * 8);
+    int spans = (a.inputs + SPAN - 1) / SPAN;
+
+    int next = 0;
+    int next_slice = 0;
+    auto fill = [&](int step) {
+        if (step < spans) {
+            int row = threadIdx.x / PIECES;
+            int piece = threadIdx.x % PIECES;
+            uint4* to = buffers + step % STAGES * (2 * OPERAND) + place(row, piece);
+            fetch(to, a.w, a.w_stride, first_output + row, a.outputs, next * SPAN + piece * 8, a.inputs);
+            fetch(to + OPERAND, a.x, a.x_stride, first_row + row, a.rows, next * SPAN + piece * 8, a.inputs);
+            advance(next, next_slice, spans);
+        }
+        stage_commit();
+    };
+
+    float d[OUT_TILES][ROW_TILES][4];
+    float total[OUT_TILES][ROW_TILES][4];
+#pragma unroll
+    for (int o = 0; o < OUT_TILES; o++) {
+#pragma unroll
+        for (int r = 0; r < ROW_TILES; r++) {
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                d[o][r][i] = 0.f;
+                total[o][r][i] = 0.f;
+            }
+        }
+    }
+    for (int step = 0; step < STAGES - 1; step++) {
+        fill(step);
+    }
+    int span = 0;
+    int slice = 0;
+    for (int step = 0; step < spans; step++) {
+        stage_wait<STAGES - 2>();
+        __syncthreads();
+        fill(step + STAGES - 1);
+        const uint4* w = buffers + step % STAGES * (2 * OPERAND);
+        const uint4* x = w + OPERAND;
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            uint4 rows[ROW_TILES];
+#pragma unroll
+            for (int r = 0; r < ROW_TILES; r++) {
+                rows[r] = x[place(own_row + r * 8 + g, half * 4 + q)];
+            }
+#pragma unroll
+            for (int o = 0; o < OUT_TILES; o++) {
+                uint4 low = w[place(own_output + o * 16 + g, half * 4 + q)];
+                uint4 high = w[place(own_output + o * 16 + 8 + g, half * 4 + q)];
+#pragma unroll
+                for (int r = 0; r < ROW_TILES; r++) {
+                    half_span(d[o][r], low, high, rows[r]);
+                }
+            }
+        }
+        int done = slice;
+        advance(span, slice, spans);
+        if (slice != done) {
+#pragma unroll
+            for (int o = 0; o < OUT_TILES; o++) {
+#pragma unroll
+                for (int r = 0; r < ROW_TILES; r++) {
+#pragma unroll
+                    for (int i = 0; i < 4; i++) {
+                        total[o][r][i] += d[o][r][i];
+                        d[o][r][i] = 0.f;
+                    }
+                }
+            }
+        }
+    }
+#pragma unroll
+    for (int o = 0; o < OUT_TILES; o++) {
+#pragma unroll
+        for (int r = 0; r < ROW_TILES; r++) {
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                int row = first_row + own_row + r * 8 + 2 * q + i % 2;
+                int output = first_output + own_output + o * 16 + i / 2 * 8 + g;
+                if (row < a.rows && output < a.outputs) {
+                    put(a, row, output, total[o][r][i]);
+                }
+            }
+        }
+    }
+}
