@@ -46,7 +46,7 @@ public final class EmulatorDriver implements GpuDriver {
         HostCompiler compiler = HostCompiler.find();
         LibraryCache cache = new LibraryCache(options.cache());
         runtime = new EmulatorRuntime(compiler, cache);
-        builder = new KernelBuilder(compiler, cache, runtime);
+        builder = new KernelBuilder(compiler, cache, runtime, options.checked());
         device = new GpuDevice("emulator (host, " + compiler.title() + ", " + (options.checked() ? "checked" : "unchecked") + ")", "emulated",
             "", options.multiprocessors(), SHARED_BYTES, L2_BYTES, options.memoryBytes(), CUDA_VERSION);
         long span = (SPAN_FACTOR * options.memoryBytes() + (1L << 30)) >>> 12 << 12;
@@ -181,7 +181,8 @@ public final class EmulatorDriver implements GpuDriver {
         }
         EmulatorRuntime.Report report = runtime.report();
         death = kernel.name() + ", grid (" + gridX + "," + gridY + "," + gridZ + ") of blocks (" + blockX + "," + blockY + ",1), block "
-            + report.block() + ", thread " + report.thread() + ": " + report.text();
+            + report.block() + ", thread " + report.thread() + ": " + SourceLines.resolve(kernel.module().file(),
+            report.text() + (report.at() == 0 ? "" : " (@" + Long.toHexString(report.at()) + ")"));
         throw new GpuException(death);
     }
 

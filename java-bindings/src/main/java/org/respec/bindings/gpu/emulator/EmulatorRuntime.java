@@ -50,7 +50,8 @@ final class EmulatorRuntime {
         allocate = handle(library, "emu_allocate", FunctionDescriptor.of(LONG, LONG, LONG, INT));
         free = handle(library, "emu_free", FunctionDescriptor.ofVoid(LONG, LONG));
         holds = handle(library, "emu_holds", FunctionDescriptor.of(INT, LONG, LONG, LONG));
-        launch = handle(library, "emu_launch", FunctionDescriptor.of(INT, LONG, LONG, LONG, INT, INT, INT, INT, INT, LONG, LONG, INT));
+        launch = handle(library, "emu_launch", FunctionDescriptor.of(INT, LONG, LONG, LONG, INT, INT, INT, INT, INT, INT,
+            LONG, LONG, INT));
         report = handle(library, "emu_report", FunctionDescriptor.of(ValueLayout.ADDRESS.withTargetLayout(
             MemoryLayout.sequenceLayout(4096, ValueLayout.JAVA_BYTE))));
         reportAt = handle(library, "emu_report_at", FunctionDescriptor.of(LONG));
@@ -61,7 +62,9 @@ final class EmulatorRuntime {
     }
 
     private static Path build(HostCompiler compiler, LibraryCache cache) {
-        List<String> parts = new ArrayList<>(List.of(compiler.version(), String.join(" ", compiler.runtimeFlags()), resource(HEADER)));
+        List<String> parts = new ArrayList<>(List.of(compiler.version(), String.join(" ", compiler.runtimeFlags()), resource(HEADER),
+            // Two runtimes of one name in a process would take each other's kernels.
+            cache.folder().toAbsolutePath().normalize().toString()));
         SOURCES.forEach(name -> parts.add(resource(name)));
         return cache.get("runtime", parts, target -> {
             Path folder = target.getParent();
@@ -143,8 +146,8 @@ final class EmulatorRuntime {
     boolean launch(long device, EmulatedKernel kernel, int gridX, int gridY, int gridZ, int blockX, int blockY, int sharedBytes,
                    long arguments) {
         try {
-            return (int) launch.invokeExact(device, kernel.entry(), arguments, gridX, gridY, gridZ, blockX, blockY, kernel.sharedBegin(),
-                kernel.sharedEnd(), sharedBytes) == 0;
+            return (int) launch.invokeExact(device, kernel.entry(), arguments, kernel.argumentBytes(), gridX, gridY, gridZ, blockX, blockY,
+                kernel.sharedBegin(), kernel.sharedEnd(), sharedBytes) == 0;
         } catch (Throwable t) {
             throw new IllegalStateException("the emulator's runtime failed", t);
         }
@@ -168,7 +171,8 @@ final class EmulatorRuntime {
     /**
      * What went wrong in a kernel.
      *
-     * @param at address in its code, or 0
+     * @param text places in the code are {@code @} and the offset in the kernel's library, hexadecimal
+     * @param at where in the kernel's library, or 0
      */
     record Report(String text, long at, String block, String thread) {
     }

@@ -11,8 +11,9 @@ import org.respec.bindings.gpu.GpuException;
 /** The C++ compiler of this machine. */
 final class HostCompiler {
     private static final long SECONDS = 600;
+    // No sibling calls: a barrier's return address is where a thread waits.
     private static final List<String> COMMON = List.of("-std=c++17", "-O2", "-g1", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-exceptions",
-        "-fno-rtti", "-fno-strict-aliasing", "-fno-math-errno", "-fno-plt", "-ffp-contract=off", "-Wl,-z,now");
+        "-fno-rtti", "-fno-strict-aliasing", "-fno-math-errno", "-fno-plt", "-fno-optimize-sibling-calls", "-ffp-contract=off", "-Wl,-z,now");
 
     private final String command;
     private final String version;
@@ -61,16 +62,23 @@ final class HostCompiler {
     /** Options for the runtime that all kernels share. */
     List<String> runtimeFlags() {
         List<String> flags = new ArrayList<>(COMMON);
-        flags.addAll(List.of("-Wall", "-pthread"));
+        flags.addAll(List.of("-Wall", "-pthread", "-ldl"));
         return flags;
     }
 
     /** Options for kernels. */
-    List<String> kernelFlags(boolean wide) {
+    List<String> kernelFlags(boolean wide, boolean checked) {
         List<String> flags = new ArrayList<>(COMMON);
         // With vector instructions of the last ten years, so that fmaf is one instruction; without them it is slow but the same.
         flags.add(wide ? "-march=x86-64-v3" : "-march=x86-64");
-        flags.addAll(List.of("-nostartfiles", "-Wall", "-Wno-unknown-pragmas", "-DEMULATED=1"));
+        flags.addAll(List.of("-nostartfiles", "-Wall", "-Wno-unknown-pragmas", "-DEMULATED=1", "-Wl,--no-undefined"));
+        if (checked) {
+            // Only instrumented: the functions that are called are the runtime's. Loops must stay loops of accesses.
+            flags.addAll(List.of("-fsanitize=thread,alignment,bounds", "-fno-tree-vectorize", "-fno-tree-slp-vectorize"));
+            flags.addAll(gcc ? List.of("--param=tsan-distinguish-volatile=1", "--param=tsan-instrument-func-entry-exit=0",
+                "-fno-tree-loop-distribute-patterns") : List.of("-mllvm", "-tsan-distinguish-volatile=1", "-mllvm",
+                "-tsan-instrument-func-entry-exit=0"));
+        }
         if (gcc) {
             // Else static variables of templates would be shared by all kernels that have such a template.
             flags.add("-fno-gnu-unique");

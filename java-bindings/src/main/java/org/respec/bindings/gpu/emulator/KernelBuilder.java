@@ -22,11 +22,11 @@ final class KernelBuilder {
     private final List<String> flags;
     private final String shim = EmulatorRuntime.resource(SHIM);
 
-    KernelBuilder(HostCompiler compiler, LibraryCache cache, EmulatorRuntime runtime) {
+    KernelBuilder(HostCompiler compiler, LibraryCache cache, EmulatorRuntime runtime, boolean checked) {
         this.compiler = compiler;
         this.cache = cache;
         this.runtime = runtime;
-        this.flags = compiler.kernelFlags(hasFma());
+        this.flags = compiler.kernelFlags(hasFma(), checked);
     }
 
     /** Whether the processor has AVX2 and FMA. */
@@ -62,8 +62,8 @@ final class KernelBuilder {
         write(folder, source.name(), text.toString());
         List<String> arguments = new ArrayList<>(flags);
         source.defines().forEach((name, value) -> arguments.add("-D" + name + "=" + value));
-        arguments.addAll(List.of("-include", SHIM, "-I.", "-x", "c++", source.name(), "-x", "none", runtime.file().toString(), "-lm",
-            "-Wl,-rpath,$ORIGIN", "-o", target.getFileName().toString()));
+        arguments.addAll(List.of("-include", SHIM, "-I.", "-x", "c++", source.name(), "-x", "none", runtime.file().toString(), "-nodefaultlibs",
+            "-lm", "-lc", "-lgcc", "-Wl,-rpath,$ORIGIN", "-o", target.getFileName().toString()));
         return compiler.compile(source.label(), arguments, folder);
     }
 

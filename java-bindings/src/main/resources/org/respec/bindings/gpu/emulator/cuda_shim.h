@@ -89,7 +89,17 @@ float ldexpf(float, int); float cbrtf(float); float sinhf(float); float coshf(fl
 double sqrt(double); double exp(double); double log(double); double fabs(double); double floor(double); double fma(double, double, double);
 double pow(double, double); double fmin(double, double); double fmax(double, double); double cos(double); double sin(double);
 double log1p(double); double ceil(double);
-void* memcpy(void*, const void*, size_t); void* memset(void*, int, size_t);
+// A read or write that the compiler does not see as one.
+void emu_touch(const void* address, emu_u64 bytes, int writes);
+}
+EMU_INLINE void* memcpy(void* to, const void* from, size_t bytes) {
+    emu_touch(from, bytes, 0);
+    emu_touch(to, bytes, 1);
+    return __builtin_memcpy(to, from, bytes);
+}
+EMU_INLINE void* memset(void* to, int value, size_t bytes) {
+    emu_touch(to, bytes, 1);
+    return __builtin_memset(to, value, bytes);
 }
 
 // Read by assembly, so that neither the checker sees these reads nor the compiler repeats them: they are constant for a thread.
@@ -207,6 +217,16 @@ EMU_INLINE int __float2int_rd(float x) { return emu_to_int(__builtin_floorf(x));
 EMU_INLINE int __float2int_ru(float x) { return emu_to_int(__builtin_ceilf(x)); }
 EMU_INLINE unsigned __float2uint_rz(float x) { return emu_to_uint(x); }
 EMU_INLINE unsigned __float2uint_rn(float x) { return emu_to_uint(__builtin_rintf(x)); }
+EMU_INLINE long long emu_to_ll(float x) {
+    return x != x ? 0 : x >= 9223372036854775808.f ? 0x7fffffffffffffffll : x < -9223372036854775808.f ? -0x7fffffffffffffffll - 1 : (long long) x;
+}
+EMU_INLINE emu_u64 emu_to_ull(float x) { return !(x > 0.f) ? 0 : x >= 18446744073709551616.f ? ~0ull : (emu_u64) x; }
+EMU_INLINE long long __float2ll_rn(float x) { return emu_to_ll(__builtin_rintf(x)); }
+EMU_INLINE long long __float2ll_rz(float x) { return emu_to_ll(x); }
+EMU_INLINE emu_u64 __float2ull_rn(float x) { return emu_to_ull(__builtin_rintf(x)); }
+EMU_INLINE emu_u64 __float2ull_rz(float x) { return emu_to_ull(x); }
+EMU_INLINE float __ll2float_rn(long long x) { return (float) x; }
+EMU_INLINE float __ull2float_rn(emu_u64 x) { return (float) x; }
 EMU_INLINE float __int2float_rn(int x) { return (float) x; }
 EMU_INLINE float __uint2float_rn(unsigned x) { return (float) x; }
 
@@ -392,7 +412,7 @@ EMU_INLINE void __trap() { emu_trap(); }
 template <typename A> struct emu_kernel_argument;
 template <typename A> struct emu_kernel_argument<void (*)(A)> { static constexpr unsigned bytes = sizeof(A); };
 template <> struct emu_kernel_argument<void (*)()> { static constexpr unsigned bytes = 0; };
-template <typename A> EMU_INLINE void emu_call(void (*kernel)(A), const void* arguments) { kernel(*(const A*) arguments); }
+template <typename A> EMU_INLINE __attribute__((no_sanitize("undefined"))) void emu_call(void (*kernel)(A), const void* arguments) { kernel(*(const A*) arguments); }
 EMU_INLINE void emu_call(void (*kernel)(), const void*) { kernel(); }
 #define EMU_EXPORT __attribute__((visibility("default")))
 #define EMU_KERNEL(name) \

@@ -16,6 +16,8 @@ static void* reserve(u64 bytes, int access) {
     return memory == MAP_FAILED ? nullptr : memory;
 }
 
+Device* first_device;
+
 EXPORT void emu_device_close(Device* device);
 
 // Null if the host gives no such range.
@@ -32,10 +34,18 @@ EXPORT Device* emu_device_open(u64 memory_bytes, u64 span, u32 checked) {
         emu_device_close(device);
         return nullptr;
     }
+    device->other = first_device;
+    first_device = device;
     return device;
 }
 
 EXPORT void emu_device_close(Device* device) {
+    for (Device** link = &first_device; *link != nullptr; link = &(*link)->other) {
+        if (*link == device) {
+            *link = device->other;
+            break;
+        }
+    }
     if (device->base != nullptr) {
         munmap(device->base, device->span);
     }

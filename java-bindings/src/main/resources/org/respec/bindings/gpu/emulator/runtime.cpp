@@ -5,6 +5,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <dlfcn.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -14,14 +15,14 @@ u32 emu_geometry[9];
 Launch launch;
 Thread threads[MOST_THREADS];
 Warp warps[MOST_WARPS];
-alignas(4096) char emu_dynamic_shared[MOST_SHARED];
+alignas(PAGE) char emu_dynamic_shared[SHARED_PAGES + SHARED_GUARD];
 
 static pthread_mutex_t one_launch = PTHREAD_MUTEX_INITIALIZER;
 static pthread_t runner;
+alignas(64) static char arguments_copy[MOST_ARGUMENTS];
 
 // ---- stacks ----
 
-constexpr u64 STACK = 128 * 1024;
 static char* stacks[MOST_THREADS];   // free ones
 static u32 free_stacks, made_stacks;
 
@@ -100,6 +101,14 @@ void say_thread(u32 index) {
     say("thread (%u,%u,%u)", threads[index].x, threads[index].y, threads[index].z);
 }
 
+u64 code_offset(void* at) {
+    Dl_info kernel, place;
+    if (at == nullptr || dladdr((void*) launch.entry, &kernel) == 0 || dladdr(at, &place) == 0 || kernel.dli_fbase != place.dli_fbase) {
+        return 0;
+    }
+    return (u64) at - (u64) place.dli_fbase;
+}
+
 void fail(void* at) {
     launch.report_at = at;
     void* nowhere;
@@ -125,7 +134,8 @@ COLD static void say_waiting() {
         if (i < launch.threads) {
             Thread& b = threads[i];
             bool b_gone = (warps[b.warp].exited >> b.lane) & 1;
-            if (gone == b_gone && (gone || (a.waits == b.waits && a.operation == b.operation && a.at == b.at && a.mask == b.mask))) {
+            bool alike = a.waits == b.waits && (a.waits == WAIT_NONE || (a.operation == b.operation && a.at == b.at && a.mask == b.mask));
+            if (gone == b_gone && (gone || alike)) {
                 continue;
             }
         }
@@ -137,11 +147,11 @@ COLD static void say_waiting() {
         if (gone) {
             say("left the kernel");
         } else if (a.waits == WAIT_NONE) {
-            say("run");
+            say("could go on");
         } else if (a.waits == WAIT_WARP) {
-            say("at %s with mask %08x @%p", operation_name(a.waits, a.operation), a.mask, a.at);
+            say("at %s with mask %08x, @%llx", operation_name(a.waits, a.operation), a.mask, (unsigned long long) code_offset(a.at));
         } else {
-            say("at %s @%p", operation_name(a.waits, a.operation), a.at);
+            say("at %s, @%llx", operation_name(a.waits, a.operation), (unsigned long long) code_offset(a.at));
         }
         separator = "; ";
         begin = i;
@@ -452,6 +462,7 @@ static void on_fault(int number, siginfo_t* info, void* context) {
         launch.running = 0;
         launch.signal = number;
         launch.fault_address = info->si_addr;
+        launch.fault_known = info->si_code != SI_KERNEL;
         launch.fault_at = (void*) machine->uc_mcontext.gregs[REG_RIP];
         // Goes on in emu_switch's second half, as if the kernel had switched to the host.
         u64* sp = (u64*) launch.host_sp;
@@ -481,6 +492,7 @@ EXPORT void emu_initialize() {
     static bool done;
     if (!done) {
         done = true;
+        mprotect(emu_dynamic_shared + SHARED_PAGES, SHARED_GUARD, PROT_NONE);
         static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
         for (int number : numbers) {
             struct sigaction action = {};
@@ -497,15 +509,16 @@ EXPORT void emu_initialize() {
 
 COLD static void say_signal() {
     u64 address = (u64) launch.fault_address;
-    launch.report_at = launch.fault_at;
+    // As if it were a return address.
+    launch.report_at = (char*) launch.fault_at + 1;
     if (launch.signal == SIGFPE) {
         say("an integer was divided by zero");
     } else if (launch.signal == SIGILL) {
         say("an instruction that this processor does not have, or unreachable code");
     } else if (emu_self->stack != nullptr && address < (u64) emu_self->stack && address > (u64) emu_self->stack - STACK - 4 * PAGE) {
         say("a thread's stack of %llu KiB overflowed", (unsigned long long) (STACK / 1024));
-    } else if (address == 0) {
-        say("an access to address 0, or a misaligned access of 16 or 32 bytes");
+    } else if (!launch.fault_known) {
+        say("an access of 16 or 32 bytes to a misaligned address, or one to no possible address");
     } else {
         say("an access outside of every buffer, at address 0x%llx", (unsigned long long) address);
         say_nearest(launch.device, address);
@@ -568,8 +581,8 @@ static bool run_block() {
 }
 
 // Runs a kernel to its end. Returns 0, or 1 with a report in emu_report().
-EXPORT int emu_launch(Device* device, void (*entry)(const void*), const void* arguments, u32 grid_x, u32 grid_y, u32 grid_z, u32 block_x,
-                      u32 block_y, char* static_begin, char* static_end, u32 dynamic_bytes) {
+EXPORT int emu_launch(Device* device, void (*entry)(const void*), const void* arguments, u32 argument_bytes, u32 grid_x,
+                      u32 grid_y, u32 grid_z, u32 block_x, u32 block_y, char* static_begin, char* static_end, u32 dynamic_bytes) {
     pthread_mutex_lock(&one_launch);
     runner = pthread_self();
     stack_t mine = {}, before = {};
@@ -578,7 +591,9 @@ EXPORT int emu_launch(Device* device, void (*entry)(const void*), const void* ar
     sigaltstack(&mine, &before);
     launch.device = device;
     launch.entry = entry;
-    launch.arguments = arguments;
+    // Aligned as no caller's struct need be.
+    memcpy(arguments_copy, arguments, argument_bytes);
+    launch.arguments = arguments_copy;
     launch.signal = 0;
     launch.report_size = 0;
     launch.report[0] = 0;
@@ -634,9 +649,9 @@ EXPORT int emu_launch(Device* device, void (*entry)(const void*), const void* ar
     return good ? 0 : 1;
 }
 
-// What went wrong in the last launch, and where: words 0 to 2 the block, 3 to 5 the thread.
+// What went wrong in the last launch, and where: offset in the kernel's library; words 0 to 2 the block, 3 to 5 the thread.
 EXPORT const char* emu_report() { return launch.report; }
-EXPORT void* emu_report_at() { return launch.report_at; }
+EXPORT u64 emu_report_at() { return code_offset(launch.report_at); }
 EXPORT void emu_report_place(u32* place) {
     for (int i = 0; i < 3; i++) {
         place[i] = emu_geometry[i];

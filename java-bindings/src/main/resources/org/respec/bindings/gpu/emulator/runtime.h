@@ -13,6 +13,10 @@ constexpr u32 MOST_THREADS = 1024;
 constexpr u32 MOST_WARPS = MOST_THREADS / WARP;
 constexpr u64 MOST_SHARED = 227 * 1024;
 constexpr u64 PAGE = 4096;
+constexpr u64 STACK = 128 * 1024;
+constexpr u64 MOST_ARGUMENTS = 4096;
+constexpr u64 SHARED_PAGES = (MOST_SHARED + PAGE - 1) / PAGE * PAGE;
+constexpr u64 SHARED_GUARD = 16 * PAGE;
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 #define COLD __attribute__((noinline, cold))
@@ -25,7 +29,7 @@ struct alignas(64) Thread {
     u32 warp;
     u32 index;
     u32 warp_since;   // checker: accesses of its warp before this tick are ordered before what it does now
-    u32 fence_tick;   // checker: tick of its last __threadfence in this block, 0 if there was none
+    u32 fence_tick;   // checker: tick of its last __threadfence
     u64 value;        // what it brought to a warp operation
     u64 result;       // what it gets
     u32 source;       // lane a shuffle takes from
@@ -73,6 +77,7 @@ struct Device {
     u64 memory_bytes;
     u64 used_bytes;
     u32 checked;
+    Device* other;      // the next of all devices
 };
 
 // The launch that runs.
@@ -94,6 +99,7 @@ struct Launch {
     volatile u8 running;
     volatile int signal;     // a fault that the signal handler took
     void* volatile fault_address;
+    volatile u8 fault_known;
     void* volatile fault_at;
     char report[4096];
     u32 report_size;
@@ -106,13 +112,15 @@ extern "C" u32 emu_geometry[9] __attribute__((visibility("default")));
 extern Launch launch;
 extern Thread threads[MOST_THREADS];
 extern Warp warps[MOST_WARPS];
-// Dynamic shared memory; the linker gives kernels' extern arrays this address.
-extern "C" char emu_dynamic_shared[MOST_SHARED] __attribute__((visibility("default")));
+// Dynamic shared memory, which kernels' extern arrays are made to name, with pages behind it that nobody may touch.
+extern "C" char emu_dynamic_shared[SHARED_PAGES + SHARED_GUARD] __attribute__((visibility("default")));
+extern Device* first_device;
 
-// Writes to the report.
+// Writes to the report. A place in the code is written as @ and its hexadecimal offset in the kernel's library.
 void say(const char* format, ...) __attribute__((format(printf, 1, 2)));
 // Writes "thread (3,0,0)".
 void say_thread(u32 index);
+u64 code_offset(void* at);
 // Ends the launch with what was said.
 [[noreturn]] void fail(void* at);
 
