@@ -165,6 +165,29 @@ inline bool ordered(u32 word, const Thread* self) {
 
 enum Access { READ, WRITE, ATOMIC_WRITE, ATOMIC_READ };
 
+// Whether all that a word may stand for is ordered before now without a further look: it is of an earlier launch (or block, in shared
+// memory: stale is where those end) or was before this block's last barrier.
+inline bool past(u32 word, u32 stale) { return word - stale >= state.begun - stale && word < state.met; }
+
+inline bool is_own(u32 word, u32 mine) { return ((word ^ mine) & ((MOST_THREADS - 1) << THREAD_SHIFT)) == 0 && word >= state.begun; }
+
+// The word of a read after one more.
+inline u32 merged(u32 read, u32 mine, u32 stale, const Thread* self) {
+    if (read < stale) {
+        return mine;
+    }
+    if (read < state.begun || (read & 3) == IN_BLOCKS) {
+        return mine | IN_BLOCKS;
+    }
+    if (read < state.met) {
+        return mine;
+    }
+    if (thread_of(read) / WARP != self->warp || (read & 3) == IN_BLOCK) {
+        return mine | IN_BLOCK;
+    }
+    return read >= self->warp_since && (thread_of(read) != self->index || (read & 3) == IN_WARP) ? mine | IN_WARP : mine;
+}
+
 // Checks an access against the words of its memory and brings them up to date.
 template <Access ACCESS> inline void note(u32& written, u32& read, u32 mine, u32 stale, u64 address, void* at) {
     const Thread* self = emu_self;
@@ -200,55 +223,41 @@ template <Access ACCESS> inline void note(u32& written, u32& read, u32 mine, u32
         }
         written = mine | kind_of_write;
         read = 0;
-    } else if (ACCESS == READ && r != mine) {
-        u32 kind = ONE;
-        if (r >= stale) {
-            if (r < state.begun || (r & 3) == IN_BLOCKS) {
-                kind = IN_BLOCKS;
-            } else if (r >= state.met) {
-                if (thread_of(r) / WARP != self->warp) {
-                    kind = IN_BLOCK;
-                } else if ((r & 3) == IN_BLOCK) {
-                    kind = IN_BLOCK;
-                } else if (r >= self->warp_since && (thread_of(r) != self->index || (r & 3) == IN_WARP)) {
-                    kind = IN_WARP;
-                }
-            }
-        }
-        read = mine | kind;
+    } else if (ACCESS == READ) {
+        read = merged(r, mine, stale, self);
     }
 }
 
 template <Access ACCESS> __attribute__((noinline)) void note_pair(u32* written, u32* read, u32 mine, u32 stale, u64 address, void* at) {
-    bool same = written[0] == written[1] && read[0] == read[1];
     note<ACCESS>(written[0], read[0], mine, stale, address, at);
-    if (same) {
-        written[1] = written[0];
-        read[1] = read[0];
-    } else {
-        note<ACCESS>(written[1], read[1], mine, stale, address + 2, at);
-    }
+    note<ACCESS>(written[1], read[1], mine, stale, address + 2, at);
 }
 
-// Four bytes at a multiple of four.
-template <Access ACCESS> inline void note_word(Line* line, u32 half, u32 stale, u64 address, void* at) {
-    u32 mine = state.now | emu_self->index << THREAD_SHIFT;
+// Four bytes at a multiple of four: as a rule both halves have the same history, and one that needs no further look.
+template <Access ACCESS> inline void note_word(Line* line, u32 half, u32 mine, u32 stale, u64 address, void* at) {
     u32* written = &line->written[half];
     u32* read = &line->read[half];
-    u64 w, r, both = mine * 0x100000001ull;
+    u64 w, r;
     memcpy(&w, written, 8);
     memcpy(&r, read, 8);
-    bool fresh = (u32) w < stale && (u32) (w >> 32) < stale && (u32) r < stale && (u32) (r >> 32) < stale;
+    u32 w0 = (u32) w, r0 = (u32) r;
+    u64 both = mine * 0x100000001ull;
     if (ACCESS == READ) {
         if (r == both) {
             return;
         }
-        if (LIKELY(fresh)) {
-            memcpy(read, &both, 8);
+        if (LIKELY((u32) (w >> 32) == w0 && (u32) (r >> 32) == r0 && (past(w0, stale) || is_own(w0, mine)))) {
+            // Many threads read it since the last barrier: one more changes nothing.
+            if ((r0 ^ mine) < TICK && (r0 & 3) >= IN_BLOCK) {
+                return;
+            }
+            u64 pair = merged(r0, mine, stale, emu_self) * 0x100000001ull;
+            memcpy(read, &pair, 8);
             return;
         }
     } else if (ACCESS == WRITE) {
-        if (fresh || (w == both && r == 0)) {
+        if (LIKELY((u32) (w >> 32) == w0 && (u32) (r >> 32) == r0 && (past(w0, stale) || (is_own(w0, mine) && (w0 & SEVERAL) == 0))
+            && past(r0, stale) && (r0 < stale || (r0 & 3) != IN_BLOCKS))) {
             memcpy(written, &both, 8);
             memset(read, 0, 8);
             return;
@@ -340,15 +349,15 @@ template <u32 BYTES, Access ACCESS> inline void access(u64 address, void* at) {
         return;
     }
     u32 half = (u32) (address / 2) & 7;
+    u32 mine = state.now | emu_self->index << THREAD_SHIFT;
     if (BYTES == 2) {
-        u32 mine = state.now | emu_self->index << THREAD_SHIFT;
         if (ACCESS == READ ? line->read[half] == mine : line->written[half] == mine && line->read[half] == 0) {
             return;
         }
         note<ACCESS>(line->written[half], line->read[half], mine, stale, address, at);
     } else {
         for (u32 i = 0; i < BYTES / 4; i++) {
-            note_word<ACCESS>(line, half + 2 * i, stale, address + 4 * i, at);
+            note_word<ACCESS>(line, half + 2 * i, mine, stale, address + 4 * i, at);
         }
     }
 }
