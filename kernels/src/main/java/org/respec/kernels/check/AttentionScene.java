@@ -11,7 +11,6 @@ import org.respec.kernels.KvLayout;
 import org.respec.kernels.KvStore;
 import org.respec.kernels.Ops;
 import org.respec.kernels.RowBatch;
-import org.respec.kernels.TensorArena;
 
 /**
  * A paged cache and a batch of rows over it, on both sides. A token's query, key and value follow from its number, so the same token
@@ -99,8 +98,8 @@ final class AttentionScene {
         HostMirror truthTable = bench.truthArena().mirror(DType.I32, requests, width);
         HostMirror deviceTable = bench.deviceArena().mirror(DType.I32, requests, width);
         truthKv = new KvStore(layout, data.truth(), truthTable);
-        deviceKv = new KvStore(new KvLayout(types.cache(), LAYERS, shape.kvHeads(), shape.headDim(), types.pageSize(), pages), data.device(),
-            deviceTable);
+        KvLayout deviceLayout = new KvLayout(types.cache(), LAYERS, shape.kvHeads(), shape.headDim(), types.pageSize(), pages);
+        deviceKv = new KvStore(deviceLayout, data.device(), deviceTable);
         truthBatch = RowBatch.allocate(bench.truthArena(), rows + 1, requests);
         deviceBatch = RowBatch.allocate(bench.deviceArena(), rows + 1, requests);
         qkv = bench.poisoned(types.query(), rows + 1, shape.fusedWidth(), gap);
@@ -119,7 +118,8 @@ final class AttentionScene {
             for (int i = 0; i < width; i++) {
                 int page = i < own ? order.removeLast() : -1;
                 put(truthTable, deviceTable, sequence * width + i, page);
-                for (int place = i * types.pageSize(); page >= 0 && place < Math.min(request.tokens().length, (i + 1) * types.pageSize()); place++) {
+                int end = page < 0 ? 0 : Math.min(request.tokens().length, (i + 1) * types.pageSize());
+                for (int place = i * types.pageSize(); place < end; place++) {
                     cache(data, layout, page * types.pageSize() + place % types.pageSize(), request.tokens()[place]);
                 }
             }
@@ -207,14 +207,6 @@ final class AttentionScene {
         return rows;
     }
 
-    int requests() {
-        return requests;
-    }
-
-    AttentionShape shape() {
-        return shape;
-    }
-
     Twin qkv() {
         return qkv;
     }
@@ -229,9 +221,5 @@ final class AttentionScene {
 
     RowBatch deviceBatch() {
         return deviceBatch;
-    }
-
-    TensorArena deviceArena() {
-        return bench.deviceArena();
     }
 }

@@ -42,7 +42,7 @@ final class TreeAttentionChecks {
     /** Rounding of the result, and of weights where queries and cache are bf16. */
     private static void compare(AttentionScene scene, String what, DType query, DType cache) {
         if (query == DType.F32) {
-            scene.compare(what, 1e-5, 1e-5);
+            scene.compare(what, 5e-6, 5e-6);
         } else {
             scene.compare(what, 8e-3, cache == DType.BF16 ? 8e-3 : 1e-5);
         }
@@ -111,7 +111,8 @@ final class TreeAttentionChecks {
         for (int r = 0; r < 71; r++) {
             many.add(r % 3 == 0 ? new Request(2, tokens(bench, 2), List.of()) : decode(bench, r % 5));
         }
-        compare(new AttentionScene(bench, new AttentionShape(1, 1, 32), new Types(query, cache, 16), 0, many), "many requests", query, cache);
+        compare(new AttentionScene(bench, new AttentionShape(1, 1, 32), new Types(query, cache, 16), 0, many), "many requests", query,
+            cache);
         AttentionScene empty = new AttentionScene(bench, shape, new Types(query, cache, 16), 0, List.of());
         compare(empty, "no requests", query, cache);
     }
@@ -132,17 +133,17 @@ final class TreeAttentionChecks {
     private static void longContexts(CheckBench bench, DType query, DType cache) {
         AttentionShape shape = new AttentionShape(4, 1, 32);
         Types types = new Types(query, cache, 64);
-        compare(new AttentionScene(bench, shape, types, 0, List.of(decode(bench, 1279), decode(bench, 511), decode(bench, 512), decode(bench, 3))),
-            "decoding", query, cache);
-        compare(new AttentionScene(bench, shape, types, 0, List.of(tree(bench, 1499, 33), tree(bench, 600, 40), tree(bench, 700, 1))), "trees",
-            query, cache);
+        List<Request> decoding = List.of(decode(bench, 1279), decode(bench, 511), decode(bench, 512), decode(bench, 3));
+        compare(new AttentionScene(bench, shape, types, 0, decoding), "decoding", query, cache);
+        List<Request> trees = List.of(tree(bench, 1499, 33), tree(bench, 600, 40), tree(bench, 700, 1));
+        compare(new AttentionScene(bench, shape, types, 0, trees), "trees", query, cache);
         compare(new AttentionScene(bench, shape, types, 0, List.of(prefill(bench, 490, 531), tree(bench, 20, 9))), "prefill", query, cache);
     }
 
     /** Nodes of trees and prefilled rows, against the same tokens decoded one by one, over other pages, in other company. */
     private static void rowBits(CheckBench bench, DType query, DType cache) {
         sameBits(bench, new AttentionShape(2, 1, 32), query, cache, 70, 24);
-        sameBits(bench, new AttentionShape(7, 1, 32), query, cache, 505, 13);
+        sameBits(bench, new AttentionShape(7, 1, 32), query, cache, 510, 13);
         sameBits(bench, new AttentionShape(1, 1, 128), query, cache, 15, 20);
     }
 
@@ -207,7 +208,8 @@ final class TreeAttentionChecks {
 
     private static void refusals(CheckBench bench) {
         AttentionShape shape = new AttentionShape(4, 2, 32);
-        AttentionScene s = new AttentionScene(bench, shape, new Types(DType.F32, DType.F32, 16), 0, List.of(decode(bench, 5), decode(bench, 6)));
+        AttentionScene s = new AttentionScene(bench, shape, new Types(DType.F32, DType.F32, 16), 0,
+            List.of(decode(bench, 5), decode(bench, 6)));
         Tensor qkv = s.qkv().device();
         Tensor out = s.out().device();
         RowBatch batch = s.deviceBatch();

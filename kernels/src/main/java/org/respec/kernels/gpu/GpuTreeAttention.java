@@ -34,7 +34,8 @@ final class GpuTreeAttention {
     void treeAttention(Tensor qkv, AttentionShape shape, KvStore kv, int layer, RowBatch batch, int requests, Tensor out, int rows) {
         check(qkv, shape, kv, layer, batch, requests, out, rows);
         if (rows > 0) {
-            int columns = TreeAttentionKernel.mostColumns(batch, requests, rows, TreeAttentionKernel.capacity(kv));
+            int columns = TreeAttentionKernel.columnsBucket(
+                TreeAttentionKernel.mostColumns(batch, requests, rows, TreeAttentionKernel.capacity(kv)));
             run(qkv, shape, kv, layer, batch, requests, out, rows, kernel.plan(qkv, shape, kv, requests, rows, columns));
         }
     }

@@ -130,17 +130,19 @@ final class TreeAttentionKernel {
     }
 
     /**
-     * The next larger of few numbers, at most a quarter larger: grids, and so captured graphs, change seldom while contexts grow.
+     * The next of few numbers of columns, at most a quarter more than asked for. Launches are a function of rows, requests and this
+     * number, so a captured graph serves all contexts up to it; a row with more columns is reported by the kernel.
      */
-    static int bucket(int count) {
-        int step = Math.max(1, Integer.highestOneBit(Math.max(1, count)) / 4);
-        return Math.multiplyExact((count + step - 1) / step, step);
+    static int columnsBucket(int columns) {
+        int chunks = Math.max(1, (columns + CHUNK - 1) / CHUNK);
+        int step = Math.max(1, Integer.highestOneBit(chunks) / 4);
+        return Math.multiplyExact(Math.multiplyExact((chunks + step - 1) / step, step), CHUNK);
     }
 
     /**
      * How to cut this batch.
      *
-     * @param columns most columns of a row
+     * @param columns most columns of a row, a {@link #columnsBucket}
      */
     TreeAttentionPlan plan(Tensor qkv, AttentionShape attention, KvStore kv, int requests, int rows, int columns) {
         int chunks = (columns + CHUNK - 1) / CHUNK;
@@ -151,10 +153,10 @@ final class TreeAttentionKernel {
             long blocks = places(bulk, attention, requests, rows) * attention.kvHeads() * spans;
             // A span to a block writes little; a chunk to a block keeps more multiprocessors busy.
             if (chunks > 1 && 4 * blocks >= 3L * gpu.driver().device().multiprocessors() && fits(qkv, kv, bulk, SPAN_CHUNKS)) {
-                return same(bulk, SPAN_CHUNKS, bucket(spans));
+                return same(bulk, SPAN_CHUNKS, spans);
             }
             if (fits(qkv, kv, Shape.SPREAD, 1)) {
-                return same(Shape.SPREAD, 1, bucket(chunks));
+                return same(Shape.SPREAD, 1, chunks);
             }
         }
         if (!fits(qkv, kv, Shape.NARROW, 1)) {
@@ -162,7 +164,7 @@ final class TreeAttentionKernel {
                 + " need " + sharedBytes(attention.headDim(), products(qkv, kv), Shape.NARROW, 1) + " bytes of shared memory, "
                 + gpu.driver().device().name() + " has " + gpu.driver().device().sharedBytesPerBlock());
         }
-        return same(Shape.NARROW, 1, bucket(chunks));
+        return same(Shape.NARROW, 1, chunks);
     }
 
     private TreeAttentionPlan same(Shape shape, int spanChunks, int spans) {

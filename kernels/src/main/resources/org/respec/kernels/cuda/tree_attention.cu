@@ -9,8 +9,7 @@
 // Cost     keys and values once from DRAM: 2 * HEAD_DIM * sizeof(cache) bytes a column and KV head, for as many rows as a request has
 //          (more than ROWS of them: once more from L2 for each further ROWS, by neighbouring blocks); queries and out once; for each span
 //          but a single one HEAD_DIM + 2 floats a row and head are written, and read by tree_attention_merge. 4 * HEAD_DIM FLOPs a column,
-//          row and head; with bf16 the tensor cores do them: 16 rows of a tile or 1 cost the same time, and up to about 128 rows the bytes
-//          take longer than the products.
+//          row and head; with bf16 the tensor cores do them, 1 to 16 rows at one price. FLOPs per byte of a bf16 cache: the number of rows.
 // Launch   grid (places of ROWS rows, KV heads, spans): request r has the places rows_before * group / ROWS + r and on, enough for its
 //          rows; a block finds its request by a search of the warp. WARPS row groups times TEAMS; teams take alternate chunks of the span.
 //          Columns come in tiles of TILE through a ring of SLOTS slots by cp.async, one barrier a tile. A span is one chunk of 512 columns
@@ -20,9 +19,10 @@
 //          in shared memory. Elsewhere (the tile that holds the end of the context, those with in-flight tokens, the diagonal of a prefill)
 //          each row has columns of its own, and they are gathered: ldmatrix takes one address per token, so a node's tile is a list of
 //          addresses, of the tile's committed tokens, of the request's in-flight tokens, which stay in shared memory, or of a row of
-//          zeros past the row's end. The instructions are the same ones in the same order, and an element of a product depends on its own row and
-//          columns only; tiles of several nodes are computed once per node, and each row keeps its own. So a row decoded, prefilled or
-//          verified gives the same bits.
+//          zeros past the row's end. The instructions are the same ones in the same order, and an element of a product depends on its
+//          own row and columns only (so it is on NVIDIA's tensor cores; the row bits check says if a device is otherwise); tiles of
+//          several nodes are computed once per node, and each row keeps its own. So a row decoded, prefilled or verified gives the same
+//          bits.
 // Numerics  scores, softmax (base 2, online within a chunk) and sums in float. bf16 queries and cache: weights are rounded to bf16 before
 //          they meet the values, their sum is taken before rounding. Else FMA chains over float values.
 #include "tree_attention.cuh"
@@ -433,7 +433,9 @@ struct Block {
     int chunks;      // of the span that a row sees
 };
 
-__device__ __forceinline__ int node_of(const TreeAttentionArgs& a, const Block& b, int row) { return (b.first + row) / a.group - b.first_node; }
+__device__ __forceinline__ int node_of(const TreeAttentionArgs& a, const Block& b, int row) {
+    return (b.first + row) / a.group - b.first_node;
+}
 
 // Fills the block's shared description; false where it has nothing to do.
 __device__ __forceinline__ bool find_block(const TreeAttentionArgs& a, Nodes& nodes, Block& b) {
@@ -519,7 +521,8 @@ __device__ __forceinline__ void load_queries(const TreeAttentionArgs& a, const B
     for (int row = threadIdx.x / WARP; row < ROWS; row += blockDim.x / WARP) {
         bool live = row < b.count;
         int packed = live ? b.first + row : b.first;
-        i64 from = (i64) (b.first_row - b.first_node + packed / a.group) * a.query_stride + (i64) (b.head * a.group + packed % a.group) * HEAD_DIM;
+        i64 batch_row = b.first_row - b.first_node + packed / a.group;
+        i64 from = batch_row * a.query_stride + (i64) (b.head * a.group + packed % a.group) * HEAD_DIM;
         query* to = queries + row * LDQ;
 #if TENSOR
         const bf16* source = (const bf16*) a.queries + from;
@@ -676,8 +679,9 @@ __device__ __forceinline__ void gather_strip(const TreeAttentionArgs& a, const B
 #if FOLDS
 
 // Totals of a span in shared memory: a thread's accumulators as vectors of four, then its rows' maxima and sums, all THREADS apart.
-__device__ __forceinline__ void fold_chunk(const TreeAttentionArgs& a, const Block& b, const Nodes& nodes, int strip, int start, float* totals,
-                                           const float (&acc)[M_TILES][DT][4], const float (&top)[M_TILES][2], const float (&sum)[M_TILES][2]) {
+__device__ __forceinline__ void fold_chunk(const TreeAttentionArgs& a, const Block& b, const Nodes& nodes, int strip, int start,
+                                           float* totals, const float (&acc)[M_TILES][DT][4], const float (&top)[M_TILES][2],
+                                           const float (&sum)[M_TILES][2]) {
     Quad* quads = (Quad*) totals + threadIdx.x % THREADS;
     float* states = totals + ROWS * HEAD_DIM + threadIdx.x % THREADS;
     bool first = start == b.column;
@@ -757,7 +761,8 @@ template <typename T> __device__ __forceinline__ void store_pair(T* to, bool wid
 
 // Results where there is one span, else the span's part: unnormalised, with its maximum and sum.
 __device__ __forceinline__ void store_rows(const TreeAttentionArgs& a, const Block& b, const Nodes& nodes, int strip,
-                                           const float (&acc)[M_TILES][DT][4], const float (&top)[M_TILES][2], const float (&sum)[M_TILES][2]) {
+                                           const float (&acc)[M_TILES][DT][4], const float (&top)[M_TILES][2],
+                                           const float (&sum)[M_TILES][2]) {
     int c = threadIdx.x % 4;
 #pragma unroll
     for (int m = 0; m < M_TILES; m++) {

@@ -88,7 +88,8 @@ class TreeAttentionPlansTest {
             throw e;
         }
         GpuDevice d = emulator.device();
-        GpuDevice other = new GpuDevice(d.name(), d.architecture(), d.uuid(), multiprocessors, shared, d.l2Bytes(), memory, d.driverVersion());
+        GpuDevice other = new GpuDevice(d.name(), d.architecture(), d.uuid(), multiprocessors, shared, d.l2Bytes(), memory,
+            d.driverVersion());
         return (GpuDriver) Proxy.newProxyInstance(GpuDriver.class.getClassLoader(), new Class<?>[] {GpuDriver.class},
             (proxy, method, arguments) -> {
                 if (method.getName().equals("device")) {

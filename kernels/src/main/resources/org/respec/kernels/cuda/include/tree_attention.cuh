@@ -48,7 +48,8 @@ __device__ __forceinline__ bool look(const TreeRows& t, int row, int request, Ro
 }
 
 // Joins the state of a softmax with that of later columns: both are to be multiplied by their weight and added.
-__device__ __forceinline__ void join(float& top, float& sum, float part_top, float part_sum, float scale, float& weight, float& part_weight) {
+__device__ __forceinline__ void join(float& top, float& sum, float part_top, float part_sum, float scale, float& weight,
+                                     float& part_weight) {
     float highest = fmaxf(top, part_top);
     weight = exp2_approx(__fmul_rn(__fadd_rn(top, -highest), scale));
     part_weight = exp2_approx(__fmul_rn(__fadd_rn(part_top, -highest), scale));
