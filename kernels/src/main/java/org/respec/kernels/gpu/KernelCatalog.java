@@ -10,6 +10,38 @@ public final class KernelCatalog {
 
     /** One entry for each launch class, in the order of their names. */
     public static List<KernelSpec> all() {
-        return Stream.of(RmsNormKernel.specs()).flatMap(List::stream).toList();
+        return Stream.of(
+            AdamwKernel.specs(),
+            AddKernel.specs(),
+            ChainAttentionBackwardKernel.specs(),
+            ChainAttentionKernel.specs(),
+            ColumnSumsKernel.specs(),
+            ConvertKernel.specs(),
+            CopyRowsKernel.specs(),
+            DraftExpandKernel.specs(),
+            DraftSelectKernel.specs(),
+            EmbeddingBackwardKernel.specs(),
+            EmbeddingKernel.specs(),
+            FillKernel.specs(),
+            GemmRowsKernel.specs(),
+            GemmTilesKernel.specs(),
+            KlDistillKernel.specs(),
+            KvAppendKernel.specs(),
+            KvMoveKernel.specs(),
+            LogProbsBackwardKernel.specs(),
+            NoiseFieldKernel.specs(),
+            QkNormRopeBackwardKernel.specs(),
+            QkNormRopeKernel.specs(),
+            RmsNormBackwardKernel.specs(),
+            RmsNormKernel.specs(),
+            SampleFilteredKernel.specs(),
+            SampleKernel.specs(),
+            SquaredNormKernel.specs(),
+            SwigluKernel.specs(),
+            TopLogProbsKernel.specs(),
+            TreeAttentionKernel.specs(),
+            TreeAttentionMergeKernel.specs(),
+            VerifyTreesKernel.specs())
+            .flatMap(List::stream).toList();
     }
 }
