@@ -7,9 +7,11 @@ import org.respec.bindings.gpu.GpuKernel;
  *
  * @param entry address of the function that runs it for one thread
  * @param argumentBytes size of its argument struct
+ * @param codeBegin where its library begins
  * @param sharedBegin where static shared variables begin, and end
  */
-record EmulatedKernel(EmulatedModule module, String name, long entry, int argumentBytes, long sharedBegin, long sharedEnd)
+record EmulatedKernel(EmulatedModule module, String name, long entry, int argumentBytes, long codeBegin, long sharedBegin,
+                      long sharedEnd)
         implements GpuKernel {
     @Override
     public int registers() {

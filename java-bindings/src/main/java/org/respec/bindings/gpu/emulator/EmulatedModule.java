@@ -46,7 +46,8 @@ final class EmulatedModule implements GpuModule {
         long run = library.find("emu_run_" + entry).orElseThrow(
             () -> new GpuException(label + " has no kernel " + entry)).address();
         return new EmulatedKernel(this, label + ":" + entry, run, EmulatorRuntime.integer(library, "emu_bytes_" + entry),
-            EmulatorRuntime.pointer(library, "emu_shared_begin"), EmulatorRuntime.pointer(library, "emu_shared_end"));
+            EmulatorRuntime.pointer(library, "emu_code_begin"), EmulatorRuntime.pointer(library, "emu_shared_begin"),
+            EmulatorRuntime.pointer(library, "emu_shared_end"));
     }
 
     @Override

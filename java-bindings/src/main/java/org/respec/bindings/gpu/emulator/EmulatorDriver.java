@@ -50,7 +50,7 @@ public final class EmulatorDriver implements GpuDriver {
         device = new GpuDevice("emulator (host, " + compiler.title() + ", " + (options.checked() ? "checked" : "unchecked") + ")", "emulated",
             "", options.multiprocessors(), SHARED_BYTES, L2_BYTES, options.memoryBytes(), CUDA_VERSION);
         long span = (SPAN_FACTOR * options.memoryBytes() + (1L << 30)) >>> 12 << 12;
-        handle = runtime.open(options.memoryBytes(), span, options.checked());
+        handle = runtime.open(options.memoryBytes(), span, options.checked(), options.launchSeconds());
         if (handle == 0) {
             throw new GpuException("the host has no " + span + " bytes of addresses for an emulated device of " + options.memoryBytes()
                 + " bytes: give it less memory");
@@ -179,7 +179,7 @@ public final class EmulatorDriver implements GpuDriver {
         if (runtime.launch(handle, kernel, gridX, gridY, gridZ, blockX, blockY, sharedBytes, arguments)) {
             return;
         }
-        EmulatorRuntime.Report report = runtime.report();
+        EmulatorRuntime.Report report = runtime.report(handle);
         death = kernel.name() + ", grid (" + gridX + "," + gridY + "," + gridZ + ") of blocks (" + blockX + "," + blockY + ",1), block "
             + report.block() + ", thread " + report.thread() + ": " + SourceLines.resolve(kernel.module().file(),
             report.text() + (report.at() == 0 ? "" : " (@" + Long.toHexString(report.at()) + ")"));

@@ -9,34 +9,42 @@ import java.nio.file.Path;
  *        accesses far outside of a buffer are caught
  * @param multiprocessors what the device says it has; 1 or more. Blocks run one after another whatever it is
  * @param memoryBytes device memory, at least 1 MiB; the host gives it page by page as it is touched
+ * @param launchSeconds how long a kernel may run before it is ended with an error, 1 or more
  * @param cache private folder for compiled kernels, made if it is missing
  */
-public record EmulatorOptions(boolean checked, int multiprocessors, long memoryBytes, Path cache) {
+public record EmulatorOptions(boolean checked, int multiprocessors, long memoryBytes, int launchSeconds, Path cache) {
     public EmulatorOptions {
+        if (launchSeconds < 1) {
+            throw new IllegalArgumentException("kernels that may run for " + launchSeconds + " seconds: 1 or more are possible");
+        }
         if (multiprocessors < 1 || memoryBytes < 1 << 20 || memoryBytes > 1L << 40) {
             throw new IllegalArgumentException("an emulated device with " + multiprocessors + " multiprocessors and " + memoryBytes
                 + " bytes: 1 or more and from 1 MiB to 1 TiB are possible");
         }
     }
 
-    /** Checked, 4 multiprocessors so that work is split, 4 GiB, {@code ~/.cache/respec/emulator}. */
+    /** Checked, 4 multiprocessors so that work is split, 4 GiB, 300 seconds, {@code ~/.cache/respec/emulator}. */
     public static EmulatorOptions defaults() {
-        return new EmulatorOptions(true, 4, 4L << 30, Path.of(System.getProperty("user.home"), ".cache", "respec", "emulator"));
+        return new EmulatorOptions(true, 4, 4L << 30, 300, Path.of(System.getProperty("user.home"), ".cache", "respec", "emulator"));
     }
 
     public EmulatorOptions withChecked(boolean value) {
-        return new EmulatorOptions(value, multiprocessors, memoryBytes, cache);
+        return new EmulatorOptions(value, multiprocessors, memoryBytes, launchSeconds, cache);
     }
 
     public EmulatorOptions withMultiprocessors(int value) {
-        return new EmulatorOptions(checked, value, memoryBytes, cache);
+        return new EmulatorOptions(checked, value, memoryBytes, launchSeconds, cache);
     }
 
     public EmulatorOptions withMemoryBytes(long value) {
-        return new EmulatorOptions(checked, multiprocessors, value, cache);
+        return new EmulatorOptions(checked, multiprocessors, value, launchSeconds, cache);
+    }
+
+    public EmulatorOptions withLaunchSeconds(int value) {
+        return new EmulatorOptions(checked, multiprocessors, memoryBytes, value, cache);
     }
 
     public EmulatorOptions withCache(Path value) {
-        return new EmulatorOptions(checked, multiprocessors, memoryBytes, value);
+        return new EmulatorOptions(checked, multiprocessors, memoryBytes, launchSeconds, value);
     }
 }

@@ -2,6 +2,7 @@ package org.respec.bindings.gpu.emulator;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.lang.foreign.AddressLayout;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -44,18 +45,17 @@ final class EmulatorRuntime {
         } catch (IllegalArgumentException e) {
             throw new GpuException("the emulator's runtime " + file + " does not load: " + e.getMessage(), e);
         }
-        open = handle(library, "emu_device_open", FunctionDescriptor.of(LONG, LONG, LONG, INT));
+        open = handle(library, "emu_device_open", FunctionDescriptor.of(LONG, LONG, LONG, INT, INT));
         close = handle(library, "emu_device_close", FunctionDescriptor.ofVoid(LONG));
         freeBytes = handle(library, "emu_device_free_bytes", FunctionDescriptor.of(LONG, LONG));
         allocate = handle(library, "emu_allocate", FunctionDescriptor.of(LONG, LONG, LONG, INT));
         free = handle(library, "emu_free", FunctionDescriptor.ofVoid(LONG, LONG));
         holds = handle(library, "emu_holds", FunctionDescriptor.of(INT, LONG, LONG, LONG));
         launch = handle(library, "emu_launch", FunctionDescriptor.of(INT, LONG, LONG, LONG, INT, INT, INT, INT, INT, INT,
-            LONG, LONG, INT));
-        report = handle(library, "emu_report", FunctionDescriptor.of(ValueLayout.ADDRESS.withTargetLayout(
-            MemoryLayout.sequenceLayout(4096, ValueLayout.JAVA_BYTE))));
-        reportAt = handle(library, "emu_report_at", FunctionDescriptor.of(LONG));
-        reportPlace = handle(library, "emu_report_place", FunctionDescriptor.ofVoid(ValueLayout.ADDRESS));
+            LONG, LONG, LONG, INT));
+        report = handle(library, "emu_report", FunctionDescriptor.of(pointerTo(4096), LONG));
+        reportAt = handle(library, "emu_report_at", FunctionDescriptor.of(LONG, LONG));
+        reportPlace = handle(library, "emu_report_place", FunctionDescriptor.of(pointerTo(24), LONG));
         act(() -> {
             handle(library, "emu_initialize", FunctionDescriptor.ofVoid()).invokeExact();
         });
@@ -92,6 +92,10 @@ final class EmulatorRuntime {
         }
     }
 
+    private static AddressLayout pointerTo(long bytes) {
+        return ValueLayout.ADDRESS.withTargetLayout(MemoryLayout.sequenceLayout(bytes, ValueLayout.JAVA_BYTE));
+    }
+
     private static MethodHandle handle(SymbolLookup library, String name, FunctionDescriptor descriptor) {
         return Linker.nativeLinker().downcallHandle(library.findOrThrow(name), descriptor);
     }
@@ -112,8 +116,8 @@ final class EmulatorRuntime {
     }
 
     /** A device, or 0. */
-    long open(long memoryBytes, long span, boolean checked) {
-        return call(() -> (long) open.invokeExact(memoryBytes, span, checked ? 1 : 0));
+    long open(long memoryBytes, long span, boolean checked, int seconds) {
+        return call(() -> (long) open.invokeExact(memoryBytes, span, checked ? 1 : 0, seconds));
     }
 
     void close(long device) {
@@ -147,25 +151,19 @@ final class EmulatorRuntime {
                    long arguments) {
         try {
             return (int) launch.invokeExact(device, kernel.entry(), arguments, kernel.argumentBytes(), gridX, gridY, gridZ, blockX, blockY,
-                kernel.sharedBegin(), kernel.sharedEnd(), sharedBytes) == 0;
+                kernel.codeBegin(), kernel.sharedBegin(), kernel.sharedEnd(), sharedBytes) == 0;
         } catch (Throwable t) {
             throw new IllegalStateException("the emulator's runtime failed", t);
         }
     }
 
     /** What went wrong in the last launch. */
-    Report report() {
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment place = arena.allocate(24);
-            String text = call(() -> (MemorySegment) report.invokeExact()).getString(0);
-            long at = call(() -> (long) reportAt.invokeExact());
-            act(() -> {
-                reportPlace.invokeExact(place);
-            });
-            int[] numbers = place.toArray(INT);
-            return new Report(text, at, "(" + numbers[0] + "," + numbers[1] + "," + numbers[2] + ")",
-                "(" + numbers[3] + "," + numbers[4] + "," + numbers[5] + ")");
-        }
+    Report report(long device) {
+        String text = call(() -> (MemorySegment) report.invokeExact(device)).getString(0);
+        long at = call(() -> (long) reportAt.invokeExact(device));
+        int[] place = call(() -> (MemorySegment) reportPlace.invokeExact(device)).toArray(INT);
+        return new Report(text, at, "(" + place[0] + "," + place[1] + "," + place[2] + ")",
+            "(" + place[3] + "," + place[4] + "," + place[5] + ")");
     }
 
     /**

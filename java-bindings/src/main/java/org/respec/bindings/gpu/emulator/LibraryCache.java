@@ -56,6 +56,7 @@ final class LibraryCache {
     }
 
     /** The library made of {@code parts}, from the folder or by {@code maker}. */
+    @SuppressWarnings("try")
     Entry get(String name, List<String> parts, Maker maker) {
         String key = name + "-" + HexFormat.of().formatHex(hash(parts)).substring(0, KEY_CHARACTERS);
         Path file = folder.resolve(key + ".so");

@@ -16,7 +16,6 @@
 #include "runtime.h"
 #include <algorithm>
 #include <cstring>
-#include <dlfcn.h>
 #include <sys/mman.h>
 #include <unordered_map>
 #include <vector>
@@ -64,7 +63,6 @@ Line static_shadow[MOST_SHARED / 16 + 2];
 std::vector<u32> block_begins;                    // clock at the begin of each block of this launch
 std::unordered_map<u64, Location> locations;      // of this launch
 std::vector<const Location*> acquired;            // of this block
-u64 constants_begin, constants_end;               // the kernel library, up to its shared variables
 
 // Forgets all that happened, when the clock has run out of numbers.
 COLD void restart_clock() {
@@ -288,15 +286,8 @@ __attribute__((noinline)) void elsewhere(u64 address, u64 bytes, bool writes, vo
     if (below <= STACK && bytes <= below) {
         return;
     }
-    if (!writes) {
-        if (constants_end == 0) {
-            Dl_info info;
-            constants_end = (u64) launch.static_shared;
-            constants_begin = dladdr((void*) launch.entry, &info) != 0 ? (u64) info.dli_fbase : constants_end;
-        }
-        if (address >= constants_begin && address + bytes <= constants_end) {
-            return;
-        }
+    if (!writes && address >= (u64) launch.code && address + bytes <= (u64) launch.static_shared) {
+        return;
     }
     out_of_bounds(address, bytes, writes, at);
 }
@@ -394,7 +385,6 @@ void checker_begin_launch() {
     state.launched = state.now;
     block_begins.clear();
     locations.clear();
-    constants_begin = constants_end = 0;
 }
 
 void checker_begin_block() {

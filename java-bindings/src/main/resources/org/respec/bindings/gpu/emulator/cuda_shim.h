@@ -421,7 +421,9 @@ EMU_INLINE void emu_call(void (*kernel)(), const void*) { kernel(); }
 extern "C" {
 extern __attribute__((visibility("hidden"))) char __bss_start[];
 extern __attribute__((visibility("hidden"))) char _end[];
-// Where the static shared variables lie.
+extern __attribute__((visibility("hidden"))) char __ehdr_start[];
+// Where the library begins, and where the static shared variables lie.
+EMU_EXPORT inline __attribute__((used)) char* emu_code_begin() { return __ehdr_start; }
 EMU_EXPORT inline __attribute__((used)) char* emu_shared_begin() { return __bss_start; }
 EMU_EXPORT inline __attribute__((used)) char* emu_shared_end() { return _end; }
 }

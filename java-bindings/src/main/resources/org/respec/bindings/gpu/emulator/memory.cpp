@@ -18,34 +18,14 @@ static void* reserve(u64 bytes, int access) {
 
 Device* first_device;
 
-EXPORT void emu_device_close(Device* device);
+namespace {
+struct Lock {
+    Lock() { pthread_mutex_lock(&one_at_a_time); }
+    ~Lock() { pthread_mutex_unlock(&one_at_a_time); }
+};
+}  // namespace
 
-// Null if the host gives no such range.
-EXPORT Device* emu_device_open(u64 memory_bytes, u64 span, u32 checked) {
-    Device* device = (Device*) calloc(1, sizeof(Device));
-    device->span = span;
-    device->memory_bytes = memory_bytes;
-    device->checked = checked;
-    device->base = (char*) reserve(span, PROT_NONE);
-    device->pages = (u32*) reserve(span / PAGE * sizeof(u32), PROT_READ | PROT_WRITE);
-    device->shadow = checked ? (char*) reserve(span * SHADOW, PROT_NONE) : nullptr;
-    device->next = PAGE;
-    if (device->base == nullptr || device->pages == nullptr || (checked && device->shadow == nullptr)) {
-        emu_device_close(device);
-        return nullptr;
-    }
-    device->other = first_device;
-    first_device = device;
-    return device;
-}
-
-EXPORT void emu_device_close(Device* device) {
-    for (Device** link = &first_device; *link != nullptr; link = &(*link)->other) {
-        if (*link == device) {
-            *link = device->other;
-            break;
-        }
-    }
+static void drop(Device* device) {
     if (device->base != nullptr) {
         munmap(device->base, device->span);
     }
@@ -57,6 +37,38 @@ EXPORT void emu_device_close(Device* device) {
     }
     free(device->table);
     free(device);
+}
+
+// Null if the host gives no such range.
+EXPORT Device* emu_device_open(u64 memory_bytes, u64 span, u32 checked, u32 seconds) {
+    Lock lock;
+    Device* device = (Device*) calloc(1, sizeof(Device));
+    device->span = span;
+    device->memory_bytes = memory_bytes;
+    device->checked = checked;
+    device->seconds = seconds;
+    device->base = (char*) reserve(span, PROT_NONE);
+    device->pages = (u32*) reserve(span / PAGE * sizeof(u32), PROT_READ | PROT_WRITE);
+    device->shadow = checked ? (char*) reserve(span * SHADOW, PROT_NONE) : nullptr;
+    device->next = PAGE;
+    if (device->base == nullptr || device->pages == nullptr || (checked && device->shadow == nullptr)) {
+        drop(device);
+        return nullptr;
+    }
+    device->other = first_device;
+    first_device = device;
+    return device;
+}
+
+EXPORT void emu_device_close(Device* device) {
+    Lock lock;
+    for (Device** link = &first_device; *link != nullptr; link = &(*link)->other) {
+        if (*link == device) {
+            *link = device->other;
+            break;
+        }
+    }
+    drop(device);
 }
 
 EXPORT u64 emu_device_free_bytes(const Device* device) { return device->memory_bytes - device->used_bytes; }
@@ -83,6 +95,7 @@ static u64 find_room(Device* device, u64 pages) {
 
 // Zero-filled memory, aligned to 256 bytes, that ends close to a page that nobody may touch; 0 if there is none left.
 EXPORT u64 emu_allocate(Device* device, u64 bytes, u32 kind) {
+    Lock lock;
     u64 size = up(bytes == 0 ? 1 : bytes, ALIGNMENT);
     if (kind == 0 && size > device->memory_bytes - device->used_bytes) {
         return 0;
@@ -117,6 +130,7 @@ EXPORT u64 emu_allocate(Device* device, u64 bytes, u32 kind) {
 }
 
 EXPORT void emu_free(Device* device, u64 address) {
+    Lock lock;
     u64 offset = (address - (u64) device->base) / PAGE * PAGE;
     Allocation& allocation = device->table[device->pages[offset / PAGE] - 1];
     u64 size = up(allocation.bytes == 0 ? 1 : allocation.bytes, ALIGNMENT);

@@ -5,8 +5,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
-#include <dlfcn.h>
-#include <pthread.h>
+#include <ctime>
 #include <sys/mman.h>
 #include <ucontext.h>
 
@@ -17,7 +16,7 @@ Thread threads[MOST_THREADS];
 Warp warps[MOST_WARPS];
 alignas(PAGE) char emu_dynamic_shared[SHARED_PAGES + SHARED_GUARD];
 
-static pthread_mutex_t one_launch = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 static pthread_t runner;
 alignas(64) static char arguments_copy[MOST_ARGUMENTS];
 
@@ -102,11 +101,7 @@ void say_thread(u32 index) {
 }
 
 u64 code_offset(void* at) {
-    Dl_info kernel, place;
-    if (at == nullptr || dladdr((void*) launch.entry, &kernel) == 0 || dladdr(at, &place) == 0 || kernel.dli_fbase != place.dli_fbase) {
-        return 0;
-    }
-    return (u64) at - (u64) place.dli_fbase;
+    return at >= launch.code && at < launch.static_shared ? (u64) at - (u64) launch.code : 0;
 }
 
 void fail(void* at) {
@@ -455,25 +450,28 @@ EXPORT void emu_assert_failed(const char* what, const char* file, int line) {
 static struct sigaction earlier[65];
 static char signal_stack[64 * 1024];
 
+// Ends the kernel when the signal handler returns: goes on in emu_switch's second half, as if it had switched to the host.
+static void leave_kernel(int number, ucontext_t* machine) {
+    launch.running = 0;
+    launch.signal = number;
+    launch.fault_at = (void*) machine->uc_mcontext.gregs[REG_RIP];
+    u64* sp = (u64*) launch.host_sp;
+    machine->uc_mcontext.gregs[REG_R15] = (greg_t) sp[0];
+    machine->uc_mcontext.gregs[REG_R14] = (greg_t) sp[1];
+    machine->uc_mcontext.gregs[REG_R13] = (greg_t) sp[2];
+    machine->uc_mcontext.gregs[REG_R12] = (greg_t) sp[3];
+    machine->uc_mcontext.gregs[REG_RBX] = (greg_t) sp[4];
+    machine->uc_mcontext.gregs[REG_RBP] = (greg_t) sp[5];
+    machine->uc_mcontext.gregs[REG_RIP] = (greg_t) sp[6];
+    machine->uc_mcontext.gregs[REG_RSP] = (greg_t) (sp + 7);
+}
+
 // Only claims what a kernel did on the thread that runs it; all else is the JVM's.
 static void on_fault(int number, siginfo_t* info, void* context) {
     if (launch.running && pthread_equal(pthread_self(), runner)) {
-        ucontext_t* machine = (ucontext_t*) context;
-        launch.running = 0;
-        launch.signal = number;
         launch.fault_address = info->si_addr;
         launch.fault_known = info->si_code != SI_KERNEL;
-        launch.fault_at = (void*) machine->uc_mcontext.gregs[REG_RIP];
-        // Goes on in emu_switch's second half, as if the kernel had switched to the host.
-        u64* sp = (u64*) launch.host_sp;
-        machine->uc_mcontext.gregs[REG_R15] = (greg_t) sp[0];
-        machine->uc_mcontext.gregs[REG_R14] = (greg_t) sp[1];
-        machine->uc_mcontext.gregs[REG_R13] = (greg_t) sp[2];
-        machine->uc_mcontext.gregs[REG_R12] = (greg_t) sp[3];
-        machine->uc_mcontext.gregs[REG_RBX] = (greg_t) sp[4];
-        machine->uc_mcontext.gregs[REG_RBP] = (greg_t) sp[5];
-        machine->uc_mcontext.gregs[REG_RIP] = (greg_t) sp[6];
-        machine->uc_mcontext.gregs[REG_RSP] = (greg_t) (sp + 7);
+        leave_kernel(number, (ucontext_t*) context);
         return;
     }
     struct sigaction& before = earlier[number];
@@ -486,9 +484,51 @@ static void on_fault(int number, siginfo_t* info, void* context) {
     }
 }
 
+// ---- kernels that do not end ----
+
+static pthread_mutex_t watch = PTHREAD_MUTEX_INITIALIZER;
+static bool watched;      // a launch is under way in the thread runner
+static timespec deadline;
+
+static int late_signal() { return SIGRTMIN + 5; }
+
+// Ends the kernel if it is the kernel's own code that was interrupted: the runtime's must not be left half done.
+static void on_late(int number, siginfo_t* info, void* context) {
+    ucontext_t* machine = (ucontext_t*) context;
+    char* at = (char*) machine->uc_mcontext.gregs[REG_RIP];
+    if (launch.running && pthread_equal(pthread_self(), runner) && at >= launch.code && at < launch.static_shared) {
+        leave_kernel(number, machine);
+    } else if (earlier[number].sa_flags & SA_SIGINFO) {
+        // Another runtime in this process, from another folder of compiled kernels.
+        earlier[number].sa_sigaction(number, info, context);
+    }
+}
+
+static void* watch_launches(void*) {
+    for (;;) {
+        timespec pause = {0, 20'000'000}, now;
+        nanosleep(&pause, nullptr);
+        pthread_mutex_lock(&watch);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (watched && (now.tv_sec > deadline.tv_sec || (now.tv_sec == deadline.tv_sec && now.tv_nsec > deadline.tv_nsec))) {
+            pthread_kill(runner, late_signal());
+        }
+        pthread_mutex_unlock(&watch);
+    }
+    return nullptr;
+}
+
+static void watch_this(bool on, u32 seconds) {
+    pthread_mutex_lock(&watch);
+    watched = on;
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_sec += seconds;
+    pthread_mutex_unlock(&watch);
+}
+
 // Once per process, before the first launch.
 EXPORT void emu_initialize() {
-    pthread_mutex_lock(&one_launch);
+    pthread_mutex_lock(&one_at_a_time);
     static bool done;
     if (!done) {
         done = true;
@@ -503,15 +543,30 @@ EXPORT void emu_initialize() {
             action.sa_flags |= earlier[number].sa_flags & (SA_RESTART | SA_NODEFER);
             sigaction(number, &action, nullptr);
         }
+        struct sigaction late = {};
+        late.sa_sigaction = on_late;
+        late.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+        sigaction(late_signal(), &late, &earlier[late_signal()]);
+        // The watcher takes no signal that is meant for others.
+        sigset_t all, before;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        pthread_t watcher;
+        if (pthread_create(&watcher, nullptr, watch_launches, nullptr) == 0) {
+            pthread_detach(watcher);
+        }
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
-    pthread_mutex_unlock(&one_launch);
+    pthread_mutex_unlock(&one_at_a_time);
 }
 
 COLD static void say_signal() {
     u64 address = (u64) launch.fault_address;
     // As if it were a return address.
     launch.report_at = (char*) launch.fault_at + 1;
-    if (launch.signal == SIGFPE) {
+    if (launch.signal == late_signal()) {
+        say("it did not end within %u seconds", launch.device->seconds);
+    } else if (launch.signal == SIGFPE) {
         say("an integer was divided by zero");
     } else if (launch.signal == SIGILL) {
         say("an instruction that this processor does not have, or unreachable code");
@@ -580,10 +635,11 @@ static bool run_block() {
     return launch.signal == 0 && launch.report_size == 0;
 }
 
-// Runs a kernel to its end. Returns 0, or 1 with a report in emu_report().
+// Runs a kernel to its end. Returns 0, or 1 with a report in the device.
 EXPORT int emu_launch(Device* device, void (*entry)(const void*), const void* arguments, u32 argument_bytes, u32 grid_x,
-                      u32 grid_y, u32 grid_z, u32 block_x, u32 block_y, char* static_begin, char* static_end, u32 dynamic_bytes) {
-    pthread_mutex_lock(&one_launch);
+                      u32 grid_y, u32 grid_z, u32 block_x, u32 block_y, char* code, char* static_begin, char* static_end,
+                      u32 dynamic_bytes) {
+    pthread_mutex_lock(&one_at_a_time);
     runner = pthread_self();
     stack_t mine = {}, before = {};
     mine.ss_sp = signal_stack;
@@ -598,6 +654,7 @@ EXPORT int emu_launch(Device* device, void (*entry)(const void*), const void* ar
     launch.report_size = 0;
     launch.report[0] = 0;
     launch.report_at = nullptr;
+    launch.code = code;
     launch.static_shared = static_begin;
     launch.static_bytes = (u64) (static_end - static_begin);
     launch.dynamic_bytes = dynamic_bytes;
@@ -614,6 +671,7 @@ EXPORT int emu_launch(Device* device, void (*entry)(const void*), const void* ar
         checker_begin_launch();
     }
     launch.block_number = 0;
+    watch_this(true, device->seconds);
     bool good = true;
     for (u32 z = 0; z < grid_z && good; z++) {
         for (u32 y = 0; y < grid_y && good; y++) {
@@ -626,10 +684,15 @@ EXPORT int emu_launch(Device* device, void (*entry)(const void*), const void* ar
             }
         }
     }
+    watch_this(false, 0);
     if (!good) {
         if (launch.signal != 0) {
             say_signal();
         }
+        memcpy(device->report, launch.report, sizeof(launch.report));
+        device->report_at = code_offset(launch.report_at);
+        const u32 place[6] = {emu_geometry[0], emu_geometry[1], emu_geometry[2], emu_self->x, emu_self->y, emu_self->z};
+        memcpy(device->report_place, place, sizeof(place));
         // Stacks of threads that will never go on.
         for (u32 t = 0; t < launch.threads; t++) {
             if (threads[t].stack != nullptr) {
@@ -645,18 +708,10 @@ EXPORT int emu_launch(Device* device, void (*entry)(const void*), const void* ar
     }
     fflush(stdout);
     sigaltstack(&before, nullptr);
-    pthread_mutex_unlock(&one_launch);
+    pthread_mutex_unlock(&one_at_a_time);
     return good ? 0 : 1;
 }
 
-// What went wrong in the last launch, and where: offset in the kernel's library; words 0 to 2 the block, 3 to 5 the thread.
-EXPORT const char* emu_report() { return launch.report; }
-EXPORT u64 emu_report_at() { return code_offset(launch.report_at); }
-EXPORT void emu_report_place(u32* place) {
-    for (int i = 0; i < 3; i++) {
-        place[i] = emu_geometry[i];
-    }
-    place[3] = emu_self->x;
-    place[4] = emu_self->y;
-    place[5] = emu_self->z;
-}
+EXPORT const char* emu_report(const Device* device) { return device->report; }
+EXPORT u64 emu_report_at(const Device* device) { return device->report_at; }
+EXPORT const u32* emu_report_place(const Device* device) { return device->report_place; }

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <pthread.h>
 
 typedef uint8_t u8;
 typedef uint32_t u32;
@@ -15,6 +16,7 @@ constexpr u64 MOST_SHARED = 227 * 1024;
 constexpr u64 PAGE = 4096;
 constexpr u64 STACK = 128 * 1024;
 constexpr u64 MOST_ARGUMENTS = 4096;
+constexpr u64 MOST_REPORT = 4096;
 constexpr u64 SHARED_PAGES = (MOST_SHARED + PAGE - 1) / PAGE * PAGE;
 constexpr u64 SHARED_GUARD = 16 * PAGE;
 
@@ -77,7 +79,12 @@ struct Device {
     u64 memory_bytes;
     u64 used_bytes;
     u32 checked;
+    u32 seconds;        // that a launch may take
     Device* other;      // the next of all devices
+    // What went wrong in its last launch: words, place in the code, and block and thread.
+    char report[MOST_REPORT];
+    u64 report_at;
+    u32 report_place[6];
 };
 
 // The launch that runs.
@@ -89,6 +96,7 @@ struct Launch {
     u32 threads, warps;
     u64 static_bytes, dynamic_bytes;
     char* static_shared;
+    char* code;          // begin of the kernel's library; its code and constants end where the shared variables begin
     void* host_sp;
     Warp* warp;          // of the running thread
     u32 ready_warps;
@@ -101,7 +109,7 @@ struct Launch {
     void* volatile fault_address;
     volatile u8 fault_known;
     void* volatile fault_at;
-    char report[4096];
+    char report[MOST_REPORT];
     u32 report_size;
     void* report_at;     // where in the code
     u64 block_number;
@@ -115,6 +123,8 @@ extern Warp warps[MOST_WARPS];
 // Dynamic shared memory, which kernels' extern arrays are made to name, with pages behind it that nobody may touch.
 extern "C" char emu_dynamic_shared[SHARED_PAGES + SHARED_GUARD] __attribute__((visibility("default")));
 extern Device* first_device;
+// Held by whoever launches, or changes memory.
+extern pthread_mutex_t one_at_a_time;
 
 // Writes to the report. A place in the code is written as @ and its hexadecimal offset in the kernel's library.
 void say(const char* format, ...) __attribute__((format(printf, 1, 2)));

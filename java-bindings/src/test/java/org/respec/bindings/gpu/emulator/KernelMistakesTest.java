@@ -17,7 +17,7 @@ class KernelMistakesTest {
 
     /** Runs one mistake in two blocks; returns the message. */
     private static String report(boolean checked, int mistake) {
-        try (EmulatorBench bench = new EmulatorBench(EmulatorOptions.defaults().withChecked(checked))) {
+        try (EmulatorBench bench = new EmulatorBench(EmulatorOptions.defaults().withChecked(checked).withLaunchSeconds(1))) {
             GpuKernel kernel = bench.kernel(EmulatorBench.file("mistakes.cu", "mistake"), "mistake");
             GpuMemory data = bench.driver.allocate(128 * 4);
             GpuMemory freed = bench.driver.allocate(4096);
@@ -65,7 +65,8 @@ class KernelMistakesTest {
         "30 | divided by zero",
         "31 | __trap",
         "32 | assertion failed: t < 60 && \"few threads\" (mistakes.cu:",
-        "33 | stack of 128 KiB overflowed"})
+        "33 | stack of 128 KiB overflowed",
+        "34 | did not end within 1 seconds"})
     void checked(int mistake, String expected) {
         String message = report(true, mistake);
         assertTrue(message.contains(expected), message);
@@ -89,7 +90,8 @@ class KernelMistakesTest {
         "30 | divided by zero",
         "31 | __trap",
         "32 | assertion failed",
-        "33 | stack of 128 KiB overflowed"})
+        "33 | stack of 128 KiB overflowed",
+        "35 | did not end within 1 seconds"})
     void unchecked(int mistake, String expected) {
         String message = report(false, mistake);
         assertTrue(message.contains(expected), message);

@@ -134,6 +134,15 @@ extern "C" __global__ void mistake(const __grid_constant__ Args a) {
         case 32:
             assert(t < 60 && "few threads");
             break;
+        case 34:  // never ends
+            while (*(volatile int*) &a.data[0] == 0) {
+            }
+            break;
+        case 35:  // never ends, without a look at memory
+            for (unsigned i = 0; a.n != 0; i++) {
+                asm volatile("" : : "r"(i));
+            }
+            break;
         case 33:
             a.data[t] = deep(a.data, 0);
             break;
