@@ -70,6 +70,22 @@ final class LinearChecks {
         bench.truth().linear(x.truth(), truth, y.truth(), false, 2);
         bench.device().linear(x.device(), device, y.device(), false, 2);
         bench.compare("linear after repack", y, 2, 1e-6, 4e-6);
+        // A weight of the other type is converted to the packed one's.
+        for (int gap : new int[] {0, 3}) {
+            Twin other = weight(bench, dtype == DType.F32 ? DType.BF16 : DType.F32, 5, 12, gap);
+            bench.device().repack(other.device(), device);
+            Twin rounded = bench.poisoned(dtype, 5, 12, 0);
+            for (int r = 0; r < 5; r++) {
+                for (int c = 0; c < 12; c++) {
+                    rounded.set(r, c, other.want(r, c));
+                }
+            }
+            rounded.push();
+            bench.truth().repack(rounded.truth(), truth);
+            bench.truth().linear(x.truth(), truth, y.truth(), false, 2);
+            bench.device().linear(x.device(), device, y.device(), false, 2);
+            bench.compare("linear after repack from another type", y, 2, 1e-6, 4e-6);
+        }
     }
 
     /** A row's result has the same bits among any number of rows, in any place, and at any alignment of x and y. */
@@ -118,7 +134,8 @@ final class LinearChecks {
         some.pull();
         for (int r = 0; r < few; r++) {
             for (int c = 0; c < outputs; c++) {
-                bench.require(some.got(r, c) == whole.got(rows - few + r, c), "row " + r + ", column " + c + " depends on the number of rows");
+                bench.require(some.got(r, c) == whole.got(rows - few + r, c),
+                    "row " + r + ", column " + c + " depends on the number of rows");
             }
         }
     }

@@ -66,6 +66,29 @@ class GemmKernelsTest {
         }
     }
 
+    /** The product by cuBLAS (here OpenBLAS) and ours agree but for the order of their sums. */
+    @Test
+    void invariantAndFastProductsAgree() {
+        try (GpuDriver driver = open(); GpuContext gpu = new GpuContext(driver)) {
+            for (DType dtype : new DType[] {DType.F32, DType.BF16}) {
+                GpuArena arena = new GpuArena(gpu, "gemm");
+                HostMirror x = random(gpu, arena, dtype, ROWS, 200);
+                HostMirror w = random(gpu, arena, DType.F32, 75, 200);
+                HostMirror y = arena.mirror(DType.F32, ROWS, 75);
+                GpuLinear ours = new GpuLinear(gpu, true);
+                GpuPackedMatrix packed = ours.pack(arena, w.device(), dtype);
+                ours.linear(x.device(), packed, y.device(), false, ROWS);
+                float[] want = pull(gpu, y);
+                new GpuLinear(gpu, false).linear(x.device(), packed, y.device(), false, ROWS);
+                float[] got = pull(gpu, y);
+                for (int i = 0; i < want.length; i++) {
+                    assertEquals(want[i], got[i], 2e-5f, dtype + ", element " + i);
+                }
+                arena.close();
+            }
+        }
+    }
+
     private static GpuDriver open() {
         try {
             return EmulatorDriver.open(EmulatorOptions.defaults());
