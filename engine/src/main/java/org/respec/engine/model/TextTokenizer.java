@@ -10,11 +10,16 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.SortedSet;
+import java.util.TreeSet;
 import org.respec.engine.BadInput;
 import org.respec.engine.SafeFiles;
 
 /** Text to token ids and back, by a Hugging Face {@code tokenizer.json}. */
 public final class TextTokenizer implements AutoCloseable {
+    /** Embeddings are often padded to a multiple of this or more (Qwen's have 151,936 rows for 151,669 tokens): fewer tokens are fine. */
+    private static final int PADDED_VOCABULARY = 64;
+
     private final HuggingFaceTokenizer tokenizer;
     private final int vocabSize;
 
@@ -26,15 +31,19 @@ public final class TextTokenizer implements AutoCloseable {
     /**
      * Opens a tokenizer for a model of {@code vocabSize} tokens.
      *
-     * @throws BadInput if the file is missing, broken, or names tokens that the model does not have
+     * @throws BadInput if the file is missing, broken, or has another number of tokens than the model
      */
     public static TextTokenizer open(Path file, int vocabSize) {
         if (!Files.isRegularFile(file)) {
             throw new BadInput(file + ": there is no such file; a model folder needs a tokenizer.json.");
         }
-        int largest = largestId(file);
-        if (largest >= vocabSize) {
-            throw new BadInput(file + ": it names token " + largest + ", but the model's vocab_size is " + vocabSize
+        SortedSet<Integer> ids = ids(file);
+        if (!ids.isEmpty() && (ids.getFirst() < 0 || ids.getLast() >= vocabSize)) {
+            throw new BadInput(file + ": it names token " + (ids.getFirst() < 0 ? ids.getFirst() : ids.getLast())
+                + ", but the model's vocab_size is " + vocabSize + "; tokenizer and model do not belong together.");
+        }
+        if (ids.size() < vocabSize && vocabSize % PADDED_VOCABULARY != 0) {
+            throw new BadInput(file + ": it has " + ids.size() + " tokens, but the model's vocab_size is " + vocabSize
                 + "; tokenizer and model do not belong together.");
         }
         try {
@@ -46,17 +55,17 @@ public final class TextTokenizer implements AutoCloseable {
         }
     }
 
-    private static int largestId(Path file) {
+    private static SortedSet<Integer> ids(Path file) {
         try {
             var root = JsonFields.MAPPER.readTree(file.toFile());
-            int largest = -1;
+            SortedSet<Integer> ids = new TreeSet<>();
             for (var entry : root.path("model").path("vocab").properties()) {
-                largest = Math.max(largest, entry.getValue().asInt());
+                ids.add(entry.getValue().asInt());
             }
             for (var token : root.path("added_tokens")) {
-                largest = Math.max(largest, token.path("id").asInt());
+                ids.add(token.path("id").asInt());
             }
-            return largest;
+            return ids;
         } catch (IOException e) {
             throw new BadInput(file + ": it cannot be read as JSON (" + e.getMessage().lines().findFirst().orElse("") + "); mend it.", e);
         }

@@ -130,6 +130,12 @@ class CommandLineTest {
         assertBad("mlp.gate_proj.weight", "generate", "--model", actor.toString(), "--prompt", "1+2=");
         Files.writeString(actor.resolve("config.json"), config.replaceAll("\"vocab_size\" : \\d+", "\"vocab_size\" : 10"));
         assertBad("vocab_size", "generate", "--model", actor.toString(), "--prompt", "1+2=");
+        Files.writeString(actor.resolve("config.json"), config);
+        Path tokenizer = actor.resolve("tokenizer.json");
+        JsonNode root = new JsonMapper().readTree(tokenizer.toFile());
+        ((com.fasterxml.jackson.databind.node.ObjectNode) root.path("model").path("vocab")).remove("=");
+        Files.writeString(tokenizer, root.toString());
+        assertBad("it has 17 tokens", "generate", "--model", actor.toString(), "--prompt", "1+2");
     }
 
     @Test
