@@ -144,8 +144,8 @@ COLD [[noreturn]] void race(u64 address, const char* does, const char* did, u32 
         u64 number = block_of(word);
         u32 x = (u32) (number % launch.grid[0]), y = (u32) (number / launch.grid[0] % launch.grid[1]);
         u32 z = (u32) (number / launch.grid[0] / launch.grid[1]);
-        say(" of block (%u,%u,%u)%s%s, and nothing orders the two blocks (a __threadfence and an atomic there, an atomic here)", x, y, z, space,
-            verb);
+        say(" of block (%u,%u,%u)%s%s, and nothing orders the two blocks (a __threadfence and an atomic there, an atomic here)", x, y, z,
+            space, verb);
     } else {
         say(" of the same block%s%s, and there is no barrier between", space, verb);
     }
