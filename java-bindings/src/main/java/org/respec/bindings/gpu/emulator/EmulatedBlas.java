@@ -52,7 +52,8 @@ final class EmulatedBlas implements GpuBlas {
     private record Matrix(String name, Type type, long address, int rows, int cols, int leading) {
         Matrix {
             if (rows < 0 || cols < 0 || leading < Math.max(1, cols)) {
-                throw new IllegalArgumentException("gemm: " + name + " is " + rows + "x" + cols + " with a leading dimension of " + leading);
+                throw new IllegalArgumentException("gemm: " + name + " is " + rows + "x" + cols + " with a leading dimension of "
+                    + leading);
             }
         }
 

@@ -26,8 +26,8 @@ final class EmulatedMemory implements GpuMemory {
     /** Address of a range that was asked for, checked. */
     long address(String operation, long offset, long size) {
         if (offset < 0 || size < 0 || offset > bytes - size) {
-            throw new IllegalArgumentException(operation + ": " + size + " bytes from " + offset + " on are not in device memory of " + bytes
-                + " bytes");
+            throw new IllegalArgumentException(operation + ": " + size + " bytes from " + offset + " on are not in device memory of "
+                + bytes + " bytes");
         }
         return address() + offset;
     }

@@ -2,6 +2,7 @@ package org.respec.bindings.gpu.emulator;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import org.respec.bindings.gpu.GpuEvent;
@@ -110,7 +111,7 @@ final class EmulatedStream implements GpuStream {
         if (count == 0) {
             return;
         }
-        RawMemory.ALL.set(java.lang.foreign.ValueLayout.JAVA_INT, address, word);
+        RawMemory.ALL.set(ValueLayout.JAVA_INT, address, word);
         // Doubles what is filled.
         for (long done = 1; done < count; done *= 2) {
             RawMemory.copy(address, address + 4 * done, 4 * Math.min(done, count - done));
@@ -118,7 +119,8 @@ final class EmulatedStream implements GpuStream {
     }
 
     @Override
-    public void launch(GpuKernel kernel, int gridX, int gridY, int gridZ, int blockX, int blockY, int sharedBytes, MemorySegment arguments) {
+    public void launch(GpuKernel kernel, int gridX, int gridY, int gridZ, int blockX, int blockY, int sharedBytes,
+                       MemorySegment arguments) {
         check();
         EmulatedKernel own = (EmulatedKernel) kernel;
         checkLaunch(own, gridX, gridY, gridZ, blockX, blockY, sharedBytes, arguments);
@@ -135,8 +137,8 @@ final class EmulatedStream implements GpuStream {
                              MemorySegment arguments) {
         if (gridX < 1 || gridY < 1 || gridY > MOST_GRID_YZ || gridZ < 1 || gridZ > MOST_GRID_YZ || blockX < 1 || blockY < 1
             || (long) blockX * blockY > MOST_THREADS) {
-            throw new GpuException("launch of " + kernel.name() + ": a grid of " + gridX + "x" + gridY + "x" + gridZ + " blocks of " + blockX
-                + "x" + blockY + " threads is none a device can run");
+            throw new GpuException("launch of " + kernel.name() + ": a grid of " + gridX + "x" + gridY + "x" + gridZ + " blocks of "
+                + blockX + "x" + blockY + " threads is none a device can run");
         }
         int most = driver.device().sharedBytesPerBlock() - kernel.staticSharedBytes();
         if (sharedBytes < 0 || sharedBytes > most) {

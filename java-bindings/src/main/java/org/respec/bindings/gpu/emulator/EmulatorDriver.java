@@ -47,8 +47,9 @@ public final class EmulatorDriver implements GpuDriver {
         LibraryCache cache = new LibraryCache(options.cache());
         runtime = new EmulatorRuntime(compiler, cache);
         builder = new KernelBuilder(compiler, cache, runtime, options.checked());
-        device = new GpuDevice("emulator (host, " + compiler.title() + ", " + (options.checked() ? "checked" : "unchecked") + ")", "emulated",
-            "", options.multiprocessors(), SHARED_BYTES, L2_BYTES, options.memoryBytes(), CUDA_VERSION);
+        String name = "emulator (host, " + compiler.title() + ", " + (options.checked() ? "checked" : "unchecked") + ")";
+        device = new GpuDevice(name, "emulated", "", options.multiprocessors(), SHARED_BYTES, L2_BYTES,
+            options.memoryBytes(), CUDA_VERSION);
         long span = (SPAN_FACTOR * options.memoryBytes() + (1L << 30)) >>> 12 << 12;
         handle = runtime.open(options.memoryBytes(), span, options.checked(), options.launchSeconds());
         if (handle == 0) {

@@ -12,8 +12,9 @@ import org.respec.bindings.gpu.GpuException;
 final class HostCompiler {
     private static final long SECONDS = 600;
     // No sibling calls: a barrier's return address is where a thread waits.
-    private static final List<String> COMMON = List.of("-std=c++17", "-O2", "-g1", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-exceptions",
-        "-fno-rtti", "-fno-strict-aliasing", "-fno-math-errno", "-fno-plt", "-fno-optimize-sibling-calls", "-ffp-contract=off", "-Wl,-z,now");
+    private static final List<String> COMMON = List.of("-std=c++17", "-O2", "-g1", "-fPIC", "-shared", "-fvisibility=hidden",
+        "-fno-exceptions", "-fno-rtti", "-fno-strict-aliasing", "-fno-math-errno", "-fno-plt", "-fno-optimize-sibling-calls",
+        "-ffp-contract=off", "-Wl,-z,now");
 
     private final String command;
     private final String version;

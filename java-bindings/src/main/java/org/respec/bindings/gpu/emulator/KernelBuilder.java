@@ -40,8 +40,8 @@ final class KernelBuilder {
     }
 
     KernelImage compile(KernelSource source) {
-        List<String> parts = new ArrayList<>(List.of(compiler.version(), String.join(" ", flags), shim, runtime.file().getFileName().toString(),
-            source.name(), source.text()));
+        List<String> parts = new ArrayList<>(List.of(compiler.version(), String.join(" ", flags), shim,
+            runtime.file().getFileName().toString(), source.name(), source.text()));
         source.headers().forEach((name, text) -> parts.addAll(List.of("header", name, text)));
         source.defines().forEach((name, value) -> parts.addAll(List.of("define", name, value)));
         parts.addAll(source.entries());
@@ -62,8 +62,8 @@ final class KernelBuilder {
         write(folder, source.name(), text.toString());
         List<String> arguments = new ArrayList<>(flags);
         source.defines().forEach((name, value) -> arguments.add("-D" + name + "=" + value));
-        arguments.addAll(List.of("-include", SHIM, "-I.", "-x", "c++", source.name(), "-x", "none", runtime.file().toString(), "-nodefaultlibs",
-            "-lm", "-lc", "-lgcc", "-Wl,-rpath,$ORIGIN", "-o", target.getFileName().toString()));
+        arguments.addAll(List.of("-include", SHIM, "-I.", "-x", "c++", source.name(), "-x", "none", runtime.file().toString(),
+            "-nodefaultlibs", "-lm", "-lc", "-lgcc", "-Wl,-rpath,$ORIGIN", "-o", target.getFileName().toString()));
         return compiler.compile(source.label(), arguments, folder);
     }
 

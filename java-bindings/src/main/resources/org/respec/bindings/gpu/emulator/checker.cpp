@@ -144,8 +144,8 @@ COLD [[noreturn]] void race(u64 address, const char* does, const char* did, u32 
         u64 number = block_of(word);
         u32 x = (u32) (number % launch.grid[0]), y = (u32) (number / launch.grid[0] % launch.grid[1]);
         u32 z = (u32) (number / launch.grid[0] / launch.grid[1]);
-        say(" of block (%u,%u,%u)%s%s, and nothing orders the two blocks (a __threadfence and an atomic there, an atomic here)", x, y, z, space,
-            verb);
+        say(" of block (%u,%u,%u)%s%s, and nothing orders the two blocks (a __threadfence and an atomic there, an atomic here)", x, y, z,
+            space, verb);
     } else {
         say(" of the same block%s%s, and there is no barrier between", space, verb);
     }
@@ -167,7 +167,11 @@ enum Access { READ, WRITE, ATOMIC_WRITE, ATOMIC_READ };
 // memory: stale is where those end) or was before this block's last barrier.
 inline bool past(u32 word, u32 stale) { return word - stale >= state.begun - stale && word < state.met; }
 
-inline bool is_own(u32 word, u32 mine) { return ((word ^ mine) & ((MOST_THREADS - 1) << THREAD_SHIFT)) == 0 && word >= state.begun; }
+// Whether a write is the thread's own, or its warp's before a __syncwarp.
+inline bool is_own(u32 word, u32 mine, const Thread* self) {
+    u32 other = (word ^ mine) & ((MOST_THREADS - 1) << THREAD_SHIFT);
+    return word >= state.begun && (word & SEVERAL) == 0 && (other == 0 || (other < WARP << THREAD_SHIFT && word < self->warp_since));
+}
 
 // The word of a read after one more.
 inline u32 merged(u32 read, u32 mine, u32 stale, const Thread* self) {
@@ -240,21 +244,24 @@ template <Access ACCESS> inline void note_word(Line* line, u32 half, u32 mine, u
     memcpy(&r, read, 8);
     u32 w0 = (u32) w, r0 = (u32) r;
     u64 both = mine * 0x100000001ull;
+    const Thread* self = emu_self;
     if (ACCESS == READ) {
         if (r == both) {
             return;
         }
-        if (LIKELY((u32) (w >> 32) == w0 && (u32) (r >> 32) == r0 && (past(w0, stale) || is_own(w0, mine)))) {
+        u32 w1 = (u32) (w >> 32);
+        if (LIKELY((u32) (r >> 32) == r0 && (past(w0, stale) || is_own(w0, mine, self))
+            && (w1 == w0 || past(w1, stale) || is_own(w1, mine, self)))) {
             // Many threads read it since the last barrier: one more changes nothing.
             if ((r0 ^ mine) < TICK && (r0 & 3) >= IN_BLOCK) {
                 return;
             }
-            u64 pair = merged(r0, mine, stale, emu_self) * 0x100000001ull;
+            u64 pair = merged(r0, mine, stale, self) * 0x100000001ull;
             memcpy(read, &pair, 8);
             return;
         }
     } else if (ACCESS == WRITE) {
-        if (LIKELY((u32) (w >> 32) == w0 && (u32) (r >> 32) == r0 && (past(w0, stale) || (is_own(w0, mine) && (w0 & SEVERAL) == 0))
+        if (LIKELY((u32) (w >> 32) == w0 && (u32) (r >> 32) == r0 && (past(w0, stale) || is_own(w0, mine, self))
             && past(r0, stale) && (r0 < stale || (r0 & 3) != IN_BLOCKS))) {
             memcpy(written, &both, 8);
             memset(read, 0, 8);

@@ -84,8 +84,8 @@ int printf(const char* format, ...);
 float sqrtf(float); float expf(float); float exp2f(float); float exp10f(float); float expm1f(float); float logf(float); float log2f(float);
 float log10f(float); float log1pf(float); float fminf(float, float); float fmaxf(float, float); float fabsf(float); float floorf(float);
 float ceilf(float); float truncf(float); float rintf(float); float roundf(float); float copysignf(float, float); float tanhf(float);
-float erff(float); float powf(float, float); float cosf(float); float sinf(float); float fmodf(float, float); float fmaf(float, float, float);
-float ldexpf(float, int); float cbrtf(float); float sinhf(float); float coshf(float);
+float erff(float); float powf(float, float); float cosf(float); float sinf(float); float fmodf(float, float);
+float fmaf(float, float, float); float ldexpf(float, int); float cbrtf(float); float sinhf(float); float coshf(float);
 double sqrt(double); double exp(double); double log(double); double fabs(double); double floor(double); double fma(double, double, double);
 double pow(double, double); double fmin(double, double); double fmax(double, double); double cos(double); double sin(double);
 double log1p(double); double ceil(double);
@@ -218,7 +218,8 @@ EMU_INLINE int __float2int_ru(float x) { return emu_to_int(__builtin_ceilf(x)); 
 EMU_INLINE unsigned __float2uint_rz(float x) { return emu_to_uint(x); }
 EMU_INLINE unsigned __float2uint_rn(float x) { return emu_to_uint(__builtin_rintf(x)); }
 EMU_INLINE long long emu_to_ll(float x) {
-    return x != x ? 0 : x >= 9223372036854775808.f ? 0x7fffffffffffffffll : x < -9223372036854775808.f ? -0x7fffffffffffffffll - 1 : (long long) x;
+    constexpr float over = 9223372036854775808.f;
+    return x != x ? 0 : x >= over ? 0x7fffffffffffffffll : x < -over ? -0x7fffffffffffffffll - 1 : (long long) x;
 }
 EMU_INLINE emu_u64 emu_to_ull(float x) { return !(x > 0.f) ? 0 : x >= 18446744073709551616.f ? ~0ull : (emu_u64) x; }
 EMU_INLINE long long __float2ll_rn(float x) { return emu_to_ll(__builtin_rintf(x)); }
@@ -412,7 +413,9 @@ EMU_INLINE void __trap() { emu_trap(); }
 template <typename A> struct emu_kernel_argument;
 template <typename A> struct emu_kernel_argument<void (*)(A)> { static constexpr unsigned bytes = sizeof(A); };
 template <> struct emu_kernel_argument<void (*)()> { static constexpr unsigned bytes = 0; };
-template <typename A> EMU_INLINE __attribute__((no_sanitize("undefined"))) void emu_call(void (*kernel)(A), const void* arguments) { kernel(*(const A*) arguments); }
+template <typename A> EMU_INLINE __attribute__((no_sanitize("undefined"))) void emu_call(void (*kernel)(A), const void* arguments) {
+    kernel(*(const A*) arguments);
+}
 EMU_INLINE void emu_call(void (*kernel)(), const void*) { kernel(); }
 #define EMU_EXPORT __attribute__((visibility("default")))
 #define EMU_KERNEL(name) \

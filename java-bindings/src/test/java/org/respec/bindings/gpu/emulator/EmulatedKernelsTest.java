@@ -15,7 +15,7 @@ import org.respec.bindings.gpu.GpuMemory;
 
 /** What kernels compute, checked and unchecked. */
 class EmulatedKernelsTest {
-    private static final String[] ENTRIES = {"vector_add", "block_sum", "warp_operations", "reverse", "atomics", "geometry", "last_block",
+    static final String[] ENTRIES = {"vector_add", "block_sum", "warp_operations", "reverse", "atomics", "geometry", "last_block",
         "numbers", "halves", "warp_exchange", "say_hello"};
 
     private EmulatorBench bench;

@@ -182,7 +182,8 @@ class EmulatorDriverTest {
     @Test
     void compileErrorsCarryTheCompilersWords() {
         try (EmulatorBench bench = bench()) {
-            KernelSource broken = EmulatorBench.source("broken.cu", "extern \"C\" __global__ void broken() {\n    undeclared = 3;\n}\n", "broken");
+            String text = "extern \"C\" __global__ void broken() {\n    undeclared = 3;\n}\n";
+            KernelSource broken = EmulatorBench.source("broken.cu", text, "broken");
             GpuException error = assertThrows(GpuException.class, () -> bench.driver.compile(broken));
             assertTrue(error.getMessage().contains("broken.cu:2") && error.getMessage().contains("undeclared"), error.getMessage());
             KernelSource missing = EmulatorBench.source("missing.cu", ADD, "subtract");
@@ -236,8 +237,8 @@ class EmulatorDriverTest {
         }
     }
 
-    private static void gemm(EmulatorBench bench, GpuBlas blas, SplittableRandom random, boolean half, boolean transposeA, boolean transposeB,
-                             boolean add) {
+    private static void gemm(EmulatorBench bench, GpuBlas blas, SplittableRandom random, boolean half, boolean transposeA,
+                             boolean transposeB, boolean add) {
         int m = 5;
         int n = 7;
         int k = 9;

@@ -23,10 +23,11 @@ class KernelMistakesTest {
             GpuMemory freed = bench.driver.allocate(4096);
             long freedAddress = freed.address();
             freed.close();
-            bench.launch(kernel, 2, THREADS, 256, data.address(), freedAddress, mistake == 13 ? 1 : mistake >= 30 ? 64 : 128, 0);
+            int n = mistake == 13 ? 1 : mistake >= 30 ? 64 : 128;
+            bench.launch(kernel, 2, THREADS, 256, data.address(), freedAddress, n, 0);
             int blocks = mistake == 3 || mistake == 4 ? 2 : 1;
-            GpuException error = assertThrows(GpuException.class, () -> bench.launch(kernel, blocks, THREADS, 256, data.address(), freedAddress,
-                mistake == 13 ? 1 : mistake >= 30 ? 64 : 128, mistake));
+            GpuException error = assertThrows(GpuException.class,
+                () -> bench.launch(kernel, blocks, THREADS, 256, data.address(), freedAddress, n, mistake));
             GpuException dead = assertThrows(GpuException.class, bench.stream::synchronize);
             assertTrue(dead.getMessage().contains("dead") && dead.getMessage().contains(error.getMessage()), dead.getMessage());
             assertThrows(GpuException.class, () -> bench.driver.allocate(1));
@@ -116,8 +117,7 @@ class KernelMistakesTest {
     @Test
     void missingFenceIsARace() {
         try (EmulatorBench bench = new EmulatorBench(EmulatorOptions.defaults())) {
-            GpuKernel kernel = bench.kernel(EmulatorBench.file("basics.cu", "vector_add", "block_sum", "warp_operations", "reverse", "atomics",
-                "geometry", "last_block", "numbers", "halves", "warp_exchange", "say_hello"), "last_block");
+            GpuKernel kernel = bench.kernel(EmulatorBench.file("basics.cu", EmulatedKernelsTest.ENTRIES), "last_block");
             GpuMemory in = bench.driver.allocate(4 * 64 * 4);
             GpuMemory out = bench.driver.allocate(8);
             GpuMemory partial = bench.driver.allocate(16);

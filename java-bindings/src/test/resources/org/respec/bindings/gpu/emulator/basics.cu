@@ -163,7 +163,8 @@ extern "C" __global__ void numbers(const __grid_constant__ Args a) {
         fresh[0] = 1.f;
     }
     out[3] = min(x[0], 2.f) + max(3, (int) threadIdx.x) + rsqrtf(4.f) + __saturatef(7.f);
-    out[4] = __popc(255) + __ffs(8) + __clz(1) + __popcll(3) + (__brev(1) >> 31) + __funnelshift_l(0x80000000u, 1, 1) + __umulhi(1u << 31, 4);
+    out[4] = __popc(255) + __ffs(8) + __clz(1) + __popcll(3) + (__brev(1) >> 31) + __funnelshift_l(0x80000000u, 1, 1)
+        + __umulhi(1u << 31, 4);
     out[5] = __byte_perm(0x33221100, 0x77665544, 0x7410) == 0x77441100;
     float4 v = *(const float4*) x;
     out[6] = v.w + isnan(out[2]) + (a.f == 2.5f);
