@@ -22,10 +22,11 @@ constexpr int ROWS = 8 * ROW_TILES;
 constexpr int LOADS = 2 * OUT_TILES + ROW_TILES;
 
 // Eight inputs of one row, zeros past its end.
-__device__ __forceinline__ void fetch(uint4* slot, const bf16* base, const bf16* row, bool exists, int k, const GemmArgs& a) {
+__device__ __forceinline__ void fetch(Copies& copies, uint4* slot, const bf16* base, const bf16* row, bool exists, int k,
+                                      const GemmArgs& a) {
     int live = live_inputs(exists, k, a.inputs);
     if (a.aligned) {
-        stage16(slot, live ? row + k : base, live * 2);
+        copies.copy(slot, live ? row + k : base, live * 2);
     } else {
         run<bf16, 8> v;
 #pragma unroll
@@ -50,20 +51,21 @@ extern "C" __global__ void __launch_bounds__(THREADS) gemm_rows(const __grid_con
     int spans = (a.inputs + SPAN - 1) / SPAN;
     int steps = spans > slice ? 2 * ((spans - slice + SLICES - 1) / SLICES) : 0;
 
+    Copies copies;
     auto fill = [&](int step) {
         if (step < steps) {
             int k = (slice + step / 2 * SLICES) * SPAN + step % 2 * (SPAN / 2) + q * 8;
             uint4* slot = own + step % STAGES * (LOADS * WARP);
 #pragma unroll
             for (int i = 0; i < 2 * OUT_TILES; i++) {
-                fetch(slot + i * WARP, a.w, w + i * 8 * a.w_stride, first_output + i * 8 + g < a.outputs, k, a);
+                fetch(copies, slot + i * WARP, a.w, w + i * 8 * a.w_stride, first_output + i * 8 + g < a.outputs, k, a);
             }
 #pragma unroll
             for (int i = 0; i < ROW_TILES; i++) {
-                fetch(slot + (2 * OUT_TILES + i) * WARP, a.x, x + i * 8 * a.x_stride, first_row + i * 8 + g < a.rows, k, a);
+                fetch(copies, slot + (2 * OUT_TILES + i) * WARP, a.x, x + i * 8 * a.x_stride, first_row + i * 8 + g < a.rows, k, a);
             }
         }
-        stage_commit();
+        copies.commit();
     };
 
     float d[OUT_TILES][ROW_TILES][4];
@@ -82,7 +84,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) gemm_rows(const __grid_con
         fill(step);
     }
     for (int step = 0; step < steps; step++) {
-        stage_wait<STAGES - 2>();
+        copies.wait<STAGES - 2>();
         // Into the slot that the last step has used up.
         fill(step + STAGES - 1);
         const uint4* slot = own + step % STAGES * (LOADS * WARP);
@@ -101,7 +103,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) gemm_rows(const __grid_con
             }
         }
     }
-    stage_wait<0>();
+    copies.wait<0>();
     __syncthreads();
     float* partial = (float*) fifo;
 #pragma unroll

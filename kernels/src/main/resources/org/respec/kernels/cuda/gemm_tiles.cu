@@ -29,13 +29,13 @@ __device__ __forceinline__ void advance(int& b, int& slice, int spans) {
 }
 
 // Inputs k and on, eight of them, of rows `first`, `first + 32`, ...
-__device__ __forceinline__ void fetch(uint4* to, const bf16* base, i64 stride, int first, int rows, int k, int inputs) {
+__device__ __forceinline__ void fetch(Copies& copies, uint4* to, const bf16* base, i64 stride, int first, int rows, int k, int inputs) {
     constexpr int STEP = THREADS / PIECES;
     const bf16* from = base + first * stride + k;
 #pragma unroll
     for (int i = 0; i < TILE / STEP; i++) {
         int live = live_inputs(first + i * STEP < rows, k, inputs);
-        stage16(to + i * STEP * PIECES, live ? from : base, live * 2);
+        copies.copy(to + i * STEP * PIECES, live ? from : base, live * 2);
         from += STEP * stride;
     }
 }
@@ -54,16 +54,17 @@ extern "C" __global__ void __launch_bounds__(THREADS) gemm_tiles(const __grid_co
 
     int next = 0;
     int next_slice = 0;
+    Copies copies;
     auto fill = [&](int step) {
         if (step < spans) {
             int row = threadIdx.x / PIECES;
             int piece = threadIdx.x % PIECES;
             uint4* to = buffers + step % STAGES * (2 * OPERAND) + place(row, piece);
-            fetch(to, a.w, a.w_stride, first_output + row, a.outputs, next * SPAN + piece * 8, a.inputs);
-            fetch(to + OPERAND, a.x, a.x_stride, first_row + row, a.rows, next * SPAN + piece * 8, a.inputs);
+            fetch(copies, to, a.w, a.w_stride, first_output + row, a.outputs, next * SPAN + piece * 8, a.inputs);
+            fetch(copies, to + OPERAND, a.x, a.x_stride, first_row + row, a.rows, next * SPAN + piece * 8, a.inputs);
             advance(next, next_slice, spans);
         }
-        stage_commit();
+        copies.commit();
     };
 
     float d[OUT_TILES][ROW_TILES][4];
@@ -85,7 +86,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) gemm_tiles(const __grid_co
     int span = 0;
     int slice = 0;
     for (int step = 0; step < spans; step++) {
-        stage_wait<STAGES - 2>();
+        copies.wait<STAGES - 2>();
         __syncthreads();
         fill(step + STAGES - 1);
         const uint4* w = buffers + step % STAGES * (2 * OPERAND);

@@ -6,7 +6,7 @@
 // eight slices' sums are added to 0 in order; slices without spans change nothing.
 #pragma once
 #include "packs.cuh"
-#include "mma.cuh"
+#include "ptx.cuh"
 
 struct GemmArgs {
     const storage* x;
@@ -44,6 +44,6 @@ __device__ __forceinline__ int live_inputs(bool exists, int k, int inputs) {
 
 // Both steps of one half of a span: 16 outputs (low: outputs g, high: g + 8) by 8 rows.
 __device__ __forceinline__ void half_span(float (&d)[4], const uint4& low, const uint4& high, const uint4& rows) {
-    mma_m16n8k16(d, low.x, high.x, low.y, high.y, rows.x, rows.y);
-    mma_m16n8k16(d, low.z, high.z, low.w, high.w, rows.z, rows.w);
+    mma_16816(d, {low.x, high.x, low.y, high.y}, rows.x, rows.y);
+    mma_16816(d, {low.z, high.z, low.w, high.w}, rows.z, rows.w);
 }

@@ -17,22 +17,26 @@
 struct Copies {
     static constexpr int MOST = 512;
     struct Copy {
-        u64* to;
-        const u64* from;
+        u8* to;
+        const u8* from;
+        int bytes;
         int group;
     };
     Copy pending[MOST];
     int count = 0;
     int group = 0;
 
-    // 16 bytes, or zeros.
-    void copy16(void* to, const void* from, bool valid) {
+    // 0 to 16 bytes, filled up with zeros to 16; `from` must be aligned to 16 even for none.
+    void copy(void* to, const void* from, int bytes) {
         if (count == MOST) {
             __trap();
         }
-        pending[count++] = {(u64*) to, valid ? (const u64*) from : nullptr, group};
+        pending[count++] = {(u8*) to, (const u8*) from, bytes, group};
         ((u64*) to)[0] = ((u64*) to)[1] = ~0ull;
     }
+
+    // 16 bytes, or zeros.
+    void copy16(void* to, const void* from, bool valid) { copy(to, from, valid ? 16 : 0); }
 
     // Copies since the last call are one group.
     void commit() { group++; }
@@ -43,8 +47,9 @@ struct Copies {
         for (int i = 0; i < count; i++) {
             Copy copy = pending[i];
             if (copy.group < group - LEFT) {
-                copy.to[0] = copy.from == nullptr ? 0 : copy.from[0];
-                copy.to[1] = copy.from == nullptr ? 0 : copy.from[1];
+                for (int b = 0; b < 16; b++) {
+                    copy.to[b] = b < copy.bytes ? copy.from[b] : 0;
+                }
             } else {
                 pending[left++] = copy;
             }
@@ -126,6 +131,12 @@ __device__ __forceinline__ void mma_16816(float (&d)[4], const u32 (&a)[4], u32 
 // Copies to shared memory behind the thread's back (cp.async). What is copied may be read after `wait`, by other threads after a barrier
 // as well.
 struct Copies {
+    // 0 to 16 bytes, filled up with zeros to 16; `from` must be aligned to 16 even for none. L2 fetches all 128 bytes around them.
+    __device__ __forceinline__ void copy(void* to, const void* from, int bytes) {
+        asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"((u32) __cvta_generic_to_shared(to)), "l"(from),
+                     "r"(bytes) : "memory");
+    }
+
     // 16 bytes, or zeros.
     __device__ __forceinline__ void copy16(void* to, const void* from, bool valid) {
         asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"((u32) __cvta_generic_to_shared(to)), "l"(from),
