@@ -126,7 +126,9 @@ public final class CheckBench implements AutoCloseable {
         if (!(error <= tolerance)) {
             throw failure(what + ": expected " + want + " within " + tolerance + ", got " + got);
         }
-        worst = Math.max(worst, error / tolerance);
+        if (tolerance > 0) {
+            worst = Math.max(worst, error / tolerance);
+        }
         comparisons++;
     }
 

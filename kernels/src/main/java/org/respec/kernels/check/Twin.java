@@ -138,10 +138,11 @@ public final class Twin {
     long brokenGuard() {
         int bytes = device.dtype().bytes();
         MemorySegment words = whole.host().host();
+        // A matrix of no columns owns nothing, and its row stride may be 0.
+        boolean empty = device.size() == 0;
         for (long e = 0; e < whole.host().size(); e++) {
             long inside = e - device.offset();
-            boolean own = inside >= 0 && device.rows() > 0 && inside / device.rowStride() < device.rows()
-                && inside % device.rowStride() < device.cols();
+            boolean own = !empty && inside >= 0 && inside / device.rowStride() < device.rows() && inside % device.rowStride() < device.cols();
             if (own) {
                 continue;
             }

@@ -39,7 +39,7 @@ final class GpuContext implements AutoCloseable {
         return new Arguments(arguments, (bytes + 7) & ~7);
     }
 
-    /** The kernel, compiled and loaded the first time it is asked for. */
+    /** The kernel, compiled and loaded the first time it is asked for; after that nothing is allocated, nor any definition looked at. */
     GpuKernel kernel(KernelSpec spec) {
         GpuKernel kernel = kernels.get(spec);
         if (kernel == null) {

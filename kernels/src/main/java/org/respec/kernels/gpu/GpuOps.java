@@ -299,9 +299,13 @@ public final class GpuOps implements Ops {
 
     @Override
     public void close() {
-        gpu.stream().synchronize();
-        staging.close();
-        gpu.close();
-        driver.close();
+        // A dead device refuses all of this, yet the driver must let go of it.
+        try {
+            gpu.stream().synchronize();
+            staging.close();
+            gpu.close();
+        } finally {
+            driver.close();
+        }
     }
 }

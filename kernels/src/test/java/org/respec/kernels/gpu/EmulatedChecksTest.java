@@ -9,7 +9,8 @@ import org.junit.jupiter.api.TestFactory;
 import org.respec.bindings.gpu.GpuException;
 import org.respec.bindings.gpu.emulator.EmulatorDriver;
 import org.respec.bindings.gpu.emulator.EmulatorOptions;
-import org.respec.kernels.check.CheckBench;
+import org.respec.kernels.check.CheckResult;
+import org.respec.kernels.check.CheckRunner;
 import org.respec.kernels.check.OperatorCheck;
 import org.respec.kernels.check.OperatorChecks;
 import org.respec.kernels.cpu.CpuOps;
@@ -19,8 +20,6 @@ import org.respec.kernels.cpu.CpuOps;
  * without Maven: quicker while a kernel is written.
  */
 class EmulatedChecksTest {
-    private static final long SEED = 20260807;
-
     @TestFactory
     Stream<DynamicTest> everyOperator() {
         String missing = missing();
@@ -46,17 +45,14 @@ class EmulatedChecksTest {
 
     /** Runs a check on a device of its own, since a failed kernel ends its device; returns one line about it. */
     private static String run(OperatorCheck check, EmulatorOptions options) {
-        long begin = System.nanoTime();
-        try (CpuOps truth = new CpuOps(2);
-                GpuOps device = new GpuOps(EmulatorDriver.open(options));
-                CheckBench bench = new CheckBench(truth, device, SEED)) {
-            check.body().accept(bench);
-            bench.finish();
-            return String.format(Locale.ROOT, "%-40s %5.1f %% of the tolerance, %.2f s", check.name(), 100 * bench.worstShare(),
-                (System.nanoTime() - begin) * 1e-9);
-        } catch (RuntimeException e) {
-            System.out.println(check.name() + " failed with seed " + SEED);
-            throw e;
+        try (CpuOps truth = new CpuOps(2); GpuOps device = new GpuOps(EmulatorDriver.open(options))) {
+            CheckResult result = new CheckRunner(truth, device, CheckRunner.SEED).run(check);
+            if (!result.passed()) {
+                System.out.println(check.name() + " failed with seed " + CheckRunner.SEED);
+                throw result.failure();
+            }
+            return String.format(Locale.ROOT, "%-40s %5.1f %% of the tolerance, %.2f s", check.name(), 100 * result.shareOfTolerance(),
+                result.seconds());
         }
     }
 
