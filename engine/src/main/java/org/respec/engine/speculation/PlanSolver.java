@@ -36,8 +36,9 @@ public final class PlanSolver {
     private int current;
     /** Plan that is tried instead of the present one, or -1. */
     private int probe = -1;
-    private int sinceOff;
-    private int sinceOn;
+    /** By size of the batch: steps since off, or any plan, was last taken; at first each is soon due. */
+    private final int[] sinceOff = new int[StepCorrections.SIZES];
+    private final int[] sinceOn = new int[StepCorrections.SIZES];
     private int decidedBatch = -1;
     private int held;
     private final StepCorrections verifyCorrections = new StepCorrections(TreeBatch.MAX_NODES);
@@ -62,6 +63,8 @@ public final class PlanSolver {
         this.expected = new double[all.size()];
         this.gains = new double[all.size()];
         Arrays.fill(gains, 1);
+        Arrays.fill(sinceOff, PROBE_EVERY - 2 * HOLD);
+        Arrays.fill(sinceOn, PROBE_EVERY - 2 * HOLD);
     }
 
     /** Sensible plans within limits. */
@@ -87,15 +90,8 @@ public final class PlanSolver {
      * @param missedRows decided tokens that the drafter has not been extended over
      */
     public SpeculationPlan choose(int batch, int missedRows) {
-        if (current == 0) {
-            sinceOn++;
-            sinceOff = 0;
-        } else {
-            sinceOff++;
-            sinceOn = 0;
-        }
         if (batch == decidedBatch && ++held < HOLD) {
-            return plans.get(probe >= 0 ? probe : current);
+            return take(probe >= 0 ? probe : current, batch);
         }
         decidedBatch = batch;
         held = 0;
@@ -118,7 +114,14 @@ public final class PlanSolver {
         }
         current = best;
         probe = probe >= 0 ? -1 : probe(batch, missedRows, on, onScore);
-        return plans.get(probe >= 0 ? probe : current);
+        return take(probe >= 0 ? probe : current, batch);
+    }
+
+    private SpeculationPlan take(int index, int batch) {
+        int size = StepCorrections.size(batch);
+        sinceOff[size] = index == 0 ? 0 : sinceOff[size] + 1;
+        sinceOn[size] = index == 0 ? sinceOn[size] + 1 : 0;
+        return plans.get(index);
     }
 
     /**
@@ -127,21 +130,15 @@ public final class PlanSolver {
      */
     private int probe(int batch, int missedRows, int on, double onScore) {
         double off = score(0, batch, missedRows);
+        int size = StepCorrections.size(batch);
         if (current != 0) {
-            if (sinceOff < PROBE_EVERY || off < PROBE_OFF_SHARE * onScore) {
-                return -1;
-            }
-            sinceOff = 0;
-            return 0;
+            return sinceOff[size] < PROBE_EVERY || off < PROBE_OFF_SHARE * onScore ? -1 : 0;
         }
         // Turning on costs the extension over missed tokens once more: it must be small beside what is run in between.
         double extension = missedRows <= batch ? 0 : profile.draft(batch, missedRows);
-        if (on == 0 || sinceOn < PROBE_EVERY || onScore < PROBE_ON_SHARE * off
-            || extension > 0.005 * PROBE_EVERY * profile.verify(batch, batch)) {
-            return -1;
-        }
-        sinceOn = 0;
-        return on;
+        boolean due = on > 0 && sinceOn[size] >= PROBE_EVERY && onScore >= PROBE_ON_SHARE * off
+            && extension <= 0.005 * PROBE_EVERY * profile.verify(batch, batch);
+        return due ? on : -1;
     }
 
     /** Every plan's expected tokens per second, without margin. */

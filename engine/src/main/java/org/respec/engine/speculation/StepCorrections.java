@@ -9,7 +9,7 @@ import java.util.Arrays;
  */
 final class StepCorrections {
     /** Batches of 1, 2, 3-4, 5-8, ... share their corrections. */
-    private static final int SIZES = 32;
+    static final int SIZES = 33;
     private static final double LEARN = 0.15;
     private static final double LEARN_SCALE = 0.01;
     private static final double FADE = 0.001;
@@ -34,7 +34,8 @@ final class StepCorrections {
         }
     }
 
-    private static int size(int batch) {
+    /** Which corrections a batch shares. */
+    static int size(int batch) {
         return 32 - Integer.numberOfLeadingZeros(Math.max(1, batch) - 1);
     }
 

@@ -163,15 +163,18 @@ class SpeculationTest {
         PlanSolver solver = solver(mistaken, tracker, 0.02, 1 << 20);
         SpeculationPlan plan = solver.choose(1, 1);
         assertTrue(plan.tokens() >= 15, "at first the cheap-looking plan is taken: " + plan);
-        for (int step = 0; step < 400; step++) {
+        double best = right.scores(1).values().stream().mapToDouble(Double::doubleValue).max().orElseThrow();
+        double sum = 0;
+        for (int step = 0; step < 1400; step++) {
             plan = solver.choose(1, 1);
+            sum += step < 400 ? 0 : right.scores(1).get(plan) / best;
             double tokens = plan.isOff() ? 1 : new ExpectedTokens().refresh(tracker).of(plan);
             double draft = plan.isOff() ? 0
                 : truth.draft(1, (int) Math.ceil(tokens)) + (plan.depth() - 1) * truth.draft(1, plan.branch());
             solver.observe(plan, 1, 1, (int) Math.round(tokens), draft, truth.verify(1, plan.tokens() + 1));
         }
-        double best = right.scores(1).values().stream().mapToDouble(Double::doubleValue).max().orElseThrow();
-        assertTrue(right.scores(1).get(plan) > 0.93 * best, plan + " is " + right.scores(1).get(plan) / best + " of the best");
+        // Corrections fade, so the mistake is tried again now and then.
+        assertTrue(sum / 1000 > 0.93, "steps 400 to 1400 are " + sum / 1000 + " of the best on average");
     }
 
     /** Profiles that hold off for much dearer, or much cheaper, than it is: trying now and then what is not taken puts them right. */

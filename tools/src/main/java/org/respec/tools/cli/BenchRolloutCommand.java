@@ -48,7 +48,7 @@ final class BenchRolloutCommand implements Callable<Integer> {
         description = "Longest warm-up per batch; it ends sooner where rounds get no faster (default: ${DEFAULT-VALUE}).")
     private double warmUp;
 
-    @Option(names = "--rounds", defaultValue = "15", description = "Measured rounds (default: ${DEFAULT-VALUE}).")
+    @Option(names = "--rounds", defaultValue = "31", description = "Measured rounds (default: ${DEFAULT-VALUE}).")
     private int rounds;
 
     @Option(names = "--temperature", defaultValue = "1", description = "Sampling temperature (default: ${DEFAULT-VALUE}).")
