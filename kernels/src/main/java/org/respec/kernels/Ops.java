@@ -165,8 +165,8 @@ public interface Ops extends AutoCloseable {
     /**
      * Causal attention over packed sequences, optionally at the end of a chain of unrolled draft steps (EAGLE-3's training-time
      * test). The query of row r is in {@code steps[depth]}; it sees the keys of {@code steps[0]} from its sequence's first row to r,
-     * then row r's own keys of {@code steps[1]} to {@code steps[depth]}. Depth 0 is plain causal attention. Bits equal those of
-     * {@link #treeAttention} for the same visible tokens.
+     * then row r's own keys of {@code steps[1]} to {@code steps[depth]}. Depth 0 is plain causal attention. On the CPU, bits equal those of
+     * {@link #treeAttention} for the same visible tokens; on a GPU the two split contexts differently.
      *
      * @param steps fused rows [rows x fusedWidth] after {@link #qkNormRope}
      * @param out [rows x queryWidth]
