@@ -27,6 +27,7 @@ public final class CostProbe {
     private static final int[] VERIFY_ROWS = {1, 2, 3, 5, 7, 9, 13, 17, 25, 33};
     private static final int[] DRAFT_ROWS = {1, 2, 3, 4, 6, 8};
     private static final int ROUNDS = 5;
+    /** With blocks of 2 ms, 16 rows took 600 us instead of the 420 of a steady state: see {@link #round}. */
     private static final long BLOCK_NANOS = 8_000_000L;
     private static final long WARM_UP_WINDOW = 500_000_000L;
     private static final long WARM_UP_LIMIT = 12_000_000_000L;
@@ -56,8 +57,7 @@ public final class CostProbe {
                 round(cells, round);
             }
             for (Cell cell : cells) {
-                // The least, not the median: ratios between cells decide, and the least is of the same, undisturbed machine for all of
-                // them (by medians, 16 rows once took 0.73 of the time of 32, which off alone was then charged with).
+                // The least, not the median: ratios between cells decide, and the least is of the same, undisturbed machine for all.
                 double seconds = Arrays.stream(cell.seconds).min().orElseThrow();
                 if (cell.pass == verify) {
                     profile.addVerify(cell.batch, cell.batch * cell.rows, seconds);
@@ -71,7 +71,7 @@ public final class CostProbe {
     private static void round(List<Cell> cells, int round) {
         for (Cell cell : cells) {
             // Some passes of a kind in a row: what ran before still slows the first ones (after wide passes, a narrow one took twice
-            // its time for a millisecond), and rollouts run long stretches of one kind.
+            // its time for some milliseconds), and rollouts run long stretches of one kind.
             long begin = System.nanoTime();
             double least = Double.POSITIVE_INFINITY;
             for (int i = 0; i < 3 || System.nanoTime() - begin < BLOCK_NANOS; i++) {

@@ -15,7 +15,7 @@ public final class PlanSolver {
     private static final double GAIN_DECAY = 0.97;
     /** Steps over which the price of extending the drafter over missed tokens is spread. */
     private static final int SWITCH_STEPS = 16;
-    /** Steps between recomputations of expected tokens, which move slowly: 20 us for all plans, against decode steps of 80 us and up. */
+    /** Steps between recomputations of expected tokens, which move slowly. */
     private static final int REFRESH = 64;
     /** Steps for which a decision holds while the batch is the same: scoring all plans takes 5 us. */
     private static final int HOLD = 8;
