@@ -71,6 +71,7 @@ public final class TrainingRun implements AutoCloseable {
     private final ReplayBuffer replay;
     private final DraftLearner learner;
     private final RunState state = new RunState();
+    private final HostLoad load = new HostLoad();
 
     /**
      * Loads models, takes the run folder and, if {@code resume}, the newest whole checkpoint in it.
@@ -134,6 +135,7 @@ public final class TrainingRun implements AutoCloseable {
                 // A run that was killed before its first checkpoint begins again.
                 checkpoints.latest().ifPresent(this::restore);
             }
+            folder.writeConfig(config.toJson());
             metrics = owned.add(MetricsLog.open(folder.path().resolve("metrics.jsonl"), state.iteration));
             built = true;
         } finally {
@@ -205,7 +207,9 @@ public final class TrainingRun implements AutoCloseable {
             problems.add(problem);
             prompts.add(new PromptGroup(task.encode(problem), group, number * group));
         }
+        load.take();
         Rollout drawn = rollout.generate(prompts);
+        double rolloutLoad = load.take();
         long rolled = System.nanoTime();
         List<Trajectory> trajectories = drawn.trajectories();
         state.digest.add(trajectories);
@@ -215,13 +219,16 @@ public final class TrainingRun implements AutoCloseable {
         }
         float[] advantages = Advantages.of(rewards, group, t.normaliseAdvantages());
         PolicyTrainer.Report policy = trainer.update(trajectories, advantages, learningRate());
+        double actorLoad = load.take();
         long trained = System.nanoTime();
         DraftLearner.Report learned = learner == null ? null : teach(trajectories, rewards, group);
         long taught = System.nanoTime();
         double mean = mean(rewards);
         state.add(drawn.stats(), mean, (trained - rolled) * 1e-9, (taught - trained) * 1e-9);
         state.iteration++;
-        return line(drawn.stats(), trajectories, mean, policy, learned, (trained - rolled) * 1e-9, (taught - trained) * 1e-9);
+        ObjectNode line = line(drawn.stats(), trajectories, mean, policy, learned, (trained - rolled) * 1e-9, (taught - trained) * 1e-9);
+        line.putObject("host_load").put("rollout", rolloutLoad).put("actor", actorLoad).put("drafter", load.take());
+        return line;
     }
 
     private DraftLearner.Report teach(List<Trajectory> trajectories, double[] rewards, int group) {
@@ -251,6 +258,7 @@ public final class TrainingRun implements AutoCloseable {
                             DraftLearner.Report learned, double actorSeconds, double drafterSeconds) {
         ObjectNode line = JsonNodeFactory.instance.objectNode();
         line.put("iteration", state.iteration);
+        line.put("time", System.currentTimeMillis() * 1e-3);
         line.put("reward", reward);
         line.put("accept_length", stats.acceptLength());
         line.put("plan", mostUsed(stats.plans()));
@@ -259,9 +267,8 @@ public final class TrainingRun implements AutoCloseable {
         ObjectNode plans = line.putObject("plans");
         stats.plans().forEach(plans::put);
         line.put("preemptions", stats.preemptions());
-        ObjectNode lengths = line.putObject("response_length");
-        lengths.put("mean", trajectories.stream().mapToInt(t -> t.response().length).average().orElse(0));
-        lengths.put("max", trajectories.stream().mapToInt(t -> t.response().length).max().orElse(0));
+        RolloutMetrics.addLengths(line.putObject("response_length"), trajectories, config.rollout().maxTokens());
+        RolloutMetrics.addSteps(line.putObject("steps_by_live"), stats.groups());
         line.put("loss", policy.loss());
         line.put("grad_norm", policy.gradNorm());
         line.put("clip_fraction", policy.clipFraction());
