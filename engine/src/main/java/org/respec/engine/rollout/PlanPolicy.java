@@ -20,4 +20,9 @@ public interface PlanPolicy {
      * number {@code rank} of {@code named}, or none of them (-1).
      */
     void observeRank(int depth, int rank, int named);
+
+    /** Called when no more steps will come. */
+    default void close() {
+        // Most policies hold nothing.
+    }
 }

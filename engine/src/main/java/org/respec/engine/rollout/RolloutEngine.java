@@ -576,6 +576,7 @@ public final class RolloutEngine implements AutoCloseable {
 
     @Override
     public void close() {
+        policy.close();
         if (speculator != null) {
             speculator.close();
         }
