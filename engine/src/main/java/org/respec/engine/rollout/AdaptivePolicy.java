@@ -43,6 +43,16 @@ public final class AdaptivePolicy implements PlanPolicy {
     }
 
     @Override
+    public double costError() {
+        return solver.costError();
+    }
+
+    @Override
+    public double tokensError() {
+        return solver.tokensError();
+    }
+
+    @Override
     public void close() {
         if (probe != null) {
             probe.close();

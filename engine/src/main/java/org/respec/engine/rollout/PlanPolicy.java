@@ -21,6 +21,16 @@ public interface PlanPolicy {
      */
     void observeRank(int depth, int rank, int named);
 
+    /** By what share predicted times of steps were wrong of late; NaN for a policy that predicts none. */
+    default double costError() {
+        return Double.NaN;
+    }
+
+    /** By what share predicted tokens of steps were wrong of late; NaN for a policy that predicts none. */
+    default double tokensError() {
+        return Double.NaN;
+    }
+
     /** Called when no more steps will come. */
     default void close() {
         // Most policies hold nothing.

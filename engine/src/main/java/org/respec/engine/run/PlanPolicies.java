@@ -1,6 +1,7 @@
 package org.respec.engine.run;
 
 import java.util.List;
+import java.util.function.Consumer;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.Drafter;
 import org.respec.engine.rollout.AdaptivePolicy;
@@ -31,8 +32,7 @@ public final class PlanPolicies {
             case "off" -> off();
             case "fixed" -> new FixedPolicy(config.plan());
             case "adaptive" -> {
-                CostProfile profile = new CostProfile();
-                CostProbe.measure(ops, actor, drafter, limits.maxBatch(), limits.maxRows(), profile);
+                CostProfile profile = costs(config, ops, actor, drafter, limits);
                 AcceptanceTracker acceptance = AcceptanceTracker.hopeful();
                 List<SpeculationPlan> plans = PlanSolver.candidates(config.maxDepth(), config.maxBranch(), config.maxTokens());
                 UtilizationProbe probe = config.utilization().equals("off") ? null : UtilizationProbe.start(ops.uuid());
@@ -42,5 +42,18 @@ public final class PlanPolicies {
             }
             default -> throw new IllegalArgumentException("speculation mode " + config.mode());
         };
+    }
+
+    private static CostProfile costs(RunConfig.Speculation config, Ops ops, Actor actor, Drafter drafter, RolloutLimits limits) {
+        Consumer<CostProfile> measure = empty -> CostProbe.measure(ops, actor, drafter, limits.maxBatch(), limits.maxRows(), empty);
+        if (config.costCache() == null) {
+            CostProfile profile = new CostProfile();
+            measure.accept(profile);
+            return profile;
+        }
+        // What passes take depends on the models' shapes, which their configurations have, not on their weights.
+        String key = ops.device() + " " + ops.uuid() + " " + actor.config() + " " + drafter.config() + " batch " + limits.maxBatch()
+            + " rows " + limits.maxRows();
+        return new CostCache(config.costCache(), sentence -> System.err.println("respec: " + sentence)).get(key, measure);
     }
 }

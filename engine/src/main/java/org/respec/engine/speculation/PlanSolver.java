@@ -14,6 +14,8 @@ import org.respec.kernels.TreeBatch;
  */
 public final class PlanSolver {
     private static final double GAIN_DECAY = 0.97;
+    /** Steps over which prediction is compared with what came, 1/e of it lost in as many. */
+    private static final double ERROR_DECAY = 0.99;
     private static final double GAIN_FADE = 0.002;
     /** Steps over which the price of extending the drafter over missed tokens is spread. */
     private static final int SWITCH_STEPS = 16;
@@ -56,6 +58,10 @@ public final class PlanSolver {
     private int held;
     private final StepCorrections verifyCorrections = new StepCorrections(TreeBatch.MAX_NODES);
     private final StepCorrections draftCorrections = new StepCorrections(TreeBatch.MAX_BRANCH);
+    private double costErrors;
+    private double costWeights;
+    private double tokensPredicted;
+    private double tokensSeen;
     /** Tokens gained by each plan over those expected: real trees follow the drafter's scores and do better than the best fixed one. */
     private final double[] gains;
 
@@ -252,6 +258,7 @@ public final class PlanSolver {
         if (index < 0) {
             return;
         }
+        judge(index, batch, missedRows, tokens, draftSeconds + verifySeconds);
         // What is laid to the load of the device is not laid to the profile.
         double slowdown = slowdown(index, batch, missedRows);
         verifyCorrections.observe(batch, plan.tokens() + 1, verifySeconds / (costs.verifySeconds(batch, plan) * slowdown));
@@ -271,5 +278,31 @@ public final class PlanSolver {
             // What was seen of a plan long ago, perhaps while acceptance was still hoped for, is not held against it for ever.
             gains[i] += i == index ? 0 : GAIN_FADE * (1 - gains[i]);
         }
+    }
+
+    private void judge(int index, int batch, int missedRows, int tokens, double seconds) {
+        double predicted = stepSeconds(index, batch, missedRows) * slowdown(index, batch, missedRows);
+        costErrors = ERROR_DECAY * costErrors + Math.min(1, Math.abs(predicted / seconds - 1));
+        costWeights = ERROR_DECAY * costWeights + 1;
+        if (index > 0) {
+            tokensPredicted = ERROR_DECAY * tokensPredicted + batch * tokens(index);
+            tokensSeen = ERROR_DECAY * tokensSeen + tokens;
+        }
+    }
+
+    /**
+     * How wrong steps' predicted times were of late: decayed mean of their relative errors, each at most 1, so that a step that was
+     * interrupted does not outweigh the rest; NaN before the first.
+     */
+    public double costError() {
+        return costWeights == 0 ? Double.NaN : costErrors / costWeights;
+    }
+
+    /**
+     * How wrong the predicted tokens of speculative steps were of late: relative difference of the decayed sums, since how many a single
+     * step gains is chance; NaN before the first.
+     */
+    public double tokensError() {
+        return tokensSeen == 0 ? Double.NaN : Math.abs(tokensPredicted / tokensSeen - 1);
     }
 }
