@@ -1,17 +1,13 @@
 package org.respec.engine.speculation;
 
-import com.sun.management.OperatingSystemMXBean;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.lang.management.ManagementFactory;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.function.DoubleSupplier;
-import java.util.function.LongSupplier;
 
 /**
  * Share of the host's processors that others use: all that {@code /proc/stat} has as busy, stolen time included, less what this process
@@ -21,7 +17,6 @@ import java.util.function.LongSupplier;
 final class HostLoad implements DoubleSupplier {
     /** Readings that one is compared with the oldest of. */
     private static final int WINDOW = 4;
-    private static final double TICK_NANOS = 1e7;
     /** Least share that is more than ticks and their rounding. */
     private static final double LEAST = 0.05;
     private static final int IDLE = 3;
@@ -30,7 +25,6 @@ final class HostLoad implements DoubleSupplier {
     private static final String LEARNER = "respec-drafter";
 
     private final Path proc;
-    private final LongSupplier ownNanos;
     /** Whether a thread of ours is the learner's; a thread's name is set shortly after it begins, so it is looked at twice. */
     private final Map<String, Integer> looks = new HashMap<>();
     private final Map<String, Long> learners = new HashMap<>();
@@ -38,17 +32,11 @@ final class HostLoad implements DoubleSupplier {
     private int count;
 
     HostLoad() {
-        this(Path.of("/proc"), ((OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean())::getProcessCpuTime);
+        this(Path.of("/proc"));
     }
 
-    /**
-     * For tests.
-     *
-     * @param ownNanos processor time that this process has used
-     */
-    HostLoad(Path proc, LongSupplier ownNanos) {
+    HostLoad(Path proc) {
         this.proc = proc;
-        this.ownNanos = ownNanos;
     }
 
     /** The share, NaN until there is something to compare with; {@link UncheckedIOException} if the kernel does not say. */
@@ -87,7 +75,7 @@ final class HostLoad implements DoubleSupplier {
             all += ticks;
             idle += field == IDLE || field == IO_WAIT ? ticks : 0;
         }
-        return new double[] {all, all - idle, ownNanos.getAsLong() / TICK_NANOS - learnerTicks()};
+        return new double[] {all, all - idle, ticks(Files.readString(proc.resolve("self/stat"))) - learnerTicks()};
     }
 
     private double learnerTicks() throws IOException {
@@ -111,12 +99,13 @@ final class HostLoad implements DoubleSupplier {
     private static String read(Path file) throws IOException {
         try {
             return Files.readString(file);
-        } catch (NoSuchFileException e) {
+        } catch (IOException e) {
+            // The thread has ended meanwhile.
             return "";
         }
     }
 
-    /** User and system ticks in a thread's stat line: fields 14 and 15, after a name in brackets that may hold anything. */
+    /** User and system ticks in the stat line of a thread or a process: fields 14 and 15, after a name in brackets that may hold anything. */
     private static long ticks(String stat) {
         String[] words = stat.substring(stat.lastIndexOf(')') + 1).strip().split(" ");
         return words.length < 13 ? 0 : Long.parseLong(words[11]) + Long.parseLong(words[12]);

@@ -158,57 +158,56 @@ class UtilizationTest {
     @TempDir
     private Path proc;
 
-    private void stat(long user, long idle, long steal) throws IOException {
+    private void stat(long user, long idle, long steal, long own) throws IOException {
         Files.writeString(proc.resolve("stat"), "cpu  " + user + " 0 0 " + idle + " 0 0 0 " + steal + " 0 0\ncpu0 1 2 3\n");
+        Files.createDirectories(proc.resolve("self"));
+        Files.writeString(proc.resolve("self/stat"), line(1, "java) (x", own - own / 3, own / 3));
     }
 
     private void thread(int id, String name, long user, long system) throws IOException {
         Path folder = Files.createDirectories(proc.resolve("self/task/" + id));
         Files.writeString(folder.resolve("comm"), name + "\n");
-        Files.writeString(folder.resolve("stat"), id + " (" + name + ") R 1 1 1 0 -1 0 0 0 0 0 " + user + " " + system + " 0 0 20 0 9 0 1\n");
+        Files.writeString(folder.resolve("stat"), line(id, name, user, system));
+    }
+
+    private static String line(int id, String name, long user, long system) {
+        return id + " (" + name + ") R 1 1 1 0 -1 0 0 0 0 0 " + user + " " + system + " 0 0 20 0 9 0 1\n";
     }
 
     /** Ticks are of 10 ms: of two processors in 200 ms, 40. */
     @Test
     void theHostsLoadIsThatOfOthers() throws IOException {
-        long[] own = {0};
-        HostLoad load = new HostLoad(proc, () -> own[0]);
-        stat(1000, 1000, 0);
+        HostLoad load = new HostLoad(proc);
+        stat(1000, 1000, 0, 500);
         assertTrue(Double.isNaN(load.getAsDouble()));
         assertTrue(Double.isNaN(load.getAsDouble()), "no tick has passed");
         // 40 ticks: 20 are ours, 10 others', 10 idle.
-        stat(1030, 1010, 0);
-        own[0] = 200 * MILLI;
+        stat(1030, 1010, 0, 520);
         assertEquals(0.25, load.getAsDouble(), 1e-9);
         // Stolen time is others' as well.
-        stat(1050, 1010, 20);
-        own[0] = 400 * MILLI;
+        stat(1050, 1010, 20, 540);
         assertEquals((10 + 20) / 80.0, load.getAsDouble(), 1e-9);
-        // The oldest of the last four readings is what counts: since the first of 1030 and 1010, 80 ticks, half of them ours.
-        stat(1090, 1010, 20);
-        own[0] = 600 * MILLI;
+        // The oldest of the last four readings is what counts.
+        stat(1090, 1010, 20, 560);
         assertEquals((10 + 20 + 20) / 120.0, load.getAsDouble(), 1e-9);
-        stat(1130, 1010, 20);
-        own[0] = 1000 * MILLI;
+        stat(1130, 1010, 20, 600);
         assertEquals((10 + 20 + 20) / 160.0, load.getAsDouble(), 1e-9);
-        stat(1130, 1410, 20);
+        stat(1130, 1410, 20, 600);
         assertEquals((20 + 20) / 520.0, load.getAsDouble(), 1e-9);
         // Too little to be told from rounding.
-        stat(1131, 1900, 20);
+        stat(1131, 1900, 20, 600);
         assertEquals(0, load.getAsDouble());
     }
 
     @Test
     void theLearnerIsOneOfTheOthers() throws IOException {
-        long[] own = {0};
-        HostLoad load = new HostLoad(proc, () -> own[0]);
-        stat(1000, 1000, 0);
+        HostLoad load = new HostLoad(proc);
+        stat(1000, 1000, 0, 0);
         thread(7, "main", 0, 0);
         thread(8, "respec-drafter", 0, 0);
         load.getAsDouble();
         // 40 ticks, of which 30 are ours, of which 15 are the learner's.
-        stat(1030, 1010, 0);
-        own[0] = 300 * MILLI;
+        stat(1030, 1010, 0, 30);
         thread(7, "main", 10, 5);
         thread(8, "respec-drafter", 10, 5);
         assertEquals(15 / 40.0, load.getAsDouble(), 1e-9);
@@ -218,8 +217,8 @@ class UtilizationTest {
     @ValueSource(strings = {"", "cpu 1 2 3\n", "intr 1 2 3 4 5 6 7 8 9 10\n", "cpu  a b c d e f g h i j\n"})
     void aHostThatDoesNotSayIsAnError(String stat) throws IOException {
         Files.writeString(proc.resolve("stat"), stat);
-        assertThrows(UncheckedIOException.class, () -> new HostLoad(proc, () -> 0).getAsDouble());
-        assertThrows(UncheckedIOException.class, () -> new HostLoad(proc.resolve("none"), () -> 0).getAsDouble());
+        assertThrows(UncheckedIOException.class, () -> new HostLoad(proc).getAsDouble());
+        assertThrows(UncheckedIOException.class, () -> new HostLoad(proc.resolve("none")).getAsDouble());
     }
 
     /** What the device showed when it was least busy is our own; it is learnt for each size of the batch. */
