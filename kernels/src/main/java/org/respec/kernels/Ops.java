@@ -140,6 +140,15 @@ public interface Ops extends AutoCloseable {
                      HostMirror rootPositions, TreeBatch trees, int requests, RowBatch next, KvStore draftKv);
 
     /**
+     * Shares {@code total} nodes out among the requests: sets {@code budgets} so that the candidates kept are those with the highest
+     * scores of all pools together, at most {@code each} of a request. Ties go to the earlier request. Where the pools hold fewer, all
+     * are kept.
+     *
+     * @param each 0 to MAX_NODES - 1
+     */
+    void draftBudgets(TreeBatch trees, int requests, int total, int each);
+
+    /**
      * Keeps of each pool the {@code budgets[r]} candidates with the highest scores (ties: the earlier) as nodes under the root, and
      * fills {@code verify} with all nodes' rows: tokens, positions, slots, contexts, masks, rowRequests, firstRows. Node i of
      * request r has in-flight number i and logical place {@code committed[r] + i}.

@@ -36,7 +36,12 @@ public final class RolloutEngine implements AutoCloseable {
     private final ActorInference inference;
     private final PagedKvCache cache;
     private final FeatureStore features;
-    private final TreeSpeculator speculator;
+    private final Drafting drafting;
+    private final TreeSpeculator eagle;
+    private NgramSpeculator ngram;
+    private Speculator speculator;
+    private Drafting.Kind kind = Drafting.Kind.NONE;
+    private volatile Drafting.Kind wantedKind;
     private final TeacherStore teachers;
     private final CaptureReader captures;
     private final int maxRows;
@@ -67,6 +72,9 @@ public final class RolloutEngine implements AutoCloseable {
     private final HostView captureTargets;
     private final int[] kept;
 
+    /** Most nodes of one request that this step's pages are reserved for, the root not counted. */
+    private int nodesEach;
+
     private List<GroupState> groups = List.of();
     private Trajectory[] finished;
     private int nextGroup;
@@ -91,6 +99,20 @@ public final class RolloutEngine implements AutoCloseable {
      */
     public RolloutEngine(Ops ops, Actor actor, Drafter drafter, RolloutLimits limits, SamplingParams sampling, long seed, StopRule stop,
                          PlanPolicy policy, boolean speculate, float sharpness) {
+        this(ops, actor, drafter, limits, sampling, seed, stop, policy,
+            Drafting.of(speculate && drafter != null ? Drafting.Kind.EAGLE : Drafting.Kind.NONE, sharpness));
+    }
+
+    /**
+     * An engine for an actor.
+     *
+     * @param drafter null for none; a drafter is taught (features are captured) even if another kind drafts
+     * @throws BadInput if the cache cannot hold one request of full length, the model's positions do not reach that far, or the drafter
+     *     that is to draft is missing
+     */
+    public RolloutEngine(Ops ops, Actor actor, Drafter drafter, RolloutLimits limits, SamplingParams sampling, long seed, StopRule stop,
+                         PlanPolicy policy, Drafting drafting) {
+        this.drafting = drafting;
         this.ops = ops;
         this.limits = limits;
         this.sampling = sampling;
@@ -121,8 +143,9 @@ public final class RolloutEngine implements AutoCloseable {
         this.cache = new PagedKvCache(ops, layout, 2 * batch, perSequence, "actor KV");
         this.features = captures
             ? new FeatureStore(arena, batch, limits.maxLength(), featureLayers.length * actor.config().hiddenSize()) : null;
-        this.speculator = drafter == null || !speculate ? null
-            : new TreeSpeculator(ops, drafter, limits, features, sampling, seed, sharpness, maxRows);
+        this.trees = TreeBatch.allocate(arena, batch);
+        this.eagle = drafter == null || drafting.kind() != Drafting.Kind.EAGLE ? null
+            : new TreeSpeculator(ops, drafter, limits, trees, features, sampling, seed, drafting.sharpness(), maxRows);
         this.teachers = captures && limits.captureTopK() > 0 ? new TeacherStore(ops, arena, limits, maxRows) : null;
         this.captures = teachers == null ? null : new CaptureReader(ops, arena, features, teachers, limits.maxLength());
         this.live = new Slot[batch];
@@ -131,7 +154,6 @@ public final class RolloutEngine implements AutoCloseable {
             idle[idleCount++] = new Slot(i, limits.maxLength());
         }
         this.verify = new BatchView(arena, maxRows, batch);
-        this.trees = speculator == null ? TreeBatch.allocate(arena, batch) : speculator.trees();
         this.rootTokens = new HostView(arena.mirror(DType.I32, 1, batch));
         this.rootPositions = new HostView(arena.mirror(DType.I32, 1, batch));
         this.budgets = new HostView(trees.budgets());
@@ -149,6 +171,49 @@ public final class RolloutEngine implements AutoCloseable {
         this.captureRows = new HostView(arena.mirror(DType.I32, 1, maxRows));
         this.captureTargets = new HostView(arena.mirror(DType.I32, 1, maxRows));
         this.kept = new int[batch];
+        draftWith(drafting.kind());
+        applyKind();
+    }
+
+    /**
+     * Has another kind of drafter draft from the next step on; any thread may call it, at any time. What is drawn stays the same.
+     *
+     * @throws BadInput if the engine was made without that drafter
+     */
+    public void draftWith(Drafting.Kind next) {
+        if (next == Drafting.Kind.EAGLE && eagle == null) {
+            throw new BadInput("model.drafter: to draft with a trained drafter the engine needs one; name its folder.");
+        }
+        wantedKind = next;
+    }
+
+    /** Who drafts from the next step on. */
+    public Drafting.Kind draftsWith() {
+        return wantedKind;
+    }
+
+    private void applyKind() {
+        Drafting.Kind next = wantedKind;
+        if (next == kind) {
+            return;
+        }
+        if (speculator != null) {
+            for (int r = 0; r < liveCount; r++) {
+                speculator.close(live[r]);
+            }
+            for (int g = 0; g < groups.size(); g++) {
+                speculator.closeGroup(groups.get(g));
+            }
+        }
+        if (next == Drafting.Kind.NGRAM && ngram == null) {
+            ngram = new NgramSpeculator(ops, trees, limits.maxBatch(), sampling, seed, drafting.sharpness(), drafting.ngramBytes());
+        }
+        speculator = switch (next) {
+            case NONE -> null;
+            case EAGLE -> eagle;
+            case NGRAM -> ngram;
+        };
+        kind = next;
     }
 
     /** The longest response to a prompt of this many tokens that a model has positions for, a draft at its end included. */
@@ -209,26 +274,24 @@ public final class RolloutEngine implements AutoCloseable {
         if (liveCount == 0) {
             return false;
         }
+        applyKind();
         long start = System.nanoTime();
         SpeculationPlan plan = reserve();
-        int budget = plan.isOff() ? 0 : plan.tokens();
         for (int r = 0; r < liveCount; r++) {
             Slot slot = live[r];
             rootTokens.setInt(r, slot.tokens[slot.length - 1]);
             rootPositions.setInt(r, slot.committed());
-            budgets.setInt(r, budget);
-            poolCounts.setInt(r, 0);
         }
         rootTokens.push(ops, liveCount);
         rootPositions.push(ops, liveCount);
-        budgets.push(ops, liveCount);
-        poolCounts.push(ops, liveCount);
+        int rows = liveCount;
         if (!plan.isOff()) {
             speculator.draft(live, liveCount, plan, rootPositions);
+            rows += shareNodes(plan);
         }
         long drafted = System.nanoTime();
-        int rows = verifyPass(budget);
-        int gained = accept(rows, !plan.isOff());
+        verifyPass(rows);
+        int gained = accept(rows, rows > liveCount);
         long verified = System.nanoTime();
         count(plan, gained, drafted - start, verified - drafted);
         policy.observeStep(plan, liveCount, rows, gained, drafted - start, verified - drafted);
@@ -349,8 +412,13 @@ public final class RolloutEngine implements AutoCloseable {
             if (!plan.isOff() && (long) liveCount * (plan.tokens() + 1) > maxRows) {
                 plan = SpeculationPlan.OFF;
             }
-            if (!plan.isOff() && !reserveAll(plan.tokens() + 1)) {
-                plan = SpeculationPlan.OFF;
+            if (!plan.isOff()) {
+                nodesEach = drafting.shared() && liveCount > 1 ? Math.min(TreeBatch.MAX_NODES - 1, plan.candidates()) : plan.tokens();
+                if (!reserveAll(nodesEach + 1)) {
+                    // Short of pages for trees of any size, requests have the same number of nodes each.
+                    nodesEach = plan.tokens();
+                    plan = reserveAll(nodesEach + 1) ? plan : SpeculationPlan.OFF;
+                }
             }
         }
         if (plan.isOff()) {
@@ -360,6 +428,24 @@ public final class RolloutEngine implements AutoCloseable {
         }
         cache.sync();
         return plan;
+    }
+
+    /** Sets how many candidates of each request are verified; returns how many all together. */
+    private int shareNodes(SpeculationPlan plan) {
+        boolean shared = nodesEach > plan.tokens();
+        int there = 0;
+        for (int r = 0; r < liveCount; r++) {
+            int budget = Math.min(nodesEach, speculator.candidates(r));
+            budgets.setInt(r, budget);
+            there += budget;
+        }
+        int total = Math.min(there, liveCount * plan.tokens());
+        if (shared && total < there) {
+            ops.draftBudgets(trees, liveCount, total, nodesEach);
+        } else {
+            budgets.push(ops, liveCount);
+        }
+        return total;
     }
 
     private boolean reserveAll(int tokens) {
@@ -409,11 +495,11 @@ public final class RolloutEngine implements AutoCloseable {
         live[--liveCount] = null;
     }
 
-    /** One forward pass over the roots and, if there are trees, up to {@code budget} nodes each; returns the rows. */
-    private int verifyPass(int budget) {
+    /** One forward pass of {@code rows}: the roots and, if there are more, the nodes that {@link #shareNodes} shared out. */
+    private void verifyPass(int rows) {
         verify.clear();
-        int rows;
-        if (budget == 0) {
+        boolean grown = rows > liveCount;
+        if (!grown) {
             for (int r = 0; r < liveCount; r++) {
                 Slot slot = live[r];
                 int place = slot.committed();
@@ -421,19 +507,17 @@ public final class RolloutEngine implements AutoCloseable {
                 verify.addRow(slot.tokens[place], place, cache.slot(slot.kvSequence, place), place, 1L);
             }
             verify.push(ops);
-            rows = liveCount;
         } else {
             for (int r = 0; r < liveCount; r++) {
                 verify.addRequest(cache.row(live[r].kvSequence), live[r].committed(), live[r].requestId);
             }
             verify.pushRequests(ops);
             ops.draftSelect(rootTokens.mirror(), rootPositions.mirror(), trees, liveCount, verify.batch, cache.store());
-            rows = liveCount * (budget + 1);
             verify.filledRows(rows);
         }
         inference.forward(verify.batch, cache.store(), liveCount, rows, true, features != null);
         ops.sample(inference.logits(), verify.batch, sampling, seed, sampled.mirror().device(), sampledLogProbs.mirror().device(), rows);
-        if (budget > 0) {
+        if (grown) {
             ops.verifyTrees(verify.batch, sampled.mirror().device(), trees, liveCount, result);
             pathLengths.pull(ops, liveCount);
             pathNodes.pull(ops, (long) liveCount * TreeBatch.MAX_NODES);
@@ -445,7 +529,6 @@ public final class RolloutEngine implements AutoCloseable {
         }
         sampled.pull(ops, rows);
         sampledLogProbs.pull(ops, rows);
-        return rows;
     }
 
     /** Appends accepted tokens, moves their keys and values into place, keeps by-products, commits; returns the tokens gained. */
@@ -576,8 +659,11 @@ public final class RolloutEngine implements AutoCloseable {
 
     @Override
     public void close() {
-        if (speculator != null) {
-            speculator.close();
+        if (eagle != null) {
+            eagle.close();
+        }
+        if (ngram != null) {
+            ngram.close();
         }
         if (captures != null) {
             captures.close();

@@ -15,7 +15,7 @@ import org.respec.kernels.TreeBatch;
  * Grows one draft tree per live request, all requests in one pass a level. Keeps the drafter's own cache, which follows the actor's
  * by one token: row t needs token t + 1.
  */
-final class TreeSpeculator implements AutoCloseable {
+final class TreeSpeculator implements Speculator {
     private final Ops ops;
     private final TensorArena arena;
     private final DrafterInference inference;
@@ -31,9 +31,13 @@ final class TreeSpeculator implements AutoCloseable {
     private final HostView storeRows;
     private final HostView lastRows;
 
-    TreeSpeculator(Ops ops, Drafter drafter, RolloutLimits limits, FeatureStore features, SamplingParams sampling, long seed,
-                   float sharpness, int maxRows) {
+    private int candidates;
+    private long counts;
+
+    TreeSpeculator(Ops ops, Drafter drafter, RolloutLimits limits, TreeBatch trees, FeatureStore features, SamplingParams sampling,
+                   long seed, float sharpness, int maxRows) {
         this.ops = ops;
+        this.trees = trees;
         this.features = features;
         this.sampling = sampling;
         this.seed = seed;
@@ -48,15 +52,10 @@ final class TreeSpeculator implements AutoCloseable {
         int pages = Math.multiplyExact(2 * batch, (perSequence + limits.pageSize() - 1) / limits.pageSize() + 1);
         KvLayout layout = new KvLayout(DType.F32, 1, drafter.shape().kvHeads(), drafter.shape().headDim(), limits.pageSize(), pages);
         cache = new PagedKvCache(ops, layout, 2 * batch, perSequence, "draft KV");
-        trees = TreeBatch.allocate(arena, batch);
         extend = new BatchView(arena, maxRows, batch);
         level = new BatchView(arena, Math.multiplyExact(batch, TreeBatch.MAX_BRANCH), batch);
         storeRows = new HostView(arena.mirror(DType.I32, 1, maxRows));
         lastRows = new HostView(arena.mirror(DType.I32, 1, batch));
-    }
-
-    TreeBatch trees() {
-        return trees;
     }
 
     /** Extends a group's prefix; its last token is left for each response, whose first tree grows from that row. */
@@ -81,7 +80,8 @@ final class TreeSpeculator implements AutoCloseable {
         }
     }
 
-    void closeGroup(GroupState group) {
+    @Override
+    public void closeGroup(GroupState group) {
         if (group.draftSequence != Slot.NO_SEQUENCE) {
             cache.close(group.draftSequence);
             group.draftSequence = Slot.NO_SEQUENCE;
@@ -96,32 +96,44 @@ final class TreeSpeculator implements AutoCloseable {
         slot.draftSequence = cache.fork(slot.group.draftSequence);
     }
 
-    void close(Slot slot) {
+    @Override
+    public void close(Slot slot) {
         if (slot.draftSequence != Slot.NO_SEQUENCE) {
             cache.close(slot.draftSequence);
             slot.draftSequence = Slot.NO_SEQUENCE;
         }
     }
 
-    /** Tokens of a request that the drafter's cache holds, or that it will get with its group's prefix. */
-    private int extended(Slot slot) {
-        if (slot.draftSequence != Slot.NO_SEQUENCE) {
-            return cache.length(slot.draftSequence);
-        }
-        return slot.group.draftSequence == Slot.NO_SEQUENCE ? 0 : cache.length(slot.group.draftSequence);
-    }
-
-    /** Decided tokens that the drafter has not seen, over all live requests: what turning on costs first. */
-    int missedRows(Slot[] live, int count) {
+    /** Rows over all live requests, the prefix of a group that is not in the cache counting once. */
+    @Override
+    public int missedRows(Slot[] live, int count) {
+        counts++;
         int missed = 0;
         for (int i = 0; i < count; i++) {
-            missed += live[i].committed() - extended(live[i]);
+            Slot slot = live[i];
+            GroupState group = slot.group;
+            int prefix = Math.max(0, group.prefixLength() - 1);
+            if (slot.draftSequence != Slot.NO_SEQUENCE) {
+                missed += slot.committed() - cache.length(slot.draftSequence);
+                continue;
+            }
+            missed += slot.committed() - prefix;
+            if (group.draftSequence == Slot.NO_SEQUENCE && group.counted != counts) {
+                group.counted = counts;
+                missed += prefix;
+            }
         }
         return missed;
     }
 
-    /** Grows the pools of the trees of {@code live} to the plan's depth. */
-    void draft(Slot[] live, int count, SpeculationPlan plan, HostView rootPositions) {
+    @Override
+    public int candidates(int r) {
+        return candidates;
+    }
+
+    @Override
+    public void draft(Slot[] live, int count, SpeculationPlan plan, HostView rootPositions) {
+        candidates = plan.candidates();
         for (int r = 0; r < count; r++) {
             if (live[r].draftSequence == Slot.NO_SEQUENCE) {
                 open(live[r]);

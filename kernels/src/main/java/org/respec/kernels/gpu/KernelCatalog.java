@@ -18,6 +18,7 @@ public final class KernelCatalog {
             ColumnSumsKernel.specs(),
             ConvertKernel.specs(),
             CopyRowsKernel.specs(),
+            DraftBudgetsKernel.specs(),
             DraftExpandKernel.specs(),
             DraftSelectKernel.specs(),
             EmbeddingBackwardKernel.specs(),
