@@ -7,7 +7,7 @@ package org.respec.engine.rollout;
  */
 final class NgramPredictor implements AutoCloseable {
     /** Longest context in tokens. */
-    static final int LONGEST = 6;
+    static final int LONGEST = 8;
     /** Mass that is not worth a look at shorter contexts. */
     private static final double ENOUGH = 1e-3;
     private static final long MULTIPLIER = 0x9E3779B97F4A7C15L;
