@@ -161,6 +161,12 @@ public final class GpuOps implements Ops {
     }
 
     @Override
+    public void qkNormRopeAppend(Tensor qkv, AttentionShape shape, Tensor qWeight, Tensor kWeight, float eps, Tensor rope, KvStore kv,
+            int layer, RowBatch batch, int rows) {
+        rotary.qkNormRopeAppend(qkv, shape, qWeight, kWeight, eps, rope, kv, layer, batch, rows);
+    }
+
+    @Override
     public void treeAttention(Tensor qkv, AttentionShape shape, KvStore kv, int layer, RowBatch batch, int requests, Tensor out, int rows) {
         treeAttention.treeAttention(qkv, shape, kv, layer, batch, requests, out, rows);
     }
