@@ -33,6 +33,11 @@ public interface Ops extends AutoCloseable {
     /** Waits for all work that was asked for. */
     void synchronize();
 
+    /** A new place for work that repeats; {@code name} appears in messages about it. */
+    default Replay replay(String name) {
+        return new DirectReplay();
+    }
+
     // ---------------------------------------------------------------------------------------------------- elementwise
 
     /** Sets every element of {@code x} (F32) to {@code value}. */

@@ -7,6 +7,7 @@ import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.DType;
 import org.respec.kernels.KvLayout;
 import org.respec.kernels.Ops;
+import org.respec.kernels.Replay;
 import org.respec.kernels.SamplingParams;
 import org.respec.kernels.TensorArena;
 import org.respec.kernels.TreeBatch;
@@ -26,14 +27,21 @@ final class TreeSpeculator implements AutoCloseable {
     private final float sharpness;
     private final int maxRows;
     private final TreeBatch trees;
+    private final Replay levels;
+    private final Runnable growing = this::grow;
+    private SpeculationPlan growingPlan;
+    private int growingRequests;
+    private HostView growingRoots;
     private final BatchView extend;
     private final BatchView level;
     private final HostView storeRows;
     private final HostView lastRows;
 
     TreeSpeculator(Ops ops, Drafter drafter, RolloutLimits limits, FeatureStore features, SamplingParams sampling, long seed,
-                   float sharpness, int maxRows) {
+                   float sharpness, int maxRows, TreeBatch trees) {
         this.ops = ops;
+        this.trees = trees;
+        this.levels = ops.replay("drafting");
         this.features = features;
         this.sampling = sampling;
         this.seed = seed;
@@ -48,15 +56,10 @@ final class TreeSpeculator implements AutoCloseable {
         int pages = Math.multiplyExact(2 * batch, (perSequence + limits.pageSize() - 1) / limits.pageSize() + 1);
         KvLayout layout = new KvLayout(DType.F32, 1, drafter.shape().kvHeads(), drafter.shape().headDim(), limits.pageSize(), pages);
         cache = new PagedKvCache(ops, layout, 2 * batch, perSequence, "draft KV");
-        trees = TreeBatch.allocate(arena, batch);
         extend = new BatchView(arena, maxRows, batch);
         level = new BatchView(arena, Math.multiplyExact(batch, TreeBatch.MAX_BRANCH), batch);
         storeRows = new HostView(arena.mirror(DType.I32, 1, maxRows));
         lastRows = new HostView(arena.mirror(DType.I32, 1, batch));
-    }
-
-    TreeBatch trees() {
-        return trees;
     }
 
     /** Extends a group's prefix; its last token is left for each response, whose first tree grows from that row. */
@@ -139,17 +142,27 @@ final class TreeSpeculator implements AutoCloseable {
         cache.sync();
         level.uniformRows(plan.branch());
         level.pushRequests(ops);
-        ops.draftExpand(inference.logits(), 1, 1, plan.branch(), sharpness, sampling, seed, rootPositions.mirror(), trees, count,
-            level.batch, cache.store());
-        int rows = count * plan.branch();
-        for (int depth = 2; depth <= plan.depth(); depth++) {
-            inference.step(trees.frontierParents().device(), level.batch, cache.store(), count, rows);
-            inference.heads(null, rows);
-            ops.draftExpand(inference.logits(), plan.branch(), depth, plan.branch(), sharpness, sampling, seed,
-                rootPositions.mirror(), trees, count, level.batch, cache.store());
-        }
+        growingPlan = plan;
+        growingRequests = count;
+        growingRoots = rootPositions;
+        levels.run(plan.depth(), level.batch, cache.store(), count, count * plan.branch(), growing);
         for (int r = 0; r < count; r++) {
             cache.rollback(live[r].draftSequence);
+        }
+    }
+
+    /** All levels of all trees: a function of plan and requests, so that it is recorded once for each. */
+    private void grow() {
+        int branch = growingPlan.branch();
+        int count = growingRequests;
+        int rows = count * branch;
+        ops.draftExpand(inference.logits(), 1, 1, branch, sharpness, sampling, seed, growingRoots.mirror(), trees, count, level.batch,
+            cache.store());
+        for (int depth = 2; depth <= growingPlan.depth(); depth++) {
+            inference.step(trees.frontierParents().device(), level.batch, cache.store(), count, rows);
+            inference.heads(null, rows);
+            ops.draftExpand(inference.logits(), branch, depth, branch, sharpness, sampling, seed, growingRoots.mirror(), trees, count,
+                level.batch, cache.store());
         }
     }
 
@@ -218,6 +231,7 @@ final class TreeSpeculator implements AutoCloseable {
 
     @Override
     public void close() {
+        levels.close();
         cache.close();
         inference.close();
         arena.close();
