@@ -65,6 +65,10 @@ public final class GpuOps implements Ops {
         return gpu.stream();
     }
 
+    GpuContext context() {
+        return gpu;
+    }
+
     @Override
     public String device() {
         return driver.device().name() + ", " + driver.device().architecture();
