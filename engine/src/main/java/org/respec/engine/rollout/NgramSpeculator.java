@@ -106,8 +106,8 @@ final class NgramSpeculator implements Speculator {
         poolTokens.push(ops, cells);
         poolParents.push(ops, cells);
         poolDepths.push(ops, cells);
+        // No kernel reads ranks.
         poolScores.push(ops, cells);
-        poolRanks.push(ops, cells);
     }
 
     /** Fills a request's pool, level by level; returns its candidates, which may be fewer than the plan's, or none. */

@@ -13,8 +13,12 @@ import org.respec.engine.model.Drafter;
 import org.respec.engine.model.ModelConfig;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.DType;
+import org.respec.kernels.HostMirror;
 import org.respec.kernels.KvLayout;
+import org.respec.kernels.MirrorBlock;
 import org.respec.kernels.Ops;
+import org.respec.kernels.Replay;
+import org.respec.kernels.RowBatch;
 import org.respec.kernels.SamplingParams;
 import org.respec.kernels.TensorArena;
 import org.respec.kernels.TreeBatch;
@@ -71,9 +75,22 @@ public final class RolloutEngine implements AutoCloseable {
     private final HostView captureRows;
     private final HostView captureTargets;
     private final int[] kept;
+    /** Root tokens and positions: what a draft begins with. */
+    private final HostMirror roots;
+    /** What the host reads after a step without trees, and after one with trees. */
+    private final HostMirror plainResult;
+    private final HostMirror treeResult;
+    private final HostMirror moves;
+    private final HostMirror captured;
+    private final Replay passes;
+    private final Runnable plainPass = this::samplePass;
+    private final Runnable treePass = this::treePass;
+    private int passRows;
 
     /** Most nodes of one request that this step's pages are reserved for, the root not counted. */
     private int nodesEach;
+    /** The same if they are shared out by the scores of this step's candidates; 0 if the host knows how many each request has. */
+    private int sharedEach;
 
     private List<GroupState> groups = List.of();
     private Trajectory[] finished;
@@ -143,7 +160,18 @@ public final class RolloutEngine implements AutoCloseable {
         this.cache = new PagedKvCache(ops, layout, 2 * batch, perSequence, "actor KV");
         this.features = captures
             ? new FeatureStore(arena, batch, limits.maxLength(), featureLayers.length * actor.config().hiddenSize()) : null;
-        this.trees = TreeBatch.allocate(arena, batch);
+        MirrorBlock block = new MirrorBlock(arena, RowBatch.bytes(maxRows, batch) + 2 * MirrorBlock.bytes(DType.I32, 1, batch)
+            + TreeBatch.readBytes(batch) + VerifyResult.bytes(batch) + 2 * MirrorBlock.bytes(DType.I32, 1, maxRows));
+        this.verify = new BatchView(block, maxRows, batch);
+        this.rootTokens = new HostView(block.mirror(DType.I32, 1, batch));
+        this.rootPositions = new HostView(block.mirror(DType.I32, 1, batch));
+        this.trees = TreeBatch.allocate(arena, block, batch);
+        this.result = VerifyResult.allocate(block, batch);
+        this.sampled = new HostView(block.mirror(DType.I32, 1, maxRows));
+        this.sampledLogProbs = new HostView(block.mirror(DType.F32, 1, maxRows));
+        this.roots = block.range(rootTokens.mirror(), rootPositions.mirror());
+        this.plainResult = block.range(sampled.mirror(), sampledLogProbs.mirror());
+        this.treeResult = block.range(verify.batch.firstRows(), sampledLogProbs.mirror());
         this.eagle = drafter == null || drafting.kind() != Drafting.Kind.EAGLE ? null
             : new TreeSpeculator(ops, drafter, limits, trees, features, sampling, seed, drafting.sharpness(), maxRows);
         this.teachers = captures && limits.captureTopK() > 0 ? new TeacherStore(ops, arena, limits, maxRows) : null;
@@ -153,23 +181,21 @@ public final class RolloutEngine implements AutoCloseable {
         for (int i = batch - 1; i >= 0; i--) {
             idle[idleCount++] = new Slot(i, limits.maxLength());
         }
-        this.verify = new BatchView(arena, maxRows, batch);
-        this.rootTokens = new HostView(arena.mirror(DType.I32, 1, batch));
-        this.rootPositions = new HostView(arena.mirror(DType.I32, 1, batch));
         this.budgets = new HostView(trees.budgets());
         this.poolCounts = new HostView(trees.poolCounts());
         this.poolTokens = new HostView(trees.poolTokens());
         this.poolParents = new HostView(trees.poolParents());
         this.nodePool = new HostView(trees.nodePool());
-        this.result = VerifyResult.allocate(arena, batch);
         this.pathLengths = new HostView(result.pathLengths());
         this.pathNodes = new HostView(result.pathNodes());
-        this.sampled = new HostView(arena.mirror(DType.I32, 1, maxRows));
-        this.sampledLogProbs = new HostView(arena.mirror(DType.F32, 1, maxRows));
-        this.moveFrom = new HostView(arena.mirror(DType.I32, 1, maxRows));
-        this.moveTo = new HostView(arena.mirror(DType.I32, 1, maxRows));
-        this.captureRows = new HostView(arena.mirror(DType.I32, 1, maxRows));
-        this.captureTargets = new HostView(arena.mirror(DType.I32, 1, maxRows));
+        MirrorBlock decided = new MirrorBlock(arena, 4 * MirrorBlock.bytes(DType.I32, 1, maxRows));
+        this.moveFrom = new HostView(decided.mirror(DType.I32, 1, maxRows));
+        this.moveTo = new HostView(decided.mirror(DType.I32, 1, maxRows));
+        this.captureRows = new HostView(decided.mirror(DType.I32, 1, maxRows));
+        this.captureTargets = new HostView(decided.mirror(DType.I32, 1, maxRows));
+        this.moves = decided.range(moveFrom.mirror(), moveTo.mirror());
+        this.captured = decided.range(captureRows.mirror(), captureTargets.mirror());
+        this.passes = ops.replay("rollout");
         this.kept = new int[batch];
         draftWith(drafting.kind());
         applyKind();
@@ -282,10 +308,9 @@ public final class RolloutEngine implements AutoCloseable {
             rootTokens.setInt(r, slot.tokens[slot.length - 1]);
             rootPositions.setInt(r, slot.committed());
         }
-        rootTokens.push(ops, liveCount);
-        rootPositions.push(ops, liveCount);
         int rows = liveCount;
         if (!plan.isOff()) {
+            ops.push(roots, roots.host().size());
             speculator.draft(live, liveCount, plan, rootPositions);
             rows += shareNodes(plan);
         }
@@ -440,9 +465,8 @@ public final class RolloutEngine implements AutoCloseable {
             there += budget;
         }
         int total = Math.min(there, liveCount * plan.tokens());
-        if (shared && total < there) {
-            ops.draftBudgets(trees, liveCount, total, nodesEach);
-        } else {
+        sharedEach = shared && total < there ? nodesEach : 0;
+        if (sharedEach == 0) {
             budgets.push(ops, liveCount);
         }
         return total;
@@ -512,30 +536,33 @@ public final class RolloutEngine implements AutoCloseable {
                 verify.addRequest(cache.row(live[r].kvSequence), live[r].committed(), live[r].requestId);
             }
             verify.pushRequests(ops);
-            ops.draftSelect(rootTokens.mirror(), rootPositions.mirror(), trees, liveCount, verify.batch, cache.store());
-            verify.filledRows(rows);
+            verify.rowsToFill(rows);
         }
-        inference.forward(verify.batch, cache.store(), liveCount, rows, true, features != null);
-        ops.sample(inference.logits(), verify.batch, sampling, seed, sampled.mirror().device(), sampledLogProbs.mirror().device(), rows);
-        if (grown) {
-            ops.verifyTrees(verify.batch, sampled.mirror().device(), trees, liveCount, result);
-            pathLengths.pull(ops, liveCount);
-            pathNodes.pull(ops, (long) liveCount * TreeBatch.MAX_NODES);
-            poolCounts.pull(ops, liveCount);
-            poolTokens.pull(ops, (long) liveCount * TreeBatch.POOL);
-            poolParents.pull(ops, (long) liveCount * TreeBatch.POOL);
-            nodePool.pull(ops, (long) liveCount * TreeBatch.MAX_NODES);
-            verify.firstRows.pull(ops, liveCount + 1L);
+        passRows = rows;
+        passes.run(!grown ? 0 : 1 + sharedEach, verify.batch, cache.store(), liveCount, rows, grown ? treePass : plainPass);
+        HostMirror wanted = grown ? treeResult : plainResult;
+        ops.pull(wanted, wanted.host().size());
+    }
+
+    private void samplePass() {
+        inference.forward(verify.batch, cache.store(), liveCount, passRows, true, features != null);
+        ops.sample(inference.logits(), verify.batch, sampling, seed, sampled.mirror().device(), sampledLogProbs.mirror().device(), passRows);
+    }
+
+    private void treePass() {
+        if (sharedEach > 0) {
+            ops.draftBudgets(trees, liveCount, passRows - liveCount, sharedEach);
         }
-        sampled.pull(ops, rows);
-        sampledLogProbs.pull(ops, rows);
+        ops.draftSelect(rootTokens.mirror(), rootPositions.mirror(), trees, liveCount, verify.batch, cache.store());
+        samplePass();
+        ops.verifyTrees(verify.batch, sampled.mirror().device(), trees, liveCount, result);
     }
 
     /** Appends accepted tokens, moves their keys and values into place, keeps by-products, commits; returns the tokens gained. */
     private int accept(int rows, boolean speculated) {
         int gained = 0;
-        int moves = 0;
-        int captured = 0;
+        int moved = 0;
+        int rowsKept = 0;
         for (int r = 0; r < liveCount; r++) {
             Slot slot = live[r];
             int place = slot.committed();
@@ -550,14 +577,14 @@ public final class RolloutEngine implements AutoCloseable {
                     observeRank(r, node, taken + 1, token);
                 }
                 if (node != taken) {
-                    moveFrom.setInt(moves, cache.slot(slot.kvSequence, place + node));
-                    moveTo.setInt(moves, cache.slot(slot.kvSequence, place + taken));
-                    moves++;
+                    moveFrom.setInt(moved, cache.slot(slot.kvSequence, place + node));
+                    moveTo.setInt(moved, cache.slot(slot.kvSequence, place + taken));
+                    moved++;
                 }
                 if (features != null) {
-                    captureRows.setInt(captured, row);
-                    captureTargets.setInt(captured, features.row(slot, place + taken));
-                    captured++;
+                    captureRows.setInt(rowsKept, row);
+                    captureTargets.setInt(rowsKept, features.row(slot, place + taken));
+                    rowsKept++;
                 }
                 slot.tokens[slot.length] = token;
                 slot.logProbs[slot.length] = sampledLogProbs.getFloat(row);
@@ -569,17 +596,15 @@ public final class RolloutEngine implements AutoCloseable {
             kept[r] = taken;
             gained += taken;
         }
-        if (moves > 0) {
-            moveFrom.push(ops, moves);
-            moveTo.push(ops, moves);
-            ops.kvMove(cache.store(), moveFrom.mirror(), moveTo.mirror(), moves);
+        if (moved > 0) {
+            ops.push(moves, moves.host().size());
+            ops.kvMove(cache.store(), moveFrom.mirror(), moveTo.mirror(), moved);
         }
-        if (captured > 0) {
-            captureRows.push(ops, captured);
-            captureTargets.push(ops, captured);
-            ops.copyRows(inference.features(), captureRows.mirror().device(), features.rows(), captureTargets.mirror().device(), captured);
+        if (rowsKept > 0) {
+            ops.push(captured, captured.host().size());
+            ops.copyRows(inference.features(), captureRows.mirror().device(), features.rows(), captureTargets.mirror().device(), rowsKept);
             if (teachers != null) {
-                teachers.capture(inference.logits(), sampling.temperature(), captureRows, captureTargets, captured);
+                teachers.capture(inference.logits(), sampling.temperature(), captureRows, captureTargets, rowsKept);
             }
         }
         for (int r = 0; r < liveCount; r++) {
@@ -659,6 +684,7 @@ public final class RolloutEngine implements AutoCloseable {
 
     @Override
     public void close() {
+        passes.close();
         if (eagle != null) {
             eagle.close();
         }

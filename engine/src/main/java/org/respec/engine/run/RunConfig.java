@@ -16,11 +16,13 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
      * @param dir run folder: metrics, summary, checkpoints
      * @param device see {@link Backends#open}
      * @param threads host threads, 0 for all
+     * @param graphs whether decode steps are replayed as CUDA graphs; means nothing on the CPU
      */
-    public record Run(Path dir, long seed, String device, int threads) {
+    public record Run(Path dir, long seed, String device, int threads, boolean graphs) {
         static Run read(ConfigSection s) {
             Run run = new Run(Path.of(s.text("dir", "runs/train")), s.whole("seed", 1, 0, Long.MAX_VALUE),
-                s.choice("device", "auto", Backends.NAMES.toArray(String[]::new)), s.integer("threads", 0, 0, 1024));
+                s.choice("device", "auto", Backends.NAMES.toArray(String[]::new)), s.integer("threads", 0, 0, 1024),
+                s.flag("graphs", true));
             s.finish();
             return run;
         }
