@@ -35,11 +35,15 @@ public final class CostProbe {
     private CostProbe() {
     }
 
-    /** Fills {@code profile} for up to {@code maxBatch} requests and {@code maxRows} rows a pass. */
+    /**
+     * Fills {@code profile} for up to {@code maxBatch} requests and {@code maxRows} rows a pass.
+     *
+     * @param drafter null to measure the actor alone
+     */
     public static void measure(Ops ops, Actor actor, Drafter drafter, int maxBatch, int maxRows, CostProfile profile) {
         try (TensorArena arena = ops.arena("cost probe");
              Pass verify = new VerifyPass(ops, arena, actor, drafter, maxBatch, maxRows);
-             Pass draft = new DraftPass(ops, arena, drafter, maxBatch, maxBatch * TreeBatch.MAX_BRANCH)) {
+             Pass draft = drafter == null ? null : new DraftPass(ops, arena, drafter, maxBatch, maxBatch * TreeBatch.MAX_BRANCH)) {
             List<Cell> cells = new ArrayList<>();
             for (int batch = 1; batch <= maxBatch; batch = next(batch, maxBatch)) {
                 for (int rows : VERIFY_ROWS) {
@@ -47,7 +51,7 @@ public final class CostProbe {
                         cells.add(new Cell(verify, batch, rows, new double[ROUNDS]));
                     }
                 }
-                for (int rows : DRAFT_ROWS) {
+                for (int rows : draft == null ? new int[0] : DRAFT_ROWS) {
                     cells.add(new Cell(draft, batch, rows, new double[ROUNDS]));
                 }
             }

@@ -5,6 +5,7 @@ import org.respec.engine.model.Drafter;
 import org.respec.engine.rollout.AdaptivePolicy;
 import org.respec.engine.rollout.CostProbe;
 import org.respec.engine.rollout.FixedPolicy;
+import org.respec.engine.rollout.NgramProbe;
 import org.respec.engine.rollout.PlanPolicy;
 import org.respec.engine.rollout.RolloutLimits;
 import org.respec.engine.speculation.AcceptanceTracker;
@@ -36,7 +37,10 @@ public final class PlanPolicies {
             case "fixed" -> new FixedPolicy(config.plan());
             case "adaptive" -> {
                 CostProfile profile = new CostProfile();
-                CostProbe.measure(ops, actor, drafter, limits.maxBatch(), limits.maxRows(), profile);
+                CostProbe.measure(ops, actor, config.needsDrafter() ? drafter : null, limits.maxBatch(), limits.maxRows(), profile);
+                if (!config.needsDrafter()) {
+                    NgramProbe.measure(ops, actor.config().vocabSize(), limits.maxBatch(), profile);
+                }
                 AcceptanceTracker acceptance = new AcceptanceTracker(WINDOW, PRIOR, PRIOR_WEIGHT);
                 PlanSolver solver = new PlanSolver(PlanSolver.candidates(config.maxDepth(), config.maxBranch(), config.maxTokens()), acceptance,
                     profile, config.margin(), limits.maxRows());

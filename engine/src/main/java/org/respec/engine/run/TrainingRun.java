@@ -81,11 +81,11 @@ public final class TrainingRun implements AutoCloseable {
         this.config = config;
         boolean built = false;
         try {
-            boolean speculate = !config.speculation().mode().equals("off");
             boolean distill = config.distill().enabled();
-            if (config.model().drafter() == null && (speculate || distill)) {
+            boolean drafterDrafts = config.speculation().needsDrafter();
+            if (config.model().drafter() == null && (drafterDrafts || distill)) {
                 throw new BadInput("model.drafter: speculation and distillation need a drafter; name its folder, or set"
-                    + " speculation.mode=off and distill.enabled=false.");
+                    + " speculation.drafter=ngram or speculation.mode=off, and distill.enabled=false.");
             }
             ops = owned.add(Devices.open(config.run().device(), config.run().threads(), config.run().graphs()));
             LoadedModel model = owned.add(LoadedModel.load(ops, config.model().actor(), config.model().drafter()));
@@ -103,8 +103,8 @@ public final class TrainingRun implements AutoCloseable {
             }
             folder = owned.add(RunFolder.open(config.run().dir(), resume));
             PlanPolicy policy = PlanPolicies.of(config.speculation(), ops, actor, drafter, limits);
-            rollout = owned.add(new RolloutEngine(ops, actor, speculate || distill ? drafter : null, limits, sampling, config.run().seed(),
-                stop, policy, speculate, config.speculation().sharpness()));
+            rollout = owned.add(new RolloutEngine(ops, actor, drafterDrafts || distill ? drafter : null, limits, sampling,
+                config.run().seed(), stop, policy, config.speculation().drafting()));
             RolloutLimits plainLimits = new RolloutLimits(r.maxBatch(), prompt, r.maxTokens(), r.pageSize(), r.kvPages(), 0);
             plain = owned.add(new RolloutEngine(ops, actor, null, plainLimits, sampling, config.run().seed(), stop, PlanPolicies.off(),
                 false, 1f));
