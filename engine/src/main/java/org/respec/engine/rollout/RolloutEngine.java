@@ -283,7 +283,8 @@ public final class RolloutEngine implements AutoCloseable {
         lastPlan = null;
     }
 
-    private Rollout end(double seconds) {
+    /** What was drawn since {@link #begin}, which took {@code seconds}. */
+    Rollout end(double seconds) {
         Map<String, Long> plans = new TreeMap<>();
         planCounts.forEach((plan, count) -> plans.put(plan.toString(), count[0]));
         RolloutStats stats = new RolloutStats(tokensDrawn, seconds, steps, speculativeTokens, speculativeRequestSteps, preemptions, plans,

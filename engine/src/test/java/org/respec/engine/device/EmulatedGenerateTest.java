@@ -19,6 +19,7 @@ import org.respec.engine.model.Drafter;
 import org.respec.engine.model.DrafterConfig;
 import org.respec.engine.model.ModelConfig;
 import org.respec.engine.model.TestModels;
+import org.respec.engine.rollout.Drafting;
 import org.respec.engine.rollout.FixedPolicy;
 import org.respec.engine.rollout.Rollout;
 import org.respec.engine.rollout.RolloutEngine;
@@ -61,12 +62,14 @@ class EmulatedGenerateTest {
         }
     }
 
-    private static Rollout draw(Ops ops, SamplingParams sampling, String plan) {
-        SpeculationPlan parsed = SpeculationPlan.parse(plan);
+    private static Rollout draw(Ops ops, SamplingParams sampling, String setting) {
+        boolean ngram = setting.startsWith("ngram:");
+        SpeculationPlan parsed = SpeculationPlan.parse(setting.substring(ngram ? 6 : 0));
+        Drafting.Kind kind = parsed.isOff() ? Drafting.Kind.NONE : ngram ? Drafting.Kind.NGRAM : Drafting.Kind.EAGLE;
         try (Actor actor = TestModels.actor(ops, CONFIG, 21);
              Drafter drafter = TestModels.drafter(ops, DRAFT, actor, 22);
              RolloutEngine engine = new RolloutEngine(ops, actor, drafter, new RolloutLimits(5, 17, 24, 16, 0, 5), sampling, 77,
-                 new StopRule(List.of(3), List.of()), new FixedPolicy(parsed), !parsed.isOff(), 1f)) {
+                 new StopRule(List.of(3), List.of()), new FixedPolicy(parsed), Drafting.of(kind, 1f))) {
             return engine.generate(TinyTraining.prompts(CONFIG, 1));
         }
     }
@@ -76,7 +79,7 @@ class EmulatedGenerateTest {
         for (SamplingParams sampling : List.of(SamplingParams.temperature(1f), SamplingParams.GREEDY, new SamplingParams(0.8f, 12, 0.9f))) {
             Rollout want = draw(cpu, sampling, "off");
             Rollout plain = null;
-            for (String plan : List.of("off", "4x2x8")) {
+            for (String plan : List.of("off", "4x2x8", "ngram:3x2x4")) {
                 Rollout got = draw(emulator, sampling, plan);
                 plain = plain == null ? got : plain;
                 double worst = 0;
