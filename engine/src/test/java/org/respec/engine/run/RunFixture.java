@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import org.respec.engine.distill.OnlineDrafter;
 import org.respec.engine.model.DrafterConfig;
 import org.respec.engine.model.ModelConfig;
 import org.respec.engine.model.ModelFiles;
@@ -57,14 +58,18 @@ final class RunFixture {
                     mini_batches: 2, checkpoint_every: 1}
             rollout: {max_batch: 7, max_tokens: 24}
             speculation: {mode: fixed, plan: 2x2x4}
-            distill: {steps_per_update: 2, batch_tokens: 128, capacity_tokens: 600, learning_rate: 0.01}
+            distill: {steps_per_update: 2, batch_tokens: 128, capacity_tokens: 600, learning_rate: 0.01, unroll: 3, warmup_steps: 0}
             eval: {problems: 8}
             """.formatted(folder.resolve("out")));
         return config;
     }
 
     static ObjectNode run(Path config, boolean resume, String... overrides) {
-        try (TrainingRun run = new TrainingRun(RunConfig.read(config, List.of(overrides)), resume)) {
+        return run(config, resume, OnlineDrafter.Wiring.plain(), overrides);
+    }
+
+    static ObjectNode run(Path config, boolean resume, OnlineDrafter.Wiring wiring, String... overrides) {
+        try (TrainingRun run = new TrainingRun(RunConfig.read(config, List.of(overrides)), resume, wiring)) {
             return run.run(SILENT);
         }
     }

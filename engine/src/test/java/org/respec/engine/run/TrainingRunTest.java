@@ -9,6 +9,8 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -19,6 +21,12 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.respec.engine.BadInput;
+import org.respec.engine.model.DrafterConfig;
+import org.respec.engine.model.ModelFiles;
+import org.respec.engine.model.ParameterSet;
+import org.respec.engine.model.TestModels;
+import org.respec.kernels.Backends;
+import org.respec.kernels.Ops;
 
 /** The main job on a tiny random model: what must not change its bits, and resuming. */
 class TrainingRunTest {
@@ -66,6 +74,27 @@ class TrainingRunTest {
             // The learner sees the same rows in the same order, so even the drafter has the same bits.
             assertEquals(drafter(reference), drafter(summary), "drafter weights with " + overrides);
         }
+    }
+
+    /** Its weights say the contrary of what is likely: the run goes on with n-grams, and draws the same. */
+    @Test
+    void aUselessDrafterGivesWayToNgrams(@TempDir Path other) throws IOException {
+        Path useless = RunFixture.write(other);
+        DrafterConfig shape = DrafterConfig.read(other.resolve("drafter/config.json"));
+        try (Ops ops = Backends.open("cpu", 1); ParameterSet weights = new ParameterSet(ops, "drafter", shape.tensors())) {
+            TestModels.randomise(weights, 3);
+            MemorySegment bytes = weights.hostBytes();
+            for (long i = 0; i < bytes.byteSize() / 4; i++) {
+                bytes.setAtIndex(ValueLayout.JAVA_FLOAT, i, -1000 * bytes.getAtIndex(ValueLayout.JAVA_FLOAT, i));
+            }
+            ModelFiles.write(other.resolve("drafter"), shape.toJson(), weights);
+        }
+        ObjectNode summary = RunFixture.run(useless, false, "distill.enabled=false", "distill.health_steps=10", "speculation.plan=1x1x1");
+        assertEquals(trajectories(reference), trajectories(summary));
+        assertEquals(weights(reference), weights(summary));
+        String alarm = summary.at("/alarms/0").textValue();
+        assertTrue(alarm != null && alarm.contains("drafter version 0 gained") && alarm.endsWith("n-grams draft instead."), alarm);
+        assertTrue(summary.at("/rollout/accept_length/last").doubleValue() > summary.at("/rollout/accept_length/first").doubleValue());
     }
 
     @Test
