@@ -33,6 +33,16 @@ public interface Ops extends AutoCloseable {
     /** Waits for all work that was asked for. */
     void synchronize();
 
+    /** Whether weights, activations and caches may be stored in this type. */
+    default boolean stores(DType dtype) {
+        return dtype == DType.F32;
+    }
+
+    /** Bytes of memory that arenas can still have; {@link Long#MAX_VALUE} where nobody counts them. */
+    default long freeBytes() {
+        return Long.MAX_VALUE;
+    }
+
     // ---------------------------------------------------------------------------------------------------- elementwise
 
     /** Sets every element of {@code x} (F32) to {@code value}. */
@@ -40,6 +50,9 @@ public interface Ops extends AutoCloseable {
 
     /** Copies {@code rows} rows of {@code src} to {@code dst}; same dtype and number of columns, any strides. */
     void copy(Tensor src, Tensor dst, int rows);
+
+    /** {@link #copy} that may change the type: from or to BF16 (to nearest, ties to even) where the device stores it. */
+    void convert(Tensor src, Tensor dst, int rows);
 
     /** {@code y += x} over the first {@code rows} rows. */
     void add(Tensor x, Tensor y, int rows);
@@ -62,6 +75,14 @@ public interface Ops extends AutoCloseable {
 
     /** A packed copy of {@code weight} [outputs x inputs], owned by {@code arena}. */
     PackedMatrix pack(TensorArena arena, Tensor weight);
+
+    /**
+     * A form of {@code weight} for {@link #linear} that may be the weight itself, so that it costs no memory where the device needs no
+     * other form: products may see a change of the weight before {@link #repack}.
+     */
+    default PackedMatrix share(TensorArena arena, Tensor weight) {
+        return pack(arena, weight);
+    }
 
     /** Refreshes {@code packed} from {@code weight} of the same shape. */
     void repack(Tensor weight, PackedMatrix packed);
@@ -214,6 +235,18 @@ public interface Ops extends AutoCloseable {
      * @param coefficients F32 [1 x rows]
      */
     void logProbsBackward(Tensor logits, Tensor targets, float temperature, Tensor coefficients, int rows);
+
+    /**
+     * The policy-gradient loss of each row's target token as {@link PolicyTerms} says, in one pass over the logits: its log-probability under
+     * softmax(logits / temperature) (0 counts as 1), and the gradient of the weighted sum of losses by the logits. Rows with weight 0
+     * become zeros with log-probability 0.
+     *
+     * @param logits [rows x vocab]
+     * @param targets I32 [1 x rows]
+     * @param logProbs F32 [1 x rows] out
+     * @param gradient [rows x vocab] out: F32, or BF16 where the device stores it; may be {@code logits} where their types are equal
+     */
+    void policyLoss(Tensor logits, Tensor targets, float temperature, PolicyTerms terms, Tensor logProbs, Tensor gradient, int rows);
 
     /**
      * Weighted forward KL(teacher || student) over the teacher's top k tokens and one bucket for the rest, and in place of the

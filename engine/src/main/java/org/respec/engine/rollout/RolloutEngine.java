@@ -116,11 +116,11 @@ public final class RolloutEngine implements AutoCloseable {
         this.arena = ops.arena("rollout");
         int[] featureLayers = captures ? drafter.config().featureLayers() : new int[0];
         this.inference = new ActorInference(ops, actor, maxRows, featureLayers);
-        KvLayout layout = new KvLayout(DType.F32, actor.config().numHiddenLayers(), actor.shape().kvHeads(), actor.shape().headDim(),
+        KvLayout layout = new KvLayout(actor.dtype(), actor.config().numHiddenLayers(), actor.shape().kvHeads(), actor.shape().headDim(),
             limits.pageSize(), pages);
         this.cache = new PagedKvCache(ops, layout, 2 * batch, perSequence, "actor KV");
         this.features = captures
-            ? new FeatureStore(arena, batch, limits.maxLength(), featureLayers.length * actor.config().hiddenSize()) : null;
+            ? new FeatureStore(arena, actor.dtype(), batch, limits.maxLength(), featureLayers.length * actor.config().hiddenSize()) : null;
         this.speculator = drafter == null || !speculate ? null
             : new TreeSpeculator(ops, drafter, limits, features, sampling, seed, sharpness, maxRows);
         this.teachers = captures && limits.captureTopK() > 0 ? new TeacherStore(ops, arena, limits, maxRows) : null;

@@ -46,7 +46,7 @@ final class TreeSpeculator implements AutoCloseable {
         // Every live request and every open group's prefix fit at full length: the drafter has one layer, so this is cheap and its
         // cache can never be what a step waits for.
         int pages = Math.multiplyExact(2 * batch, (perSequence + limits.pageSize() - 1) / limits.pageSize() + 1);
-        KvLayout layout = new KvLayout(DType.F32, 1, drafter.shape().kvHeads(), drafter.shape().headDim(), limits.pageSize(), pages);
+        KvLayout layout = new KvLayout(drafter.dtype(), 1, drafter.shape().kvHeads(), drafter.shape().headDim(), limits.pageSize(), pages);
         cache = new PagedKvCache(ops, layout, 2 * batch, perSequence, "draft KV");
         trees = TreeBatch.allocate(arena, batch);
         extend = new BatchView(arena, maxRows, batch);

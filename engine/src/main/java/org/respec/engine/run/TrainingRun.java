@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import org.respec.engine.BadInput;
@@ -13,6 +14,7 @@ import org.respec.engine.distill.DraftLearner;
 import org.respec.engine.distill.ReplayBuffer;
 import org.respec.engine.distill.RewardWeights;
 import org.respec.engine.model.Actor;
+import org.respec.engine.model.ActorTraining;
 import org.respec.engine.model.Drafter;
 import org.respec.engine.model.LoadedModel;
 import org.respec.engine.model.ParameterSet;
@@ -32,6 +34,7 @@ import org.respec.engine.rollout.StopRule;
 import org.respec.engine.rollout.Trajectory;
 import org.respec.engine.task.Problem;
 import org.respec.engine.task.Task;
+import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
 
@@ -88,7 +91,8 @@ public final class TrainingRun implements AutoCloseable {
                     + " speculation.mode=off and distill.enabled=false.");
             }
             ops = owned.add(Devices.open(config.run().device(), config.run().threads()));
-            LoadedModel model = owned.add(LoadedModel.load(ops, config.model().actor(), config.model().drafter()));
+            DType dtype = Devices.dtype(config.run().dtype(), config.run().device(), ops);
+            LoadedModel model = owned.add(LoadedModel.load(ops, config.model().actor(), config.model().drafter(), dtype, true));
             actor = model.actor();
             drafter = model.drafter();
             task = Tasks.of(config.task(), config.run().seed(), model);
@@ -115,8 +119,8 @@ public final class TrainingRun implements AutoCloseable {
             Actor reference = t.klCoefficient() == 0 ? null : owned.add(model.copyOfActor());
             trainer = owned.add(new PolicyTrainer(ops, actor, reference, actorOptimizer,
                 new PolicyLoss(t.clipLow(), t.clipHigh(), t.klCoefficient()),
-                new PolicyTrainer.Schedule(t.miniBatches(), t.epochs(), t.loss().equals("sequence"), r.temperature()),
-                t.microBatchTokens()));
+                new PolicyTrainer.Schedule(t.miniBatches(), t.epochs(), t.loss().equals("sequence"), r.temperature(), t.importanceCap(dtype)),
+                t.microBatchTokens(), t.checkpointActivations() ? ActorTraining.Keep.INPUTS : ActorTraining.Keep.ALL));
             if (distill) {
                 var d = config.distill();
                 draftOptimizer = owned.add(new AdamW(ops, drafter.weights(),
@@ -265,7 +269,10 @@ public final class TrainingRun implements AutoCloseable {
         line.put("loss", policy.loss());
         line.put("grad_norm", policy.gradNorm());
         line.put("clip_fraction", policy.clipFraction());
-        line.put("log_prob_mismatch", policy.mismatch());
+        ObjectNode mismatch = line.putObject("mismatch");
+        mismatch.put("mean", policy.mismatch().mean());
+        mismatch.put("kl", policy.mismatch().kl());
+        mismatch.put("max", policy.mismatch().max());
         if (learned != null) {
             line.put("kl_distill", learned.divergence());
             line.put("draft_grad_norm", learned.gradNorm());
@@ -304,6 +311,7 @@ public final class TrainingRun implements AutoCloseable {
         summary.put("iterations", state.iteration);
         summary.put("seed", config.run().seed());
         summary.put("device", ops.device());
+        summary.put("dtype", actor.dtype().name().toLowerCase(Locale.ROOT));
         ObjectNode eval = summary.putObject("eval");
         eval.put("problems", evaluator.size());
         eval.put("accuracy_before", state.accuracyBefore);
@@ -340,13 +348,13 @@ public final class TrainingRun implements AutoCloseable {
         state.actorSteps = actorOptimizer.steps();
         state.drafterSteps = learner == null ? 0 : draftOptimizer.steps();
         checkpoints.write(state.iteration, state.toJson(), parts -> {
-            parts.add("actor.weights", actor.weights().download());
-            parts.add("actor.first", actorOptimizer.firstMoments().download());
-            parts.add("actor.second", actorOptimizer.secondMoments().download());
+            parts.add("actor.weights", actor.weights()::read);
+            parts.add("actor.first", actorOptimizer.firstMoments()::read);
+            parts.add("actor.second", actorOptimizer.secondMoments()::read);
             if (learner != null) {
-                parts.add("drafter.weights", drafter.weights().download());
-                parts.add("drafter.first", draftOptimizer.firstMoments().download());
-                parts.add("drafter.second", draftOptimizer.secondMoments().download());
+                parts.add("drafter.weights", drafter.weights()::read);
+                parts.add("drafter.first", draftOptimizer.firstMoments()::read);
+                parts.add("drafter.second", draftOptimizer.secondMoments()::read);
                 parts.add("replay.index", replay.index());
                 for (int i = 0; i < replay.segments().size(); i++) {
                     parts.add("replay." + i, replay.segments().get(i));

@@ -30,6 +30,7 @@ public final class KernelCatalog {
             KvMoveKernel.specs(),
             LogProbsBackwardKernel.specs(),
             NoiseFieldKernel.specs(),
+            PolicyLossKernel.specs(),
             QkNormRopeBackwardKernel.specs(),
             QkNormRopeKernel.specs(),
             RmsNormBackwardKernel.specs(),

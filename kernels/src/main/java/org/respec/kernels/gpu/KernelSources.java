@@ -13,7 +13,7 @@ public final class KernelSources {
     private static final String FOLDER = "/org/respec/kernels/cuda/";
     /** Every header; a kernel that includes another fails to compile, so the list cannot go stale unseen. */
     private static final List<String> HEADERS = List.of("types.cuh", "warp.cuh", "math.cuh", "noise.cuh", "ptx.cuh", "faults.cuh",
-        "packs.cuh", "mma_train.cuh", "gemm.cuh", "chain.cuh", "page_table.cuh", "select.cuh", "vocab.cuh",
+        "packs.cuh", "mma_train.cuh", "gemm.cuh", "chain.cuh", "page_table.cuh", "select.cuh", "vocab.cuh", "softmax_row.cuh",
         "tree_attention.cuh");
 
     private KernelSources() {
