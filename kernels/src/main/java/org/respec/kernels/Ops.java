@@ -43,6 +43,11 @@ public interface Ops extends AutoCloseable {
         return Long.MAX_VALUE;
     }
 
+    /** A new place for work that repeats; {@code name} appears in messages about it. */
+    default Replay replay(String name) {
+        return new DirectReplay();
+    }
+
     // ---------------------------------------------------------------------------------------------------- elementwise
 
     /** Sets every element of {@code x} (F32) to {@code value}. */
@@ -106,6 +111,22 @@ public interface Ops extends AutoCloseable {
 
     /** Writes the key and value heads of fused rows to the slots of the batch in one layer of the cache. */
     void kvAppend(Tensor qkv, AttentionShape shape, KvStore kv, int layer, RowBatch batch, int rows);
+
+    /**
+     * {@link #qkNormRope} in place, at the batch's positions, and {@link #kvAppend}, in one pass where the device has one. Afterwards the
+     * query heads of {@code qkv} are normalised and rotated; its key and value heads are undefined, they are in the cache.
+     *
+     * @param qkv [rows x fusedWidth], in and out
+     * @param qWeight [1 x headDim]
+     * @param kWeight [1 x headDim]
+     * @param rope F32 [positions x headDim]: headDim/2 cosines, then as many sines
+     * @param batch its positions and slots are read
+     */
+    default void qkNormRopeAppend(Tensor qkv, AttentionShape shape, Tensor qWeight, Tensor kWeight, float eps, Tensor rope, KvStore kv,
+                                  int layer, RowBatch batch, int rows) {
+        qkNormRope(qkv, shape, qWeight, kWeight, eps, batch.positions().device(), 0, rope, qkv, rows);
+        kvAppend(qkv, shape, kv, layer, batch, rows);
+    }
 
     /**
      * Attention of in-flight rows over the paged cache, masked as {@link RowBatch} says, scaled by 1/sqrt(headDim). The rows' own

@@ -17,13 +17,14 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
      * @param dir run folder: metrics, summary, checkpoints
      * @param device see {@link Backends#open}
      * @param threads host threads, 0 for all
+     * @param graphs whether decode steps are replayed as CUDA graphs; means nothing on the CPU
      * @param dtype {@code f32}, {@code bf16} or {@code auto}; see {@link Devices#dtype}
      */
-    public record Run(Path dir, long seed, String device, int threads, String dtype) {
+    public record Run(Path dir, long seed, String device, int threads, boolean graphs, String dtype) {
         static Run read(ConfigSection s) {
             Run run = new Run(Path.of(s.text("dir", "runs/train")), s.whole("seed", 1, 0, Long.MAX_VALUE),
                 s.choice("device", "auto", Backends.NAMES.toArray(String[]::new)), s.integer("threads", 0, 0, 1024),
-                s.choice("dtype", "auto", Devices.DTYPES.toArray(String[]::new)));
+                s.flag("graphs", true), s.choice("dtype", "auto", Devices.DTYPES.toArray(String[]::new)));
             s.finish();
             return run;
         }

@@ -103,7 +103,7 @@ public final class TrainingRun implements AutoCloseable {
                 throw new BadInput("model.drafter: speculation and distillation need a drafter; name its folder, or set"
                     + " speculation.mode=off and distill.enabled=false.");
             }
-            ops = owned.add(Devices.open(config.run().device(), config.run().threads()));
+            ops = owned.add(Devices.open(config.run().device(), config.run().threads(), config.run().graphs()));
             DType dtype = Devices.dtype(config.run().dtype(), config.run().device(), ops);
             LoadedModel model = owned.add(LoadedModel.load(ops, config.model().actor(), config.model().drafter(), dtype, true));
             actor = model.actor();

@@ -9,6 +9,7 @@ import org.respec.kernels.KvStore;
 import org.respec.kernels.Ops;
 import org.respec.kernels.PackedMatrix;
 import org.respec.kernels.PolicyTerms;
+import org.respec.kernels.Replay;
 import org.respec.kernels.RowBatch;
 import org.respec.kernels.SamplingParams;
 import org.respec.kernels.Spans;
@@ -36,6 +37,7 @@ public final class GpuOps implements Ops {
     private final GpuSpeculation speculation;
     private final GpuLosses distillation;
     private final NoiseFieldKernel noise;
+    private boolean graphs = true;
 
     /** Operators on a driver, which this closes. */
     public GpuOps(GpuDriver driver) {
@@ -65,6 +67,10 @@ public final class GpuOps implements Ops {
         return gpu.stream();
     }
 
+    GpuContext context() {
+        return gpu;
+    }
+
     @Override
     public String device() {
         return driver.device().name() + ", " + driver.device().architecture();
@@ -87,6 +93,9 @@ public final class GpuOps implements Ops {
     }
 
     private void transfer(String operator, HostMirror mirror, long elements, boolean in) {
+        if (gpu.isRecording()) {
+            throw new IllegalStateException(operator + ": work that is recorded must not copy from or to the host");
+        }
         Tensor host = mirror.host();
         Tensor device = mirror.device();
         if (elements < 0 || elements > host.size() || !host.contiguous() || !device.contiguous()) {
@@ -104,6 +113,17 @@ public final class GpuOps implements Ops {
     @Override
     public void synchronize() {
         gpu.faults().check(gpu.stream());
+    }
+
+    /** Graphs, unless {@link #useGraphs} has turned them off. */
+    @Override
+    public Replay replay(String name) {
+        return graphs ? new GraphReplay(gpu, name) : Ops.super.replay(name);
+    }
+
+    /** Whether what {@link #replay} makes from now on records graphs; it does until this says otherwise. */
+    public void useGraphs(boolean use) {
+        graphs = use;
     }
 
     @Override
@@ -180,6 +200,12 @@ public final class GpuOps implements Ops {
     @Override
     public void kvAppend(Tensor qkv, AttentionShape shape, KvStore kv, int layer, RowBatch batch, int rows) {
         cache.kvAppend(qkv, shape, kv, layer, batch, rows);
+    }
+
+    @Override
+    public void qkNormRopeAppend(Tensor qkv, AttentionShape shape, Tensor qWeight, Tensor kWeight, float eps, Tensor rope, KvStore kv,
+            int layer, RowBatch batch, int rows) {
+        rotary.qkNormRopeAppend(qkv, shape, qWeight, kWeight, eps, rope, kv, layer, batch, rows);
     }
 
     @Override

@@ -31,6 +31,7 @@ public final class KernelCatalog {
             LogProbsBackwardKernel.specs(),
             NoiseFieldKernel.specs(),
             PolicyLossKernel.specs(),
+            QkNormRopeAppendKernel.specs(),
             QkNormRopeBackwardKernel.specs(),
             QkNormRopeKernel.specs(),
             RmsNormBackwardKernel.specs(),
