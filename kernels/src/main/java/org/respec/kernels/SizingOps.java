@@ -47,7 +47,12 @@ public final class SizingOps {
             case "hashCode" -> System.identityHashCode(this);
             case "equals" -> arguments[0] == ops;
             case "toString" -> "sizes on " + device.device();
-            default -> null;
+            default -> {
+                if (method.getReturnType() != void.class) {
+                    throw new UnsupportedOperationException(method.getName() + " on operators that only measure");
+                }
+                yield null;
+            }
         };
     }
 
