@@ -164,7 +164,7 @@ public record MemoryPlan(Map<String, Long> parts, long free, int kvPages, int mi
                 actor(ops, dtype);
                 stage(sizing, parts, "reference's weights");
             }
-            new AdamW(ops, actor.weights(), settings(), config.train().moments());
+            new AdamW(ops, actor.weights(), settings(), config.train().momentType());
             stage(sizing, parts, "actor's gradients and moments");
             Drafter drafter = drafterConfig == null ? null
                 : new Drafter(ops, drafterConfig, new ParameterSet(ops, "drafter", drafterConfig.tensors()), actor);

@@ -1,5 +1,12 @@
 package org.respec.engine.run;
 
+import com.fasterxml.jackson.databind.PropertyNamingStrategies;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.module.SimpleModule;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.databind.ser.std.StdDelegatingSerializer;
+import com.fasterxml.jackson.databind.ser.std.ToStringSerializer;
+import com.fasterxml.jackson.databind.util.StdConverter;
 import java.nio.file.Path;
 import java.util.List;
 import org.respec.engine.BadInput;
@@ -49,13 +56,18 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
      *
      * @param importanceCap null for what suits the type that the run computes in; see {@link #importanceCap(DType)}
      * @param checkpointActivations whether layers are computed again for their gradients, rather than kept
-     * @param moments type of the actor's AdamW moments; BF16 on a GPU alone
+     * @param moments {@code f32} or, on a GPU alone, {@code bf16}: type of the actor's AdamW moments
      */
     public record Train(int iterations, int promptsPerIteration, int groupSize, int microBatchTokens, int miniBatches, int epochs,
                         float learningRate, int warmupIterations, float weightDecay, float beta1, float beta2, float eps,
                         float maxGradNorm, float clipLow, float clipHigh, float klCoefficient, String loss, boolean normaliseAdvantages,
                         int checkpointEvery, int keepCheckpoints, Float importanceCap, boolean checkpointActivations,
-                        DType moments) {
+                        String moments) {
+        /** The type that {@code moments} names. */
+        public DType momentType() {
+            return moments.equals("bf16") ? DType.BF16 : DType.F32;
+        }
+
         /** The configured cap; else 2 in BF16, and none in F32, where rollout and training differ by rounding that corrects nothing. */
         public float importanceCap(DType dtype) {
             return importanceCap != null ? importanceCap : dtype == DType.BF16 ? 2 : 0;
@@ -71,7 +83,7 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
                 s.choice("loss", "token", "token", "sequence"), s.flag("normalise_advantages", true),
                 s.integer("checkpoint_every", 10, 1, 1_000_000), s.integer("keep_checkpoints", 2, 1, 1000),
                 s.has("importance_cap") ? (float) s.number("importance_cap", 2, 0, 1e6) : null, s.flag("checkpoint_activations", false),
-                s.choice("moments", "f32", "f32", "bf16").equals("bf16") ? DType.BF16 : DType.F32);
+                s.choice("moments", "f32", "f32", "bf16"));
             s.finish();
             if (train.miniBatches > train.promptsPerIteration * train.groupSize) {
                 throw s.bad("mini_batches", "is " + train.miniBatches + ", more than the responses of an iteration; lower it");
@@ -94,7 +106,7 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
             Rollout rollout = new Rollout(s.integer("max_batch", 64, 1, 4096), s.integer("max_tokens", 128, 1, 1 << 18),
                 (float) s.number("temperature", 1, 0, 100), s.integer("top_k", 0, 0, 1 << 20), (float) s.number("top_p", 1, 1e-6, 1),
                 s.integer("page_size", 16, 1, 256),
-                "auto".equals(s.text("kv_pages", null)) ? AUTO : s.integer("kv_pages", 0, 0, 1 << 24), s.flag("release_kv", false));
+                "auto".equals(s.text("kv_pages", null)) ? AUTO : s.integer("kv_pages", 0, AUTO, 1 << 24), s.flag("release_kv", false));
             s.finish();
             return rollout;
         }
@@ -193,5 +205,19 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
         root.finish();
         return new RunConfig(Run.read(run), Model.read(model, base), TaskConfig.read(task, base), Train.read(train), Rollout.read(rollout),
             Speculation.read(speculation), Distill.read(distill), Eval.read(eval));
+    }
+
+    /** The whole config, defaults and overrides included, as a file that {@link #read} takes from any folder: paths are absolute. */
+    public ObjectNode toJson() {
+        SimpleModule words = new SimpleModule().addSerializer(Path.class, new StdDelegatingSerializer(Path.class, new AbsolutePath()))
+            .addSerializer(SpeculationPlan.class, ToStringSerializer.instance);
+        return JsonMapper.builder().addModule(words).propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE).build().valueToTree(this);
+    }
+
+    private static final class AbsolutePath extends StdConverter<Path, String> {
+        @Override
+        public String convert(Path path) {
+            return path.toAbsolutePath().normalize().toString();
+        }
     }
 }

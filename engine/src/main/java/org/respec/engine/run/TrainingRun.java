@@ -89,6 +89,7 @@ public final class TrainingRun implements AutoCloseable {
     private final OnlineDrafter online;
     private final List<String> newAlarms = new ArrayList<>();
     private final RunState state = new RunState();
+    private final HostLoad load = new HostLoad();
 
     /**
      * Loads models, takes the run folder and, if {@code resume}, the newest whole checkpoint in it.
@@ -111,7 +112,7 @@ public final class TrainingRun implements AutoCloseable {
             }
             ops = owned.add(Devices.open(config.run().device(), config.run().threads(), config.run().graphs()));
             DType dtype = Devices.dtype(config.run().dtype(), config.run().device(), ops);
-            if (!ops.stores(config.train().moments())) {
+            if (!ops.stores(config.train().momentType())) {
                 throw new BadInput("train.moments: " + ops.device() + " does not store bf16; set train.moments=f32.");
             }
             memory = plan(dtype);
@@ -143,7 +144,7 @@ public final class TrainingRun implements AutoCloseable {
             evaluator = new Evaluator(evaluation, task, config.eval().problems());
             var t = config.train();
             actorOptimizer = owned.add(new AdamW(ops, actor.weights(),
-                new AdamW.Settings(t.beta1(), t.beta2(), t.eps(), t.weightDecay(), t.maxGradNorm()), t.moments()));
+                new AdamW.Settings(t.beta1(), t.beta2(), t.eps(), t.weightDecay(), t.maxGradNorm()), t.momentType()));
             Actor reference = t.klCoefficient() == 0 ? null : owned.add(model.copyOfActor());
             trainer = owned.add(new PolicyTrainer(ops, actor, reference, actorOptimizer,
                 new PolicyLoss(t.clipLow(), t.clipHigh(), t.klCoefficient()),
@@ -169,6 +170,7 @@ public final class TrainingRun implements AutoCloseable {
                 // A run that was killed before its first checkpoint begins again.
                 checkpoints.latest().ifPresent(this::restore);
             }
+            folder.writeConfig(config.toJson());
             metrics = owned.add(MetricsLog.open(folder.path().resolve("metrics.jsonl"), state.iteration));
             built = true;
         } finally {
@@ -288,7 +290,9 @@ public final class TrainingRun implements AutoCloseable {
             problems.add(problem);
             prompts.add(new PromptGroup(task.encode(problem), group, number * group));
         }
+        load.take();
         Rollout drawn = rollout.generate(prompts);
+        double rolloutLoad = load.take();
         release(rollout);
         List<Trajectory> trajectories = drawn.trajectories();
         state.digest.add(trajectories);
@@ -306,6 +310,7 @@ public final class TrainingRun implements AutoCloseable {
         long begun = System.nanoTime();
         PolicyTrainer.Report policy = trainer.update(trajectories, advantages, learningRate());
         double actorSeconds = (System.nanoTime() - begun) * 1e-9;
+        double actorLoad = load.take();
         if (online != null && config.distill().lag() == 0) {
             learned = online.takeOver();
         }
@@ -313,6 +318,7 @@ public final class TrainingRun implements AutoCloseable {
         state.add(drawn.stats(), mean, actorSeconds);
         state.iteration++;
         ObjectNode line = line(drawn.stats(), trajectories, mean, policy, learned, actorSeconds);
+        line.putObject("host_load").put("rollout", rolloutLoad).put("actor", actorLoad).put("drafter", load.take());
         learned(learned);
         ArrayNode alarms = alarms();
         if (!alarms.isEmpty()) {
@@ -376,6 +382,7 @@ public final class TrainingRun implements AutoCloseable {
                             OnlineDrafter.Outcome learned, double actorSeconds) {
         ObjectNode line = JsonNodeFactory.instance.objectNode();
         line.put("iteration", state.iteration);
+        line.put("time", System.currentTimeMillis() * 1e-3);
         line.put("reward", reward);
         line.put("accept_length", stats.acceptLength());
         line.put("plan", mostUsed(stats.plans()));
@@ -384,9 +391,8 @@ public final class TrainingRun implements AutoCloseable {
         ObjectNode plans = line.putObject("plans");
         stats.plans().forEach(plans::put);
         line.put("preemptions", stats.preemptions());
-        ObjectNode lengths = line.putObject("response_length");
-        lengths.put("mean", trajectories.stream().mapToInt(t -> t.response().length).average().orElse(0));
-        lengths.put("max", trajectories.stream().mapToInt(t -> t.response().length).max().orElse(0));
+        RolloutMetrics.addLengths(line.putObject("response_length"), trajectories, config.rollout().maxTokens());
+        RolloutMetrics.addSteps(line.putObject("steps_by_live"), stats.groups());
         if (trainer.maxRows() < config.train().microBatchTokens()) {
             line.put("micro_batch_tokens", trainer.maxRows());
         }
