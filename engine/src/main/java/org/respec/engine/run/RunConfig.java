@@ -153,11 +153,11 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
      *
      * @param lag rollouts that an update overlaps: 0 for its weights to be in use in the next one, 1 in the one after that
      * @param threads of the learner's own, 0 for a quarter of the run's
-     * @param timeout seconds that an update is waited for
+     * @param timeoutSeconds seconds that an update is waited for
      */
     public record Distill(boolean enabled, String weighting, int interval, int stepsPerUpdate, float learningRate, int warmupSteps,
                           int topK, int capacityTokens, double share, int unroll, float unrollDecay, float tvWeight, float weightFloor,
-                          float weightCap, int batchTokens, float maxGradNorm, boolean overlap, int lag, int threads, int timeout,
+                          float weightCap, int batchTokens, float maxGradNorm, boolean overlap, int lag, int threads, int timeoutSeconds,
                           int healthSteps) {
         static Distill read(ConfigSection s) {
             Distill distill = new Distill(s.flag("enabled", true), s.choice("weighting", "reward", "reward", "uniform"),
