@@ -58,6 +58,8 @@ class TrainingRunTest {
             List.of("speculation.plan=4x4x16"), List.of("rollout.max_batch=1"), List.of("rollout.max_batch=64"),
             List.of("run.threads=1"), List.of("rollout.kv_pages=9", "rollout.page_size=16"), List.of("distill.enabled=false"),
             List.of("distill.weighting=uniform"), List.of("rollout.page_size=5"), List.of("rollout.max_batch=1", "speculation.mode=off"),
+            List.of("rollout.release_kv=true", "rollout.kv_pages=auto"), List.of("train.checkpoint_activations=true"),
+            List.of("run.dtype=f32"), List.of("train.importance_cap=0"),
             List.of("speculation.drafter=ngram"), List.of("speculation.budgets=uniform", "speculation.plan=3x2x5"),
             List.of("speculation.drafter=ngram", "speculation.mode=adaptive", "model.drafter=", "distill.enabled=false"));
     }
@@ -160,6 +162,40 @@ class TrainingRunTest {
             assertTrue(!reference.at(field).isMissingNode(), field);
         }
         assertTrue(reference.at("/plans/2x2x4").longValue() > 0, "the fixed plan was run");
+    }
+
+    @Test
+    void metricsSayHowTheWorkWasSpread() throws IOException {
+        List<String> lines = Files.readAllLines(folder.resolve("reference/metrics.jsonl"));
+        for (String text : lines) {
+            JsonNode line = new JsonMapper().readTree(text);
+            long responses = 0;
+            for (JsonNode count : line.at("/response_length/counts")) {
+                responses += count.longValue();
+            }
+            assertEquals(20, responses, text);
+            long tokens = 0;
+            long steps = 0;
+            double seconds = 0;
+            for (var live : line.path("steps_by_live").properties()) {
+                int most = Integer.parseInt(live.getKey());
+                for (JsonNode group : live.getValue()) {
+                    steps += group.get(0).longValue();
+                    tokens += group.get(2).longValue();
+                    seconds += group.get(3).doubleValue();
+                    double mean = group.get(1).doubleValue() / group.get(0).doubleValue();
+                    assertTrue(mean <= Math.min(most, 7) && 2 * mean > most, live.getKey() + ": " + group);
+                }
+            }
+            assertEquals(line.path("tokens").longValue(), tokens, text);
+            assertEquals(line.at("/plans/2x2x4").longValue(), steps, text);
+            assertEquals(line.at("/seconds/draft").doubleValue() + line.at("/seconds/verify").doubleValue(), seconds, 1e-6, text);
+            double load = line.at("/host_load/rollout").doubleValue();
+            assertTrue(load > 0 && load <= 1, text);
+        }
+        JsonNode written = new JsonMapper().readTree(folder.resolve("reference/config.json").toFile());
+        assertEquals(3, written.at("/train/iterations").intValue());
+        assertEquals("2x2x4", written.at("/speculation/plan").textValue());
     }
 
     @Test
