@@ -58,6 +58,9 @@ public final class TextTokenizer implements AutoCloseable {
         } catch (IOException | RuntimeException e) {
             throw new BadInput(file + ": it cannot be read as a tokenizer (" + String.valueOf(e.getMessage()).lines().findFirst().orElse("")
                 + "); mend it.", e);
+        } catch (LinkageError e) {
+            throw new BadInput("tokenizers: their native library does not load on this machine (" + e.getMessage()
+                + "); install what it misses, for instance libstdc++.", e);
         }
     }
 

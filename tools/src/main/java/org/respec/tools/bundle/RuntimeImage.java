@@ -1,15 +1,13 @@
 package org.respec.tools.bundle;
 
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.spi.ToolProvider;
 import java.util.stream.Stream;
 import org.respec.engine.BadInput;
 
@@ -27,11 +25,15 @@ final class RuntimeImage {
     /** Refuses a Java runtime that cannot make one. */
     static void checkPossible() {
         for (String tool : List.of("jdeps", "jlink")) {
-            if (ToolProvider.findFirst(tool).isEmpty()) {
+            if (!Files.isExecutable(program(tool))) {
                 throw new BadInput("bundle: the Java runtime in " + System.getProperty("java.home") + " has no " + tool
                     + "; run tools/respec with a whole JDK 25.");
             }
         }
+    }
+
+    private static Path program(String name) {
+        return Path.of(System.getProperty("java.home"), "bin", name);
     }
 
     /** Makes the folder {@code target} with what the jars of the folder {@code lib} need. */
@@ -62,17 +64,27 @@ final class RuntimeImage {
         return modules;
     }
 
-    private static String run(String tool, List<String> arguments) {
-        StringWriter out = new StringWriter();
-        StringWriter err = new StringWriter();
-        int code = ToolProvider.findFirst(tool).orElseThrow().run(new PrintWriter(out, true), new PrintWriter(err, true),
-            arguments.toArray(String[]::new));
-        if (code != 0) {
-            String said = (out + "\n" + err).lines().filter(line -> !line.isBlank() && !line.startsWith("WARNING")).findFirst()
-                .orElse("exit code " + code);
-            throw new BadInput("bundle: " + tool + " of the JDK in " + System.getProperty("java.home") + " failed (" + said
-                + "); is the JDK whole?");
+    /** In a process of its own: called a second time in one process, jlink numbers what it generates from another start. */
+    private static String run(String tool, List<String> arguments) throws IOException {
+        List<String> command = new ArrayList<>(List.of(program(tool).toString()));
+        command.addAll(arguments);
+        Path err = Files.createTempFile("respec-" + tool, ".txt");
+        try {
+            Process process = new ProcessBuilder(command).redirectError(err.toFile()).start();
+            String out = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            int code = process.waitFor();
+            if (code != 0) {
+                String said = (out + "\n" + Files.readString(err)).lines().filter(line -> !line.isBlank() && !line.startsWith("WARNING"))
+                    .findFirst().orElse("exit code " + code);
+                throw new BadInput("bundle: " + tool + " of the JDK in " + System.getProperty("java.home") + " failed (" + said
+                    + "); is the JDK whole?");
+            }
+            return out;
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IOException(tool + " was interrupted", e);
+        } finally {
+            Files.deleteIfExists(err);
         }
-        return out.toString();
     }
 }

@@ -1,9 +1,10 @@
-package org.respec.tools.cli;
+package org.respec.tools.check;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 import org.respec.engine.model.LoadedModel;
 import org.respec.engine.rollout.PromptGroup;
 import org.respec.engine.rollout.RolloutEngine;
@@ -62,14 +63,14 @@ final class GenerateCheck {
 
     /** What a setting is called; {@code --only} goes by it. */
     static String name(float temperature, String speculation) {
-        return "generate, temperature " + (int) temperature + ", speculation " + speculation;
+        return "temperature " + (int) temperature + ", speculation " + speculation;
     }
 
-    /** Runs the settings whose names begin with {@code prefix}, and hands out each one's outcome. */
-    void run(String prefix, Consumer<Result> outcomes) {
+    /** Runs the settings whose names are wanted, and hands out each one's outcome. */
+    void run(Predicate<String> wanted, Consumer<Result> outcomes) {
         try (LoadedModel onTruth = LoadedModel.load(truth, actor, null); LoadedModel onDevice = LoadedModel.load(device, actor, drafter)) {
             for (float temperature : TEMPERATURES) {
-                List<String> chosen = SPECULATIONS.stream().filter(s -> name(temperature, s).startsWith(prefix)).toList();
+                List<String> chosen = SPECULATIONS.stream().filter(s -> wanted.test(name(temperature, s))).toList();
                 if (!chosen.isEmpty()) {
                     List<Trajectory> want = draw(truth, onTruth, temperature, "off");
                     for (String speculation : chosen) {
