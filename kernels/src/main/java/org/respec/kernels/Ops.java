@@ -33,6 +33,21 @@ public interface Ops extends AutoCloseable {
     /** Waits for all work that was asked for. */
     void synchronize();
 
+    /** Whether weights, activations and caches may be stored in this type. */
+    default boolean stores(DType dtype) {
+        return dtype == DType.F32;
+    }
+
+    /** Bytes of memory that arenas can still have; {@link Long#MAX_VALUE} where nobody counts them. */
+    default long freeBytes() {
+        return Long.MAX_VALUE;
+    }
+
+    /** A new place for work that repeats; {@code name} appears in messages about it. */
+    default Replay replay(String name) {
+        return new DirectReplay();
+    }
+
     // ---------------------------------------------------------------------------------------------------- elementwise
 
     /** Sets every element of {@code x} (F32) to {@code value}. */
@@ -40,6 +55,9 @@ public interface Ops extends AutoCloseable {
 
     /** Copies {@code rows} rows of {@code src} to {@code dst}; same dtype and number of columns, any strides. */
     void copy(Tensor src, Tensor dst, int rows);
+
+    /** {@link #copy} that may change the type: from or to BF16 (to nearest, ties to even) where the device stores it. */
+    void convert(Tensor src, Tensor dst, int rows);
 
     /** {@code y += x} over the first {@code rows} rows. */
     void add(Tensor x, Tensor y, int rows);
@@ -63,6 +81,14 @@ public interface Ops extends AutoCloseable {
     /** A packed copy of {@code weight} [outputs x inputs], owned by {@code arena}. */
     PackedMatrix pack(TensorArena arena, Tensor weight);
 
+    /**
+     * A form of {@code weight} for {@link #linear} that may be the weight itself, so that it costs no memory where the device needs no
+     * other form: products may see a change of the weight before {@link #repack}.
+     */
+    default PackedMatrix share(TensorArena arena, Tensor weight) {
+        return pack(arena, weight);
+    }
+
     /** Refreshes {@code packed} from {@code weight} of the same shape. */
     void repack(Tensor weight, PackedMatrix packed);
 
@@ -85,6 +111,22 @@ public interface Ops extends AutoCloseable {
 
     /** Writes the key and value heads of fused rows to the slots of the batch in one layer of the cache. */
     void kvAppend(Tensor qkv, AttentionShape shape, KvStore kv, int layer, RowBatch batch, int rows);
+
+    /**
+     * {@link #qkNormRope} in place, at the batch's positions, and {@link #kvAppend}, in one pass where the device has one. Afterwards the
+     * query heads of {@code qkv} are normalised and rotated; its key and value heads are undefined, they are in the cache.
+     *
+     * @param qkv [rows x fusedWidth], in and out
+     * @param qWeight [1 x headDim]
+     * @param kWeight [1 x headDim]
+     * @param rope F32 [positions x headDim]: headDim/2 cosines, then as many sines
+     * @param batch its positions and slots are read
+     */
+    default void qkNormRopeAppend(Tensor qkv, AttentionShape shape, Tensor qWeight, Tensor kWeight, float eps, Tensor rope, KvStore kv,
+                                  int layer, RowBatch batch, int rows) {
+        qkNormRope(qkv, shape, qWeight, kWeight, eps, batch.positions().device(), 0, rope, qkv, rows);
+        kvAppend(qkv, shape, kv, layer, batch, rows);
+    }
 
     /**
      * Attention of in-flight rows over the paged cache, masked as {@link RowBatch} says, scaled by 1/sqrt(headDim). The rows' own
@@ -216,30 +258,52 @@ public interface Ops extends AutoCloseable {
     void logProbsBackward(Tensor logits, Tensor targets, float temperature, Tensor coefficients, int rows);
 
     /**
-     * Weighted forward KL(teacher || student) over the teacher's top k tokens and one bucket for the rest, and in place of the
-     * student's logits its gradient. With p the teacher's and q the student's probabilities, N the named tokens that the student has,
+     * The policy-gradient loss of each row's target token as {@link PolicyTerms} says, in one pass over the logits: its log-probability under
+     * softmax(logits / temperature) (0 counts as 1), and the gradient of the weighted sum of losses by the logits. Rows with weight 0
+     * become zeros with log-probability 0.
+     *
+     * @param logits [rows x vocab]
+     * @param targets I32 [1 x rows]
+     * @param logProbs F32 [1 x rows] out
+     * @param gradient [rows x vocab] out: F32, or BF16 where the device stores it; may be {@code logits} where their types are equal
+     */
+    void policyLoss(Tensor logits, Tensor targets, float temperature, PolicyTerms terms, Tensor logProbs, Tensor gradient, int rows);
+
+    /**
+     * Weighted forward KL(teacher || student), or a blend with total variation, over the teacher's top k tokens and one bucket for the
+     * rest, and in place of the student's logits its gradient. With p the teacher's and q the student's probabilities, N the named tokens that the student has,
      * tail the teacher's mass on all others and rest = sum of q outside N:
      * {@code KL = sum_N p log(p / q) + tail log(tail / rest)}, and the gradient by a logit is {@code (q - p) / T} in N and
      * {@code q (1 - tail / rest) / T} outside, times the row's weight. The teacher's masses must sum to 1. A rest under 1e-9 counts as
      * 1e-9. Rows with weight 0 become zeros with loss 0; nothing else of them is read.
      *
-     * @param logits [rows x vocab] student logits in, gradient of {@code sum_i weights[i] * KL_i} out
+     * <p>The blend is {@code (1 - v) KL + v TV} with {@code TV = (sum_N |q - p| + |rest - tail|) / 2}. With s half the sign of q - p
+     * (outside N: of rest - tail; 0 for equals) and S = sum_N q s + rest s, TV's gradient by a logit is {@code q (s - S) / T}.
+     *
+     * @param logits [rows x vocab] student logits in, gradient of {@code sum_i weights[i] * loss_i} out
      * @param temperature applied to the student's logits (0 counts as 1)
      * @param ids I32 [rows x k] distinct token ids of the teacher
      * @param logProbs F32 [rows x k] teacher log-probabilities
      * @param tails F32 [1 x rows] log of the teacher's mass on all other tokens; -30 or less counts as none
      * @param idMap I32 [1 x teacher's vocab] the student's id of each of the teacher's tokens, no id twice; -1 for a token that the
      *     student lacks, whose mass joins the tail; null where both have the same vocabulary
+     * @param tvWeight v, 0 to 1
      * @param weights F32 [1 x rows]
-     * @param losses F32 [1 x rows] out: unweighted KL of each row
+     * @param losses F32 [1 x rows] out: unweighted loss of each row
      */
-    void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, Tensor weights,
-                   Tensor losses, int rows);
+    void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, float tvWeight,
+                   Tensor weights, Tensor losses, int rows);
 
-    /** {@link #klDistill(Tensor, float, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, int)} over one vocabulary. */
+    /** {@link #klDistill(Tensor, float, Tensor, Tensor, Tensor, Tensor, float, Tensor, Tensor, int)} of KL alone. */
+    default void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, Tensor weights,
+                           Tensor losses, int rows) {
+        klDistill(logits, temperature, ids, logProbs, tails, idMap, 0f, weights, losses, rows);
+    }
+
+    /** The same over one vocabulary. */
     default void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor weights, Tensor losses,
                            int rows) {
-        klDistill(logits, temperature, ids, logProbs, tails, null, weights, losses, rows);
+        klDistill(logits, temperature, ids, logProbs, tails, null, 0f, weights, losses, rows);
     }
 
     /**

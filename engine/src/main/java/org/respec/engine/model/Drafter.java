@@ -1,6 +1,7 @@
 package org.respec.engine.model;
 
 import org.respec.kernels.AttentionShape;
+import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
 import org.respec.kernels.PackedMatrix;
 import org.respec.kernels.Tensor;
@@ -15,6 +16,8 @@ public final class Drafter implements AutoCloseable {
     private final TensorArena arena;
     private final DrafterConfig config;
     private final ParameterSet weights;
+    /** What passes read: the weights, or their copies in the actor's type. */
+    private final ParameterSet published;
     final AttentionShape shape;
     final DecoderLayer layer;
     final Tensor fuse;
@@ -27,23 +30,53 @@ public final class Drafter implements AutoCloseable {
     final Tensor rope;
     final Tensor embedding;
 
-    /** A drafter over {@code weights}, which it takes over and closes, for {@code actor}, whose embedding it reads. */
+    /** A drafter over {@code weights}, which it takes over and closes, for {@code actor}, whose embedding it reads and type it has. */
     public Drafter(Ops ops, DrafterConfig config, ParameterSet weights, Actor actor) {
+        this(ops, ops.arena("drafter"), config, weights, actor.embedding);
+    }
+
+    private Drafter(Ops ops, TensorArena arena, DrafterConfig config, ParameterSet weights, Tensor embedding) {
         this.ops = ops;
         this.config = config;
         this.weights = weights;
-        this.arena = ops.arena("drafter");
+        this.published = weights.dtype() == embedding.dtype() ? weights
+            : new ParameterSet(ops, "drafter weights in " + embedding.dtype(), weights.specs(), embedding.dtype());
+        this.arena = arena;
         this.shape = new AttentionShape(config.numAttentionHeads(), config.numKeyValueHeads(), config.headDim());
-        this.layer = new DecoderLayer(ops, arena, LayerTensors.of(weights, "midlayer."), shape, (float) config.rmsNormEps());
-        this.fuse = weights.get("fc.weight");
-        this.hiddenNorm = weights.get("midlayer.hidden_norm.weight");
-        this.inputNorm = weights.get("midlayer.input_layernorm.weight");
-        this.finalNorm = weights.get("norm.weight");
-        this.head = weights.get("lm_head.weight");
-        this.fusePacked = ops.pack(arena, fuse);
-        this.headPacked = ops.pack(arena, head);
+        this.layer = new DecoderLayer(ops, arena, LayerTensors.of(published, "midlayer."), shape, (float) config.rmsNormEps());
+        this.fuse = published.get("fc.weight");
+        this.hiddenNorm = published.get("midlayer.hidden_norm.weight");
+        this.inputNorm = published.get("midlayer.input_layernorm.weight");
+        this.finalNorm = published.get("norm.weight");
+        this.head = published.get("lm_head.weight");
+        this.fusePacked = Packing.of(ops, arena, fuse);
+        this.headPacked = Packing.of(ops, arena, head);
         this.rope = RopeTable.build(ops, arena, config.maxPositionEmbeddings(), config.headDim(), config.ropeTheta());
-        this.embedding = actor.embedding;
+        this.embedding = embedding;
+    }
+
+    /**
+     * A second drafter with the same weights, which may be taught while this one drafts.
+     *
+     * @param ops operators of its own thread, or the same ones if they take turns
+     * @param detached whether it has a copy of the embedding too, so that the actor may be trained meanwhile; see {@link #embedLike}
+     */
+    public Drafter twin(Ops ops, boolean detached) {
+        ParameterSet copy = new ParameterSet(ops, "drafter twin", weights.specs());
+        copy.copyFrom(weights);
+        TensorArena own = ops.arena("drafter twin");
+        Tensor table = detached ? own.allocate(embedding.dtype(), embedding.rows(), embedding.cols()) : embedding;
+        Drafter twin = new Drafter(ops, own, config, copy, table);
+        twin.embedLike(this);
+        twin.publish();
+        return twin;
+    }
+
+    /** Takes over the embedding of {@code other} as it is now; does nothing where the two share one. */
+    public void embedLike(Drafter other) {
+        if (embedding != other.embedding) {
+            ops.copy(other.embedding, embedding, embedding.rows());
+        }
     }
 
     public DrafterConfig config() {
@@ -54,12 +87,20 @@ public final class Drafter implements AutoCloseable {
         return weights;
     }
 
+    /** Type of activations and caches. */
+    public DType dtype() {
+        return published.dtype();
+    }
+
     public AttentionShape shape() {
         return shape;
     }
 
     /** Makes changed weights visible to forward passes. */
     public void publish() {
+        if (published != weights) {
+            published.copyFrom(weights);
+        }
         layer.repack(ops);
         ops.repack(fuse, fusePacked);
         ops.repack(head, headPacked);
@@ -68,6 +109,9 @@ public final class Drafter implements AutoCloseable {
     @Override
     public void close() {
         arena.close();
+        if (published != weights) {
+            published.close();
+        }
         weights.close();
     }
 }

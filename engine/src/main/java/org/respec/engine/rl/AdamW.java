@@ -2,6 +2,7 @@ package org.respec.engine.rl;
 
 import org.respec.engine.model.ParameterSet;
 import org.respec.kernels.Ops;
+import org.respec.kernels.Tensor;
 
 /** AdamW (Loshchilov and Hutter, 2019) with global-norm clipping over one {@link ParameterSet}. Owns gradients and moments. */
 public final class AdamW implements AutoCloseable {
@@ -17,6 +18,7 @@ public final class AdamW implements AutoCloseable {
     private final Settings settings;
     private int step;
 
+    /** An optimizer of F32 weights, which an actor or drafter may compute with in another type. */
     public AdamW(Ops ops, ParameterSet weights, Settings settings) {
         this.ops = ops;
         this.weights = weights;
@@ -55,14 +57,21 @@ public final class AdamW implements AutoCloseable {
      * @return norm of the gradient before clipping; where it is not finite the weights are left alone
      */
     public double step(float learningRate) {
-        double norm = Math.sqrt(ops.squaredNorm(gradients.flat()));
+        double squares = 0;
+        for (Tensor block : gradients.blocks()) {
+            squares += ops.squaredNorm(block);
+        }
+        double norm = Math.sqrt(squares);
         if (Double.isFinite(norm)) {
             float max = settings.maxGradNorm();
             float scale = max > 0 && norm > max ? (float) (max / norm) : 1f;
-            ops.adamW(weights.flat(), gradients.flat(), first.flat(), second.flat(), learningRate, settings.beta1(), settings.beta2(),
-                settings.eps(), settings.weightDecay(), ++step, scale);
+            step++;
+            for (int i = 0; i < weights.blocks().size(); i++) {
+                ops.adamW(weights.blocks().get(i), gradients.blocks().get(i), first.blocks().get(i), second.blocks().get(i), learningRate,
+                    settings.beta1(), settings.beta2(), settings.eps(), settings.weightDecay(), step, scale);
+            }
         }
-        ops.fill(gradients.flat(), 0f);
+        gradients.fill(0f);
         return norm;
     }
 

@@ -13,8 +13,12 @@ import org.respec.engine.model.Drafter;
 import org.respec.engine.model.ModelConfig;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.DType;
+import org.respec.kernels.HostMirror;
 import org.respec.kernels.KvLayout;
+import org.respec.kernels.MirrorBlock;
 import org.respec.kernels.Ops;
+import org.respec.kernels.Replay;
+import org.respec.kernels.RowBatch;
 import org.respec.kernels.SamplingParams;
 import org.respec.kernels.TensorArena;
 import org.respec.kernels.TreeBatch;
@@ -66,6 +70,17 @@ public final class RolloutEngine implements AutoCloseable {
     private final HostView captureRows;
     private final HostView captureTargets;
     private final int[] kept;
+    /** Root tokens and positions: what a draft begins with. */
+    private final HostMirror roots;
+    /** What the host reads after a step without trees, and after one with trees. */
+    private final HostMirror plainResult;
+    private final HostMirror treeResult;
+    private final HostMirror moves;
+    private final HostMirror captured;
+    private final Replay passes;
+    private final Runnable plainPass = this::samplePass;
+    private final Runnable treePass = this::treePass;
+    private int passRows;
 
     private List<GroupState> groups = List.of();
     private Trajectory[] finished;
@@ -116,13 +131,25 @@ public final class RolloutEngine implements AutoCloseable {
         this.arena = ops.arena("rollout");
         int[] featureLayers = captures ? drafter.config().featureLayers() : new int[0];
         this.inference = new ActorInference(ops, actor, maxRows, featureLayers);
-        KvLayout layout = new KvLayout(DType.F32, actor.config().numHiddenLayers(), actor.shape().kvHeads(), actor.shape().headDim(),
+        KvLayout layout = new KvLayout(actor.dtype(), actor.config().numHiddenLayers(), actor.shape().kvHeads(), actor.shape().headDim(),
             limits.pageSize(), pages);
         this.cache = new PagedKvCache(ops, layout, 2 * batch, perSequence, "actor KV");
         this.features = captures
-            ? new FeatureStore(arena, batch, limits.maxLength(), featureLayers.length * actor.config().hiddenSize()) : null;
+            ? new FeatureStore(arena, actor.dtype(), batch, limits.maxLength(), featureLayers.length * actor.config().hiddenSize()) : null;
+        MirrorBlock block = new MirrorBlock(arena, RowBatch.bytes(maxRows, batch) + 2 * MirrorBlock.bytes(DType.I32, 1, batch)
+            + TreeBatch.readBytes(batch) + VerifyResult.bytes(batch) + 2 * MirrorBlock.bytes(DType.I32, 1, maxRows));
+        this.verify = new BatchView(block, maxRows, batch);
+        this.rootTokens = new HostView(block.mirror(DType.I32, 1, batch));
+        this.rootPositions = new HostView(block.mirror(DType.I32, 1, batch));
+        this.trees = TreeBatch.allocate(arena, block, batch);
+        this.result = VerifyResult.allocate(block, batch);
+        this.sampled = new HostView(block.mirror(DType.I32, 1, maxRows));
+        this.sampledLogProbs = new HostView(block.mirror(DType.F32, 1, maxRows));
+        this.roots = block.range(rootTokens.mirror(), rootPositions.mirror());
+        this.plainResult = block.range(sampled.mirror(), sampledLogProbs.mirror());
+        this.treeResult = block.range(verify.batch.firstRows(), sampledLogProbs.mirror());
         this.speculator = drafter == null || !speculate ? null
-            : new TreeSpeculator(ops, drafter, limits, features, sampling, seed, sharpness, maxRows);
+            : new TreeSpeculator(ops, drafter, limits, features, sampling, seed, sharpness, maxRows, trees);
         this.teachers = captures && limits.captureTopK() > 0 ? new TeacherStore(ops, arena, limits, maxRows) : null;
         this.captures = teachers == null ? null : new CaptureReader(ops, arena, features, teachers, limits.maxLength());
         this.live = new Slot[batch];
@@ -130,24 +157,21 @@ public final class RolloutEngine implements AutoCloseable {
         for (int i = batch - 1; i >= 0; i--) {
             idle[idleCount++] = new Slot(i, limits.maxLength());
         }
-        this.verify = new BatchView(arena, maxRows, batch);
-        this.trees = speculator == null ? TreeBatch.allocate(arena, batch) : speculator.trees();
-        this.rootTokens = new HostView(arena.mirror(DType.I32, 1, batch));
-        this.rootPositions = new HostView(arena.mirror(DType.I32, 1, batch));
         this.budgets = new HostView(trees.budgets());
         this.poolCounts = new HostView(trees.poolCounts());
         this.poolTokens = new HostView(trees.poolTokens());
         this.poolParents = new HostView(trees.poolParents());
         this.nodePool = new HostView(trees.nodePool());
-        this.result = VerifyResult.allocate(arena, batch);
         this.pathLengths = new HostView(result.pathLengths());
         this.pathNodes = new HostView(result.pathNodes());
-        this.sampled = new HostView(arena.mirror(DType.I32, 1, maxRows));
-        this.sampledLogProbs = new HostView(arena.mirror(DType.F32, 1, maxRows));
-        this.moveFrom = new HostView(arena.mirror(DType.I32, 1, maxRows));
-        this.moveTo = new HostView(arena.mirror(DType.I32, 1, maxRows));
-        this.captureRows = new HostView(arena.mirror(DType.I32, 1, maxRows));
-        this.captureTargets = new HostView(arena.mirror(DType.I32, 1, maxRows));
+        MirrorBlock decided = new MirrorBlock(arena, 4 * MirrorBlock.bytes(DType.I32, 1, maxRows));
+        this.moveFrom = new HostView(decided.mirror(DType.I32, 1, maxRows));
+        this.moveTo = new HostView(decided.mirror(DType.I32, 1, maxRows));
+        this.captureRows = new HostView(decided.mirror(DType.I32, 1, maxRows));
+        this.captureTargets = new HostView(decided.mirror(DType.I32, 1, maxRows));
+        this.moves = decided.range(moveFrom.mirror(), moveTo.mirror());
+        this.captured = decided.range(captureRows.mirror(), captureTargets.mirror());
+        this.passes = ops.replay("rollout");
         this.kept = new int[batch];
     }
 
@@ -219,11 +243,9 @@ public final class RolloutEngine implements AutoCloseable {
             budgets.setInt(r, budget);
             poolCounts.setInt(r, 0);
         }
-        rootTokens.push(ops, liveCount);
-        rootPositions.push(ops, liveCount);
-        budgets.push(ops, liveCount);
-        poolCounts.push(ops, liveCount);
         if (!plan.isOff()) {
+            ops.push(roots, roots.host().size());
+            budgets.push(ops, liveCount);
             speculator.draft(live, liveCount, plan, rootPositions);
         }
         long drafted = System.nanoTime();
@@ -427,32 +449,32 @@ public final class RolloutEngine implements AutoCloseable {
                 verify.addRequest(cache.row(live[r].kvSequence), live[r].committed(), live[r].requestId);
             }
             verify.pushRequests(ops);
-            ops.draftSelect(rootTokens.mirror(), rootPositions.mirror(), trees, liveCount, verify.batch, cache.store());
             rows = liveCount * (budget + 1);
-            verify.filledRows(rows);
+            verify.rowsToFill(rows);
         }
-        inference.forward(verify.batch, cache.store(), liveCount, rows, true, features != null);
-        ops.sample(inference.logits(), verify.batch, sampling, seed, sampled.mirror().device(), sampledLogProbs.mirror().device(), rows);
-        if (budget > 0) {
-            ops.verifyTrees(verify.batch, sampled.mirror().device(), trees, liveCount, result);
-            pathLengths.pull(ops, liveCount);
-            pathNodes.pull(ops, (long) liveCount * TreeBatch.MAX_NODES);
-            poolCounts.pull(ops, liveCount);
-            poolTokens.pull(ops, (long) liveCount * TreeBatch.POOL);
-            poolParents.pull(ops, (long) liveCount * TreeBatch.POOL);
-            nodePool.pull(ops, (long) liveCount * TreeBatch.MAX_NODES);
-            verify.firstRows.pull(ops, liveCount + 1L);
-        }
-        sampled.pull(ops, rows);
-        sampledLogProbs.pull(ops, rows);
+        passRows = rows;
+        passes.run(budget, verify.batch, cache.store(), liveCount, rows, budget == 0 ? plainPass : treePass);
+        HostMirror wanted = budget == 0 ? plainResult : treeResult;
+        ops.pull(wanted, wanted.host().size());
         return rows;
+    }
+
+    private void samplePass() {
+        inference.forward(verify.batch, cache.store(), liveCount, passRows, true, features != null);
+        ops.sample(inference.logits(), verify.batch, sampling, seed, sampled.mirror().device(), sampledLogProbs.mirror().device(), passRows);
+    }
+
+    private void treePass() {
+        ops.draftSelect(rootTokens.mirror(), rootPositions.mirror(), trees, liveCount, verify.batch, cache.store());
+        samplePass();
+        ops.verifyTrees(verify.batch, sampled.mirror().device(), trees, liveCount, result);
     }
 
     /** Appends accepted tokens, moves their keys and values into place, keeps by-products, commits; returns the tokens gained. */
     private int accept(int rows, boolean speculated) {
         int gained = 0;
-        int moves = 0;
-        int captured = 0;
+        int moved = 0;
+        int rowsKept = 0;
         for (int r = 0; r < liveCount; r++) {
             Slot slot = live[r];
             int place = slot.committed();
@@ -467,14 +489,14 @@ public final class RolloutEngine implements AutoCloseable {
                     observeRank(r, node, taken + 1, token);
                 }
                 if (node != taken) {
-                    moveFrom.setInt(moves, cache.slot(slot.kvSequence, place + node));
-                    moveTo.setInt(moves, cache.slot(slot.kvSequence, place + taken));
-                    moves++;
+                    moveFrom.setInt(moved, cache.slot(slot.kvSequence, place + node));
+                    moveTo.setInt(moved, cache.slot(slot.kvSequence, place + taken));
+                    moved++;
                 }
                 if (features != null) {
-                    captureRows.setInt(captured, row);
-                    captureTargets.setInt(captured, features.row(slot, place + taken));
-                    captured++;
+                    captureRows.setInt(rowsKept, row);
+                    captureTargets.setInt(rowsKept, features.row(slot, place + taken));
+                    rowsKept++;
                 }
                 slot.tokens[slot.length] = token;
                 slot.logProbs[slot.length] = sampledLogProbs.getFloat(row);
@@ -486,17 +508,15 @@ public final class RolloutEngine implements AutoCloseable {
             kept[r] = taken;
             gained += taken;
         }
-        if (moves > 0) {
-            moveFrom.push(ops, moves);
-            moveTo.push(ops, moves);
-            ops.kvMove(cache.store(), moveFrom.mirror(), moveTo.mirror(), moves);
+        if (moved > 0) {
+            ops.push(moves, moves.host().size());
+            ops.kvMove(cache.store(), moveFrom.mirror(), moveTo.mirror(), moved);
         }
-        if (captured > 0) {
-            captureRows.push(ops, captured);
-            captureTargets.push(ops, captured);
-            ops.copyRows(inference.features(), captureRows.mirror().device(), features.rows(), captureTargets.mirror().device(), captured);
+        if (rowsKept > 0) {
+            ops.push(captured, captured.host().size());
+            ops.copyRows(inference.features(), captureRows.mirror().device(), features.rows(), captureTargets.mirror().device(), rowsKept);
             if (teachers != null) {
-                teachers.capture(inference.logits(), sampling.temperature(), captureRows, captureTargets, captured);
+                teachers.capture(inference.logits(), sampling.temperature(), captureRows, captureTargets, rowsKept);
             }
         }
         for (int r = 0; r < liveCount; r++) {
@@ -576,6 +596,7 @@ public final class RolloutEngine implements AutoCloseable {
 
     @Override
     public void close() {
+        passes.close();
         if (speculator != null) {
             speculator.close();
         }

@@ -5,6 +5,7 @@ import java.util.List;
 import org.respec.engine.BadInput;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.Backends;
+import org.respec.kernels.DType;
 import org.respec.kernels.TreeBatch;
 
 /** Everything a training run depends on. */
@@ -16,11 +17,14 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
      * @param dir run folder: metrics, summary, checkpoints
      * @param device see {@link Backends#open}
      * @param threads host threads, 0 for all
+     * @param graphs whether decode steps are replayed as CUDA graphs; means nothing on the CPU
+     * @param dtype {@code f32}, {@code bf16} or {@code auto}; see {@link Devices#dtype}
      */
-    public record Run(Path dir, long seed, String device, int threads) {
+    public record Run(Path dir, long seed, String device, int threads, boolean graphs, String dtype) {
         static Run read(ConfigSection s) {
             Run run = new Run(Path.of(s.text("dir", "runs/train")), s.whole("seed", 1, 0, Long.MAX_VALUE),
-                s.choice("device", "auto", Backends.NAMES.toArray(String[]::new)), s.integer("threads", 0, 0, 1024));
+                s.choice("device", "auto", Backends.NAMES.toArray(String[]::new)), s.integer("threads", 0, 0, 1024),
+                s.flag("graphs", true), s.choice("dtype", "auto", Devices.DTYPES.toArray(String[]::new)));
             s.finish();
             return run;
         }
@@ -40,11 +44,21 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
         }
     }
 
-    /** GRPO; see {@code PolicyTrainer} and {@code PolicyLoss} for what the numbers do. */
+    /**
+     * GRPO; see {@code PolicyTrainer} and {@code PolicyLoss} for what the numbers do.
+     *
+     * @param importanceCap null for what suits the type that the run computes in; see {@link #importanceCap(DType)}
+     * @param checkpointActivations whether layers are computed again for their gradients, rather than kept
+     */
     public record Train(int iterations, int promptsPerIteration, int groupSize, int microBatchTokens, int miniBatches, int epochs,
                         float learningRate, int warmupIterations, float weightDecay, float beta1, float beta2, float eps,
                         float maxGradNorm, float clipLow, float clipHigh, float klCoefficient, String loss, boolean normaliseAdvantages,
-                        int checkpointEvery, int keepCheckpoints) {
+                        int checkpointEvery, int keepCheckpoints, Float importanceCap, boolean checkpointActivations) {
+        /** The configured cap; else 2 in BF16, and none in F32, where rollout and training differ by rounding that corrects nothing. */
+        public float importanceCap(DType dtype) {
+            return importanceCap != null ? importanceCap : dtype == DType.BF16 ? 2 : 0;
+        }
+
         static Train read(ConfigSection s) {
             Train train = new Train(s.integer("iterations", 40, 0, 1_000_000), s.integer("prompts_per_iteration", 32, 1, 65536),
                 s.integer("group_size", 8, 2, 1024), s.integer("micro_batch_tokens", 2048, 16, 1 << 20), s.integer("mini_batches", 1, 1, 1024),
@@ -53,7 +67,8 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
                 (float) s.number("eps", 1e-8, 1e-15, 1), (float) s.number("max_grad_norm", 1, 0, 1e6), (float) s.number("clip_low", 0.2, 0, 1),
                 (float) s.number("clip_high", 0.2, 0, 100), (float) s.number("kl_coefficient", 0, 0, 100),
                 s.choice("loss", "token", "token", "sequence"), s.flag("normalise_advantages", true),
-                s.integer("checkpoint_every", 10, 1, 1_000_000), s.integer("keep_checkpoints", 2, 1, 1000));
+                s.integer("checkpoint_every", 10, 1, 1_000_000), s.integer("keep_checkpoints", 2, 1, 1000),
+                s.has("importance_cap") ? (float) s.number("importance_cap", 2, 0, 1e6) : null, s.flag("checkpoint_activations", false));
             s.finish();
             if (train.miniBatches > train.promptsPerIteration * train.groupSize) {
                 throw s.bad("mini_batches", "is " + train.miniBatches + ", more than the responses of an iteration; lower it");
@@ -109,17 +124,28 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
         }
     }
 
-    /** The drafter's learning; see {@code DraftLearner} and {@code RewardWeights}. */
-    public record Distill(boolean enabled, String weighting, int interval, int stepsPerUpdate, float learningRate, int topK,
-                          int capacityTokens, int unroll, float unrollDecay, float weightFloor, float weightCap, int batchTokens,
-                          float maxGradNorm) {
+    /**
+     * The drafter's learning; see {@code OnlineDrafter}, {@code DraftLearner}, {@code DrafterHealth} and {@code RewardWeights}.
+     *
+     * @param lag rollouts that an update overlaps: 0 for its weights to be in use in the next one, 1 in the one after that
+     * @param threads of the learner's own, 0 for a quarter of the run's
+     * @param timeout seconds that an update is waited for
+     */
+    public record Distill(boolean enabled, String weighting, int interval, int stepsPerUpdate, float learningRate, int warmupSteps,
+                          int topK, int capacityTokens, double share, int unroll, float unrollDecay, float tvWeight, float weightFloor,
+                          float weightCap, int batchTokens, float maxGradNorm, boolean overlap, int lag, int threads, int timeout,
+                          int healthSteps) {
         static Distill read(ConfigSection s) {
             Distill distill = new Distill(s.flag("enabled", true), s.choice("weighting", "reward", "reward", "uniform"),
-                s.integer("interval", 1, 1, 1_000_000), s.integer("steps_per_update", 4, 1, 100_000),
-                (float) s.number("learning_rate", 1e-3, 0, 1), s.integer("top_k", 16, 1, 1024), s.integer("capacity_tokens", 32768, 16, 1 << 28),
+                s.integer("interval", 1, 1, 1_000_000), s.integer("steps_per_update", 4, 0, 100_000),
+                (float) s.number("learning_rate", 1e-3, 0, 1), s.integer("warmup_steps", 0, 0, 1_000_000), s.integer("top_k", 16, 1, 1024),
+                s.integer("capacity_tokens", 32768, 16, 1 << 28), s.number("share", 1, 1e-6, 1),
                 s.integer("unroll", 3, 1, TreeBatch.MAX_DEPTH), (float) s.number("unroll_decay", 0.8, 0, 1),
-                (float) s.number("weight_floor", 0.2, 1e-6, 1), (float) s.number("weight_cap", 2, 1, 1e6),
-                s.integer("batch_tokens", 2048, 16, 1 << 20), (float) s.number("max_grad_norm", 0.5, 0, 1e6));
+                (float) s.number("tv_weight", 0, 0, 1), (float) s.number("weight_floor", 0.2, 1e-6, 1),
+                (float) s.number("weight_cap", 2, 1, 1e6), s.integer("batch_tokens", 2048, 16, 1 << 20),
+                (float) s.number("max_grad_norm", 0.5, 0, 1e6), s.flag("overlap", true), s.integer("lag", 0, 0, 1),
+                s.integer("threads", 0, 0, 1024), s.integer("timeout_seconds", 600, 1, 1_000_000),
+                s.integer("health_steps", 200, 1, 1_000_000_000));
             s.finish();
             return distill;
         }

@@ -3,10 +3,13 @@ package org.respec.kernels.gpu;
 import org.respec.bindings.gpu.GpuDriver;
 import org.respec.bindings.gpu.GpuStream;
 import org.respec.kernels.AttentionShape;
+import org.respec.kernels.DType;
 import org.respec.kernels.HostMirror;
 import org.respec.kernels.KvStore;
 import org.respec.kernels.Ops;
 import org.respec.kernels.PackedMatrix;
+import org.respec.kernels.PolicyTerms;
+import org.respec.kernels.Replay;
 import org.respec.kernels.RowBatch;
 import org.respec.kernels.SamplingParams;
 import org.respec.kernels.Spans;
@@ -34,6 +37,7 @@ public final class GpuOps implements Ops {
     private final GpuSpeculation speculation;
     private final GpuLosses distillation;
     private final NoiseFieldKernel noise;
+    private boolean graphs = true;
 
     /** Operators on a driver, which this closes. */
     public GpuOps(GpuDriver driver) {
@@ -63,6 +67,10 @@ public final class GpuOps implements Ops {
         return gpu.stream();
     }
 
+    GpuContext context() {
+        return gpu;
+    }
+
     @Override
     public String device() {
         return driver.device().name() + ", " + driver.device().architecture();
@@ -85,6 +93,9 @@ public final class GpuOps implements Ops {
     }
 
     private void transfer(String operator, HostMirror mirror, long elements, boolean in) {
+        if (gpu.isRecording()) {
+            throw new IllegalStateException(operator + ": work that is recorded must not copy from or to the host");
+        }
         Tensor host = mirror.host();
         Tensor device = mirror.device();
         if (elements < 0 || elements > host.size() || !host.contiguous() || !device.contiguous()) {
@@ -102,6 +113,37 @@ public final class GpuOps implements Ops {
     @Override
     public void synchronize() {
         gpu.faults().check(gpu.stream());
+    }
+
+    /** Graphs, unless {@link #useGraphs} has turned them off. */
+    @Override
+    public Replay replay(String name) {
+        return graphs ? new GraphReplay(gpu, name) : Ops.super.replay(name);
+    }
+
+    /** Whether what {@link #replay} makes from now on records graphs; it does until this says otherwise. */
+    public void useGraphs(boolean use) {
+        graphs = use;
+    }
+
+    @Override
+    public boolean stores(DType dtype) {
+        return dtype == DType.F32 || dtype == DType.BF16;
+    }
+
+    @Override
+    public long freeBytes() {
+        return driver.freeBytes();
+    }
+
+    @Override
+    public void convert(Tensor src, Tensor dst, int rows) {
+        elementwise.convert(src, dst, rows);
+    }
+
+    @Override
+    public PackedMatrix share(TensorArena arena, Tensor weight) {
+        return linear.share(weight);
     }
 
     @Override
@@ -158,6 +200,12 @@ public final class GpuOps implements Ops {
     @Override
     public void kvAppend(Tensor qkv, AttentionShape shape, KvStore kv, int layer, RowBatch batch, int rows) {
         cache.kvAppend(qkv, shape, kv, layer, batch, rows);
+    }
+
+    @Override
+    public void qkNormRopeAppend(Tensor qkv, AttentionShape shape, Tensor qWeight, Tensor kWeight, float eps, Tensor rope, KvStore kv,
+            int layer, RowBatch batch, int rows) {
+        rotary.qkNormRopeAppend(qkv, shape, qWeight, kWeight, eps, rope, kv, layer, batch, rows);
     }
 
     @Override
@@ -275,9 +323,14 @@ public final class GpuOps implements Ops {
     }
 
     @Override
-    public void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, Tensor weights,
-            Tensor losses, int rows) {
-        distillation.klDistill(logits, temperature, ids, logProbs, tails, idMap, weights, losses, rows);
+    public void policyLoss(Tensor logits, Tensor targets, float temperature, PolicyTerms terms, Tensor logProbs, Tensor gradient, int rows) {
+        distillation.policyLoss(logits, targets, temperature, terms, logProbs, gradient, rows);
+    }
+
+    @Override
+    public void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, float tvWeight,
+            Tensor weights, Tensor losses, int rows) {
+        distillation.klDistill(logits, temperature, ids, logProbs, tails, idMap, tvWeight, weights, losses, rows);
     }
 
     @Override

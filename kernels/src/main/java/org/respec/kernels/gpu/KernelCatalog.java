@@ -30,6 +30,8 @@ public final class KernelCatalog {
             KvMoveKernel.specs(),
             LogProbsBackwardKernel.specs(),
             NoiseFieldKernel.specs(),
+            PolicyLossKernel.specs(),
+            QkNormRopeAppendKernel.specs(),
             QkNormRopeBackwardKernel.specs(),
             QkNormRopeKernel.specs(),
             RmsNormBackwardKernel.specs(),
