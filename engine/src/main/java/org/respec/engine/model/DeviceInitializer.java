@@ -17,6 +17,8 @@ import org.respec.kernels.TensorArena;
 public final class DeviceInitializer {
     /** A prime, so that the rows of no matrix repeat each other, as they would where a row's length divides it. */
     private static final int BLOCK = 262_139;
+    /** Stands for the scale of a block that holds ones: norms begin so. */
+    private static final double ONES = 0;
 
     private DeviceInitializer() {
     }
@@ -26,12 +28,8 @@ public final class DeviceInitializer {
         try (TensorArena arena = ops.arena("initial values")) {
             Map<Double, Tensor> blocks = new HashMap<>();
             for (TensorSpec spec : weights.specs()) {
-                Tensor target = weights.get(spec.name());
-                if (spec.name().endsWith("norm.weight")) {
-                    tile(ops, blocks.computeIfAbsent(0.0, scale -> block(ops, arena, seed, scale)), target);
-                } else {
-                    tile(ops, blocks.computeIfAbsent(Initializer.scale(spec, layers), scale -> block(ops, arena, seed, scale)), target);
-                }
+                double scale = spec.name().endsWith("norm.weight") ? ONES : Initializer.scale(spec, layers);
+                tile(ops, blocks.computeIfAbsent(scale, s -> block(ops, arena, weights.dtype(), seed, s)), weights.get(spec.name()));
             }
             ops.synchronize();
         }
@@ -40,20 +38,21 @@ public final class DeviceInitializer {
     /** Fills a tensor without gaps with normal values of this standard deviation. */
     public static void fill(Ops ops, Tensor target, double scale, long seed) {
         try (TensorArena arena = ops.arena("initial values")) {
-            tile(ops, block(ops, arena, seed, scale), target);
+            tile(ops, block(ops, arena, target.dtype(), seed, scale), target);
             ops.synchronize();
         }
     }
 
-    /** Ones for scale 0. */
-    private static Tensor block(Ops ops, TensorArena arena, long seed, double scale) {
+    private static Tensor block(Ops ops, TensorArena arena, DType dtype, long seed, double scale) {
         HostMirror mirror = arena.mirror(DType.F32, 1, BLOCK);
         MemorySegment host = mirror.host().host();
         for (int i = 0; i < BLOCK; i++) {
-            host.setAtIndex(ValueLayout.JAVA_FLOAT, i, scale == 0 ? 1f : (float) (scale * Initializer.normal(seed, i)));
+            host.setAtIndex(ValueLayout.JAVA_FLOAT, i, scale == ONES ? 1f : (float) (scale * Initializer.normal(seed, i)));
         }
         ops.push(mirror, BLOCK);
-        return mirror.device();
+        Tensor block = arena.allocate(dtype, 1, BLOCK);
+        ops.convert(mirror.device(), block, 1);
+        return block;
     }
 
     private static void tile(Ops ops, Tensor block, Tensor target) {

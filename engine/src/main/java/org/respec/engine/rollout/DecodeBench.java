@@ -1,12 +1,15 @@
 package org.respec.engine.rollout;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.function.LongSupplier;
+import java.util.stream.Stream;
 import org.respec.engine.BadInput;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.DeviceInitializer;
@@ -54,7 +57,8 @@ public final class DecodeBench implements AutoCloseable {
      * @param weightBytes of the weights that a step has to read
      * @param hostShare share of the time in which the host was not waiting for the device
      */
-    public record Result(Setting setting, double stepSeconds, Map<String, Double> stageSeconds, double tokensPerStep, double tokensPerSecond,
+    public record Result(Setting setting, double stepSeconds, Map<String, Double> stageSeconds, double tokensPerStep,
+        double tokensPerSecond,
                          long weightBytes, double hostShare) {
         public double weightBytesPerSecond() {
             return weightBytes / stepSeconds;
@@ -62,29 +66,32 @@ public final class DecodeBench implements AutoCloseable {
     }
 
     private final Ops ops;
-    private final LongSupplier freeBytes;
+    private final DType dtype;
     private final ModelConfig config;
     private final DrafterConfig draftConfig;
     private final Actor actor;
     private final Drafter drafter;
 
     /**
-     * @param freeBytes of the device at the time
-     * @throws BadInput if the weights do not fit into that
+     * @param dtype of weights, activations and caches
+     * @throws BadInput if the weights do not fit the memory that is free, or the device does not store their type
      */
-    public DecodeBench(Ops ops, LongSupplier freeBytes, ModelConfig config, DrafterConfig draftConfig) {
+    public DecodeBench(Ops ops, DType dtype, ModelConfig config, DrafterConfig draftConfig) {
         this.ops = ops;
-        this.freeBytes = freeBytes;
+        this.dtype = dtype;
+        if (!ops.stores(dtype)) {
+            throw new BadInput("--dtype: " + ops.device() + " cannot compute in " + dtype.name().toLowerCase(Locale.ROOT) + "; use f32.");
+        }
         this.config = config;
         this.draftConfig = draftConfig;
         long elements = elements(config.tensors()) + elements(draftConfig.tensors());
-        // The operators take matrices in a form of their own, beside the plain one.
-        require("the weights of actor and drafter", Math.multiplyExact(2 * elements, DType.F32.bytes()));
-        ParameterSet weights = new ParameterSet(ops, "actor weights", config.tensors());
+        // In F32 operators take matrices in a form of their own, beside the plain one.
+        require("the weights of actor and drafter", Math.multiplyExact(elements, dtype == DType.F32 ? 2 * dtype.bytes() : dtype.bytes()));
+        ParameterSet weights = new ParameterSet(ops, "actor weights", config.tensors(), dtype);
         DeviceInitializer.fill(ops, weights, config.numHiddenLayers(), SEED);
-        actor = new Actor(ops, config, weights);
+        actor = new Actor(ops, config, weights, dtype);
         actor.publish();
-        ParameterSet draftWeights = new ParameterSet(ops, "drafter weights", draftConfig.tensors());
+        ParameterSet draftWeights = new ParameterSet(ops, "drafter weights", draftConfig.tensors(), dtype);
         DeviceInitializer.fill(ops, draftWeights, 1, SEED + 1);
         drafter = new Drafter(ops, draftConfig, draftWeights, actor);
         drafter.publish();
@@ -95,10 +102,25 @@ public final class DecodeBench implements AutoCloseable {
     }
 
     private void require(String what, long bytes) {
-        long free = freeBytes.getAsLong();
+        long free = freeBytes();
         if (bytes > 0.95 * free) {
-            throw new BadInput(String.format("%s take %.1f GB, but of %s only %.1f GB are free; choose a smaller shape, batch or context.", what,
-                bytes * 1e-9, ops.device(), free * 1e-9));
+            throw new BadInput(String.format("%s take %.1f GB, but of %s only %.1f GB are free; choose a smaller shape, batch or context.",
+                what, bytes * 1e-9, ops.device(), free * 1e-9));
+        }
+    }
+
+    /** Where operators do not count memory they use the host's, of which the system tells what can be had. */
+    private long freeBytes() {
+        long free = ops.freeBytes();
+        if (free < Long.MAX_VALUE) {
+            return free;
+        }
+        try (Stream<String> lines = Files.lines(Path.of("/proc/meminfo"))) {
+            return lines.filter(line -> line.startsWith("MemAvailable:")).mapToLong(line -> Long.parseLong(line.replaceAll("\\D",
+                "")) << 10)
+                .findFirst().orElse(Long.MAX_VALUE);
+        } catch (IOException e) {
+            return Long.MAX_VALUE;
         }
     }
 
@@ -160,7 +182,8 @@ public final class DecodeBench implements AutoCloseable {
             }
             prompts.add(new PromptGroup(prompt, 1, r));
         }
-        try (RolloutEngine engine = new RolloutEngine(probe.ops(), actor, off ? null : drafter, limits, SamplingParams.temperature(1f), SEED,
+        try (RolloutEngine engine = new RolloutEngine(probe.ops(), actor, off ? null : drafter, limits, SamplingParams.temperature(1f),
+            SEED,
             new StopRule(List.of(), List.of()), counts, !off, 1f)) {
             engine.begin(prompts);
             // Admits all requests. What their contexts hold does not change how long they take to read, so they are not computed.
@@ -207,8 +230,8 @@ public final class DecodeBench implements AutoCloseable {
     /** What an engine of these limits allocates, but for some megabytes. */
     private long workspaceBytes(RolloutLimits limits, SpeculationPlan plan) {
         long h = config.hiddenSize();
-        long row = Math.addExact(2 * h + config.vocabSize(), layerRow(h, config.intermediateSize(), actor.shape().fusedWidth(),
-            actor.shape().queryWidth()));
+        long row = 2 * h + layerRow(h, config.intermediateSize(), actor.shape().fusedWidth(), actor.shape().queryWidth());
+        long logits = (long) limits.maxRows() * config.vocabSize();
         long pages = limits.kvPages();
         long kv = pages * PAGE_SIZE * 2L * actor.shape().kvHeads() * actor.shape().headDim() * config.numHiddenLayers();
         long elements = Math.addExact(Math.multiplyExact((long) limits.maxRows(), row), kv);
@@ -216,11 +239,12 @@ public final class DecodeBench implements AutoCloseable {
             long batch = limits.maxBatch();
             elements += limits.maxRows() * 3 * h + 2 * batch * limits.maxLength() * 3 * h;
             long draftRow = 7 * h + layerRow(h, draftConfig.intermediateSize(), drafter.shape().fusedWidth(), drafter.shape().queryWidth());
-            elements += limits.maxRows() * draftRow + batch * TreeBatch.MAX_BRANCH * (2 * h + draftConfig.vocabSize());
+            elements += limits.maxRows() * draftRow + batch * TreeBatch.MAX_BRANCH * 2 * h;
+            logits += batch * TreeBatch.MAX_BRANCH * draftConfig.vocabSize();
             long draftPages = 2 * batch * ((limits.maxLength() + TreeBatch.MAX_NODES) / PAGE_SIZE + 2);
             elements += draftPages * PAGE_SIZE * 2 * drafter.shape().kvHeads() * drafter.shape().headDim();
         }
-        return Math.multiplyExact(elements, DType.F32.bytes());
+        return Math.addExact(Math.multiplyExact(elements, dtype.bytes()), logits * DType.F32.bytes());
     }
 
     /** Elements of a row of a layer's workspace. */
@@ -230,13 +254,14 @@ public final class DecodeBench implements AutoCloseable {
 
     /** Every matrix once a pass; of the embedding only rows are read, unless it is the head too. */
     private long weightBytes(SpeculationPlan plan) {
-        long actorElements = elements(config.tensors()) - (config.tieWordEmbeddings() ? 0 : (long) config.vocabSize() * config.hiddenSize());
+        long actorElements = elements(config.tensors()) - (config.tieWordEmbeddings() ? 0
+            : (long) config.vocabSize() * config.hiddenSize());
         long draftElements = 0;
         if (!plan.isOff()) {
             long fuse = 3L * draftConfig.hiddenSize() * draftConfig.hiddenSize();
             draftElements = fuse + plan.depth() * (elements(draftConfig.tensors()) - fuse);
         }
-        return (actorElements + draftElements) * DType.F32.bytes();
+        return (actorElements + draftElements) * dtype.bytes();
     }
 
     private static double median(double[] values) {

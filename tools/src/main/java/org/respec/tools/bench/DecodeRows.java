@@ -2,16 +2,13 @@ package org.respec.tools.bench;
 
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
-import java.util.function.LongSupplier;
-import java.util.stream.Stream;
+import java.util.Locale;
 import org.respec.engine.BadInput;
 import org.respec.engine.rollout.DecodeBench;
 import org.respec.engine.run.RunConfig;
 import org.respec.engine.speculation.SpeculationPlan;
+import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
 import org.respec.kernels.TreeBatch;
 import org.respec.kernels.gpu.GpuOps;
@@ -24,23 +21,30 @@ public final class DecodeRows {
 
     private final Ops ops;
     private final DecodeShape shape;
+    private final DType dtype;
     private final boolean gpu;
     private final double copy;
     private final ArrayNode rows;
 
-    public DecodeRows(Ops ops, DecodeShape shape, ObjectNode json) {
+    public DecodeRows(Ops ops, DecodeShape shape, DType dtype, ObjectNode json) {
         this.ops = ops;
         this.shape = shape;
+        this.dtype = dtype;
         this.gpu = ops instanceof GpuOps of && !of.driver().device().uuid().isEmpty();
         this.copy = DecodeBench.copyBytesPerSecond(ops, gpu ? COPY_BYTES : SMALL_COPY_BYTES);
-        json.put("shape", shape.title()).put("dtype", "f32").put("copy_bytes_per_second", copy);
+        json.put("shape", shape.title()).put("dtype", name(dtype)).put("copy_bytes_per_second", copy);
         this.rows = json.putArray("rows");
+    }
+
+    private static String name(DType of) {
+        return of.name().toLowerCase(Locale.ROOT);
     }
 
     public static SpeculationPlan plan(String text) {
         RunConfig.Speculation setting = RunConfig.Speculation.of(text);
         if (setting.mode().equals("adaptive")) {
-            throw new BadInput("--speculation: adaptive chooses by what it measures, and here acceptance is set; use off or a plan like 4x2x8.");
+            throw new BadInput("--speculation: adaptive chooses by what it measures, and here acceptance is set; use off or a plan like"
+                + " 4x2x8.");
         }
         return setting.plan();
     }
@@ -66,23 +70,13 @@ public final class DecodeRows {
     }
 
     public DecodeBench open() {
-        LongSupplier free = ops instanceof GpuOps of ? () -> of.driver().freeBytes() : DecodeRows::hostBytes;
-        return new DecodeBench(ops, free, shape.actor(), shape.drafter());
-    }
-
-    /** Physical memory that the host has free, as the kernel estimates it. */
-    private static long hostBytes() {
-        try (Stream<String> lines = Files.lines(Path.of("/proc/meminfo"))) {
-            return lines.filter(line -> line.startsWith("MemAvailable:")).mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")) << 10)
-                .findFirst().orElse(Long.MAX_VALUE);
-        } catch (IOException e) {
-            return Long.MAX_VALUE;
-        }
+        return new DecodeBench(ops, dtype, shape.actor(), shape.drafter());
     }
 
     public String head() {
-        return String.format("%s, f32; a plain copy reads and writes %.0f GB/s%n%6s %-9s %10s %10s %10s %10s %10s %10s %12s %9s %7s %7s", shape.title(),
-            copy * 1e-9, "batch", "plan", "ms/step", "draft", "verify", "sample", "commit", "tokens/req", "tokens/s", "GB/s", "% copy", "host %");
+        return String.format("%s, %s; a plain copy reads and writes %.0f GB/s%n%6s %-9s %10s %10s %10s %10s %10s %10s %12s %9s %7s %7s",
+            shape.title(), name(dtype), copy * 1e-9, "batch", "plan", "ms/step", "draft", "verify", "sample", "commit", "tokens/req",
+            "tokens/s", "GB/s", "% copy", "host %");
     }
 
     /** Times a setting; returns its line of the table. */
@@ -103,7 +97,8 @@ public final class DecodeRows {
         if (ops instanceof GpuOps) {
             row.put("host_share", r.hostShare());
         }
-        return String.format("%6d %-9s %10.3f %10.3f %10.3f %10.3f %10.3f %10.2f %12.0f %9.1f %7.1f %7s", s.batch(), s.plan(), 1e3 * r.stepSeconds(),
+        return String.format("%6d %-9s %10.3f %10.3f %10.3f %10.3f %10.3f %10.2f %12.0f %9.1f %7.1f %7s", s.batch(), s.plan(),
+            1e3 * r.stepSeconds(),
             1e3 * r.stageSeconds().get("draft"), 1e3 * r.stageSeconds().get("verify"), 1e3 * r.stageSeconds().get("sample"),
             1e3 * r.stageSeconds().get("commit"), r.tokensPerStep(), r.tokensPerSecond(), r.weightBytesPerSecond() * 1e-9,
             100 * r.weightBytesPerSecond() / copy, ops instanceof GpuOps ? String.format("%.1f", 100 * r.hostShare()) : "-");

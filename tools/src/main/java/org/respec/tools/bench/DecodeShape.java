@@ -21,8 +21,8 @@ public enum DecodeShape {
         this.actor = actor;
     }
 
-    private static ModelConfig model(int vocab, int hidden, int intermediate, int layers, int heads, int kvHeads, int headDim, int positions,
-                                     boolean tied) {
+    private static ModelConfig model(int vocab, int hidden, int intermediate, int layers, int heads, int kvHeads, int headDim,
+                                     int positions, boolean tied) {
         return new ModelConfig(vocab, hidden, intermediate, layers, heads, kvHeads, headDim, 1e-6, 1e6, positions, tied, List.of(0), 0);
     }
 

@@ -46,7 +46,8 @@ final class SlimJar {
 
     /** Writes the jar {@code from}, or a folder of classes, as the jar {@code to}. */
     static void write(Path from, Path to) throws IOException {
-        try (OutputStream file = new BufferedOutputStream(Files.newOutputStream(to), 1 << 16); ZipOutputStream out = new ZipOutputStream(file)) {
+        try (OutputStream file = new BufferedOutputStream(Files.newOutputStream(to), 1 << 16);
+             ZipOutputStream out = new ZipOutputStream(file)) {
             out.setMethod(ZipOutputStream.STORED);
             if (Files.isDirectory(from)) {
                 for (Map.Entry<String, Path> each : files(from).entrySet()) {

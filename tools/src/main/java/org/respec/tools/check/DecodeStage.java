@@ -5,6 +5,7 @@ import java.util.Locale;
 import org.respec.engine.BadInput;
 import org.respec.engine.rollout.DecodeBench;
 import org.respec.engine.speculation.SpeculationPlan;
+import org.respec.kernels.DType;
 import org.respec.kernels.gpu.GpuOps;
 import org.respec.tools.bench.DecodeRows;
 import org.respec.tools.bench.DecodeShape;
@@ -26,7 +27,8 @@ final class DecodeStage implements CheckStage {
     @Override
     public void run(StageRun run) {
         boolean quick = run.settings().quick();
-        List<DecodeShape> shapes = quick ? List.of(DecodeShape.TINY) : List.of(DecodeShape.QWEN_7B, DecodeShape.QWEN_3B, DecodeShape.QWEN_14B);
+        List<DecodeShape> shapes = quick ? List.of(DecodeShape.TINY)
+            : List.of(DecodeShape.QWEN_7B, DecodeShape.QWEN_3B, DecodeShape.QWEN_14B);
         List<Integer> batches = quick ? List.of(1, 2) : List.of(1, 8, 64, 256);
         List<SpeculationPlan> plans = List.of(SpeculationPlan.OFF, SpeculationPlan.parse(quick ? "2x2x3" : "4x2x8"));
         for (DecodeShape shape : shapes) {
@@ -42,7 +44,8 @@ final class DecodeStage implements CheckStage {
 
     private static void time(StageRun run, GpuOps gpu, DecodeShape shape, List<Integer> batches, List<SpeculationPlan> plans) {
         boolean quick = run.settings().quick();
-        DecodeRows rows = new DecodeRows(gpu, shape, run.json().withObject("/" + shape.name().toLowerCase(Locale.ROOT)));
+        DecodeRows rows = new DecodeRows(gpu, shape, quick ? DType.F32 : DType.BF16,
+            run.json().withObject("/" + shape.name().toLowerCase(Locale.ROOT)));
         run.say(rows.head());
         try (DecodeBench bench = rows.open()) {
             for (int batch : batches) {

@@ -47,7 +47,8 @@ public final class GpuCheck {
     public record Settings(String device, boolean quick, Path actor, Path drafter, Path quickstart) {
     }
 
-    private record Chosen(CheckStage stage, String prefix) {
+    /** A stage, and beginnings of what it is to check: empty for everything. */
+    private record Chosen(CheckStage stage, List<String> prefixes) {
     }
 
     private final Settings settings;
@@ -63,23 +64,23 @@ public final class GpuCheck {
         this.settings = settings;
         this.out = out;
         for (CheckStage stage : STAGES) {
-            if (only.isEmpty()) {
-                chosen.add(new Chosen(stage, ""));
-            }
-            for (String each : only) {
-                int colon = each.indexOf(':');
-                if ((colon < 0 ? each : each.substring(0, colon)).equals(stage.name())) {
-                    chosen.add(new Chosen(stage, colon < 0 ? "" : each.substring(colon + 1)));
-                }
+            List<String> prefixes = only.stream().filter(each -> stage(each).equals(stage.name()))
+                .map(each -> each.substring(Math.min(each.length(), stage.name().length() + 1))).toList();
+            if (only.isEmpty() || !prefixes.isEmpty()) {
+                chosen.add(new Chosen(stage, prefixes.contains("") ? List.of() : prefixes));
             }
         }
         for (String each : only) {
-            String name = each.indexOf(':') < 0 ? each : each.substring(0, each.indexOf(':'));
+            String name = stage(each);
             if (STAGES.stream().noneMatch(stage -> stage.name().equals(name))) {
                 throw new BadInput("--only: there is no stage '" + name + "'; there are " + String.join(", ", names())
                     + ", and with a colon the beginning of what a stage is to check, like operators:rmsNorm.");
             }
         }
+    }
+
+    private static String stage(String only) {
+        return only.indexOf(':') < 0 ? only : only.substring(0, only.indexOf(':'));
     }
 
     /** Names of all stages, in order. */
@@ -110,7 +111,8 @@ public final class GpuCheck {
         }
         ObjectNode stages = root.putObject("stages");
         boolean good = true;
-        ScheduledExecutorService watch = Executors.newSingleThreadScheduledExecutor(Thread.ofPlatform().daemon().name("gpu-check watch").factory());
+        ScheduledExecutorService watch = Executors.newSingleThreadScheduledExecutor(
+            Thread.ofPlatform().daemon().name("gpu-check watch").factory());
         try {
             for (Chosen each : chosen) {
                 good &= run(each, patience, stages.withObject("/" + each.stage.name()), watch, stuck);
@@ -135,12 +137,12 @@ public final class GpuCheck {
         StageRun run = null;
         try {
             folder = Files.createTempDirectory("respec-check");
-            run = new StageRun(settings, each.prefix, folder, limit, json, out);
+            run = new StageRun(settings, each.prefixes, folder, limit, json, out);
             each.stage.run(run);
             if (run.failed() > 0) {
                 message = run.failed() + " of " + (run.failed() + run.passed()) + " failed";
             } else if (run.passed() == 0) {
-                message = "nothing of it begins with '" + each.prefix + "'";
+                message = "nothing of it begins with '" + String.join("' or '", each.prefixes) + "'";
             }
         } catch (GpuException | IllegalStateException | IllegalArgumentException | BadInput | StageRun.OutOfTime e) {
             message = String.valueOf(e.getMessage());

@@ -73,8 +73,8 @@ final class GradientStage implements CheckStage {
                 String message = error <= TOLERANCE && lossError <= TOLERANCE ? "" : "more than " + TOLERANCE;
                 rows.addObject().put("loss", loss).put("elements", got.values.length).put("relative_error", error)
                     .put("relative_error_of_loss", lossError).put("passed", message.isEmpty());
-                run.item(loss, String.format("%d elements off by %.1e of their norm, the loss by %.1e", got.values.length, error, lossError),
-                    message);
+                run.item(loss, String.format("%d elements off by %.1e of their norm, the loss by %.1e", got.values.length, error,
+                    lossError), message);
             });
         }
     }
@@ -88,7 +88,8 @@ final class GradientStage implements CheckStage {
             longest = Math.max(longest, prompt.length);
             groups.add(new PromptGroup(prompt, 2, 2L * i));
         }
-        try (RolloutEngine engine = new RolloutEngine(ops, model.actor(), model.drafter(), new RolloutLimits(4, longest, maxTokens, 16, 0, TOP_K),
+        RolloutLimits limits = new RolloutLimits(4, longest, maxTokens, 16, 0, TOP_K);
+        try (RolloutEngine engine = new RolloutEngine(ops, model.actor(), model.drafter(), limits,
             SamplingParams.temperature(1f), SEED, new StopRule(model.actor().config().eosTokenIds(), List.of()),
             new FixedPolicy(SpeculationPlan.OFF), false, 1f)) {
             return engine.generate(groups).trajectories();
@@ -122,7 +123,8 @@ final class GradientStage implements CheckStage {
     private static Gradient supervised(Ops ops, LoadedModel model, List<Trajectory> drawn) {
         try (AdamW optimizer = optimizer(ops, model.actor().weights());
              SupervisedTrainer trainer = new SupervisedTrainer(ops, model.actor(), optimizer, rows(drawn))) {
-            double loss = trainer.gradients(drawn.stream().map(t -> new SupervisedTrainer.Demonstration(t.prompt(), t.response())).toList());
+            double loss = trainer.gradients(drawn.stream()
+                .map(t -> new SupervisedTrainer.Demonstration(t.prompt(), t.response())).toList());
             return new Gradient(loss, floats(optimizer.gradients(), 1));
         }
     }
@@ -133,8 +135,8 @@ final class GradientStage implements CheckStage {
             advantages[i] = i % 2 == 0 ? 1 : -0.7f;
         }
         try (AdamW optimizer = optimizer(ops, model.actor().weights());
-             PolicyTrainer trainer = new PolicyTrainer(ops, model.actor(), model.actor(), optimizer, new PolicyLoss(0.2f, 0.2f, klCoefficient),
-                 new PolicyTrainer.Schedule(1, 1, false, 1f), rows(drawn))) {
+             PolicyTrainer trainer = new PolicyTrainer(ops, model.actor(), model.actor(), optimizer,
+                 new PolicyLoss(0.2f, 0.2f, klCoefficient), new PolicyTrainer.Schedule(1, 1, false, 1f), rows(drawn))) {
             return new Gradient(trainer.accumulate(drawn, advantages), floats(optimizer.gradients(), 1));
         }
     }
@@ -145,7 +147,7 @@ final class GradientStage implements CheckStage {
         try (AdamW optimizer = optimizer(ops, model.drafter().weights());
              ReplayBuffer replay = new ReplayBuffer(rows, 3 * model.actor().config().hiddenSize(), TOP_K);
              DraftLearner learner = new DraftLearner(ops, model.drafter(), optimizer, replay, UNROLL,
-                 new DraftLearner.Settings(1, rows, 0.8f, 1f, 0f, SEED))) {
+                 DraftLearner.Settings.plain(1, rows, 0.8f, 1f, 0f, SEED))) {
             for (int i = 0; i < drawn.size(); i++) {
                 replay.add(drawn.get(i), i % 2 == 0 ? 1f : 0.5f);
             }

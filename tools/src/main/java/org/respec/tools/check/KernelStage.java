@@ -12,7 +12,9 @@ import org.respec.kernels.bench.Ceilings;
 import org.respec.kernels.bench.KernelBench;
 import org.respec.kernels.gpu.GpuOps;
 
-/** Times of every kernel at its first and its last shape; {@code bench kernels} has all of them. A case that the device refuses is noted. */
+/**
+ * Times of every kernel at its first and its last shape; {@code bench kernels} has all of them. A case that the device refuses is noted.
+ */
 final class KernelStage implements CheckStage {
     @Override
     public String name() {
@@ -30,12 +32,14 @@ final class KernelStage implements CheckStage {
             boolean tiny = run.settings().quick();
             try (KernelBench bench = new KernelBench(gpu, tiny ? KernelBench.Effort.tiny() : KernelBench.Effort.full())) {
                 Ceilings ceilings = bench.ceilings();
-                run.json().put("copy_bytes_per_second", ceilings.copyBytesPerSecond()).put("gemm_flops_per_second", ceilings.gemmFlopsPerSecond());
+                run.json().put("copy_bytes_per_second", ceilings.copyBytesPerSecond())
+                    .put("gemm_flops_per_second", ceilings.gemmFlopsPerSecond());
                 ArrayNode rows = run.json().putArray("rows");
                 for (BenchCase each : chosen(run, tiny)) {
                     run.checkTime();
                     BenchResult result = bench.run(each);
-                    ObjectNode row = rows.addObject().put("kernel", each.kernel()).put("shape", each.shapeText()).put("dtype", each.dtype().name());
+                    ObjectNode row = rows.addObject().put("kernel", each.kernel()).put("shape", each.shapeText())
+                        .put("dtype", each.dtype().name());
                     String name = each.kernel() + " " + each.shapeText() + " " + each.dtype();
                     if (!result.wasRun()) {
                         row.put("not_run", result.note());
@@ -46,8 +50,8 @@ final class KernelStage implements CheckStage {
                     double ofGemm = result.flopsPerSecond() / ceilings.gemmFlopsPerSecond();
                     row.put("median_seconds", result.medianSeconds()).put("share_of_copy", ofCopy).put("share_of_gemm", ofGemm)
                         .put("host_nanos_per_call", result.hostNanos());
-                    run.item(name, String.format("%.2f us, %.1f %% of a copy, %.1f %% of a product, host %.0f ns", 1e6 * result.medianSeconds(),
-                        100 * ofCopy, 100 * ofGemm, result.hostNanos()), "");
+                    run.item(name, String.format("%.2f us, %.1f %% of a copy, %.1f %% of a product, host %.0f ns",
+                        1e6 * result.medianSeconds(), 100 * ofCopy, 100 * ofGemm, result.hostNanos()), "");
                 }
             }
         }

@@ -39,10 +39,11 @@ final class OperatorStage implements CheckStage {
                 CheckResult result = runner.run(check);
                 rows.addObject().put("name", result.name()).put("passed", result.passed()).put("seconds", result.seconds())
                     .put("share_of_tolerance", result.shareOfTolerance()).put("message", result.message());
-                run.item(result.name(), String.format("%7.2f s %6.1f %% of the tolerance", result.seconds(), 100 * result.shareOfTolerance()),
-                    result.passed() ? "" : String.valueOf(result.message()));
+                String found = String.format("%7.2f s %6.1f %% of the tolerance", result.seconds(), 100 * result.shareOfTolerance());
+                run.item(result.name(), found, result.passed() ? "" : String.valueOf(result.message()));
                 if (runner.death() != null) {
-                    throw new IllegalStateException("the device's context is dead, so that nothing more could be run in it: " + runner.death());
+                    throw new IllegalStateException("the device's context is dead, so that nothing more could be run in it: "
+                        + runner.death());
                 }
             }
         }

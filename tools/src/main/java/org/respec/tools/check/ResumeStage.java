@@ -58,8 +58,9 @@ final class ResumeStage implements CheckStage {
             ObjectNode got = train(run, moved, "cpu", true, ITERATIONS);
             double reward = got.at("/reward/last").doubleValue();
             run.json().put("reward_on_device", want.at("/reward/last").doubleValue()).put("reward_after_move", reward);
-            run.item("the CPU resumes it too", String.format("last reward %.3f, on the device %.3f", reward, want.at("/reward/last").doubleValue()),
-                got.path("iterations").intValue() == ITERATIONS && Double.isFinite(reward) ? "" : "it did not end after " + ITERATIONS + " iterations");
+            boolean whole = got.path("iterations").intValue() == ITERATIONS && Double.isFinite(reward);
+            run.item("the CPU resumes it too", String.format("last reward %.3f, on the device %.3f", reward,
+                want.at("/reward/last").doubleValue()), whole ? "" : "it did not end after " + ITERATIONS + " iterations");
         }
     }
 
@@ -71,7 +72,8 @@ final class ResumeStage implements CheckStage {
             overrides.addAll(TinyRuns.overrides(run.folder(), ITERATIONS));
         } else {
             overrides.addAll(List.of("model.actor=" + run.settings().actor().toAbsolutePath(),
-                "model.drafter=" + run.settings().drafter().toAbsolutePath(), "train.iterations=" + ITERATIONS, "train.prompts_per_iteration=8",
+                "model.drafter=" + run.settings().drafter().toAbsolutePath(), "train.iterations=" + ITERATIONS,
+                "train.prompts_per_iteration=8",
                 "train.group_size=4", "train.mini_batches=2", "rollout.max_batch=32", "speculation.mode=off", "eval.problems=16"));
         }
         RunConfig config = RunConfig.read(run.settings().quickstart(), overrides);
@@ -80,7 +82,8 @@ final class ResumeStage implements CheckStage {
                 @Override
                 public void started(int firstIteration, int iterations) {
                     if (resume && firstIteration != CHECKPOINT_EVERY) {
-                        throw new IllegalStateException("the run was resumed at iteration " + firstIteration + " and not at its checkpoint, "
+                        throw new IllegalStateException("the run was resumed at iteration " + firstIteration
+                            + " and not at its checkpoint, "
                             + CHECKPOINT_EVERY);
                     }
                 }

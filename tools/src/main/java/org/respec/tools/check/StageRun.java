@@ -3,6 +3,7 @@ package org.respec.tools.check;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.PrintStream;
 import java.nio.file.Path;
+import java.util.List;
 import org.respec.engine.run.Devices;
 import org.respec.kernels.Ops;
 import org.respec.kernels.gpu.GpuOps;
@@ -12,7 +13,7 @@ final class StageRun {
     private static final int CPU_THREADS = 2;
 
     private final GpuCheck.Settings settings;
-    private final String prefix;
+    private final List<String> prefixes;
     private final Path folder;
     private final ObjectNode json;
     private final PrintStream out;
@@ -21,9 +22,9 @@ final class StageRun {
     private int passed;
     private int failed;
 
-    StageRun(GpuCheck.Settings settings, String prefix, Path folder, double limitSeconds, ObjectNode json, PrintStream out) {
+    StageRun(GpuCheck.Settings settings, List<String> prefixes, Path folder, double limitSeconds, ObjectNode json, PrintStream out) {
         this.settings = settings;
-        this.prefix = prefix;
+        this.prefixes = prefixes;
         this.folder = folder;
         this.json = json;
         this.out = out;
@@ -45,12 +46,17 @@ final class StageRun {
     }
 
     boolean wants(String item) {
-        return item.startsWith(prefix);
+        return prefixes.isEmpty() || prefixes.stream().anyMatch(item::startsWith);
     }
 
     /** The device, in a context of its own, so that a stage that kills it takes no other with it. */
     GpuOps open() {
-        return (GpuOps) Devices.open(settings.device(), 0);
+        return open(true);
+    }
+
+    /** The same, with decode steps replayed as graphs or not. */
+    GpuOps open(boolean graphs) {
+        return (GpuOps) Devices.open(settings.device(), 0, graphs);
     }
 
     Ops openCpu() {
@@ -87,7 +93,8 @@ final class StageRun {
     /** To be called between pieces of work: ends the stage when its time is up. */
     void checkTime() {
         if (System.nanoTime() - start > limitNanos) {
-            throw new OutOfTime(String.format("its time limit of %.0f s was reached after %d outcomes", limitNanos * 1e-9, passed + failed));
+            throw new OutOfTime(String.format("its time limit of %.0f s was reached after %d outcomes", limitNanos * 1e-9, passed
+                + failed));
         }
     }
 

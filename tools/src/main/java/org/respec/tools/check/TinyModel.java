@@ -28,7 +28,8 @@ final class TinyModel {
     /** Writes both into {@code folder}; the tokenizer is that of {@code like}. */
     static void write(Path folder, Path like) {
         ModelConfig of = ModelConfig.read(like.resolve("config.json"));
-        ModelConfig config = new ModelConfig(of.vocabSize(), 64, 96, 3, 2, 1, 32, 1e-6, 10000, 256, true, of.eosTokenIds(), of.padTokenId());
+        ModelConfig config = new ModelConfig(of.vocabSize(), 64, 96, 3, 2, 1, 32, 1e-6, 10000, 256, true, of.eosTokenIds(),
+            of.padTokenId());
         DrafterConfig draft = new DrafterConfig(64, new int[] {1, 2, 3}, 64, 2, 1, 32, 1e-6, 10000, 256, of.vocabSize());
         try (Ops ops = Devices.open("cpu", 1); ParameterSet weights = new ParameterSet(ops, "tiny actor", config.tensors());
              ParameterSet draftWeights = new ParameterSet(ops, "tiny drafter", draft.tensors())) {

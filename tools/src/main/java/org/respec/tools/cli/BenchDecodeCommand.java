@@ -37,10 +37,12 @@ final class BenchDecodeCommand implements Callable<Integer> {
             + " (default: ${DEFAULT-VALUE}).")
     private List<Double> acceptance;
 
-    @Option(names = "--context", defaultValue = "1024", description = "Tokens of every request before it decodes (default: ${DEFAULT-VALUE}).")
+    @Option(names = "--context", defaultValue = "1024",
+        description = "Tokens of every request before it decodes (default: ${DEFAULT-VALUE}).")
     private int context;
 
-    @Option(names = "--dtype", defaultValue = "f32", description = "Type of weights, activations and caches: f32 (default: ${DEFAULT-VALUE}).")
+    @Option(names = "--dtype", defaultValue = "auto",
+        description = "Type of weights, activations and caches: f32, bf16, or auto: bf16 on a GPU, else f32 (default: ${DEFAULT-VALUE}).")
     private String dtype;
 
     @Option(names = "--steps", defaultValue = "40", description = "Measured steps (default: ${DEFAULT-VALUE}).")
@@ -59,8 +61,8 @@ final class BenchDecodeCommand implements Callable<Integer> {
     public Integer call() {
         DecodeShape of = DecodeShape.of(shape).orElseThrow(() -> new BadInput("--shape: there is no shape '" + shape + "'; there are "
             + String.join(", ", DecodeShape.titles()) + "."));
-        if (!dtype.equals("f32")) {
-            throw new BadInput("--dtype: the engine does not compute in '" + dtype + "' yet; use f32.");
+        if (!Devices.DTYPES.contains(dtype)) {
+            throw new BadInput("--dtype: '" + dtype + "' is not known; use " + String.join(", ", Devices.DTYPES) + ".");
         }
         List<SpeculationPlan> plans = speculations.stream().map(DecodeRows::plan).toList();
         DecodeRows.check(batches, acceptance, context, steps, warmUp, of);
@@ -71,7 +73,7 @@ final class BenchDecodeCommand implements Callable<Integer> {
         try (Ops ops = Devices.open(device, 0)) {
             System.out.println(ops.device());
             root.put("device", ops.device());
-            DecodeRows rows = new DecodeRows(ops, of, root);
+            DecodeRows rows = new DecodeRows(ops, of, Devices.dtype(dtype, device, ops), root);
             System.out.println(rows.head());
             try (DecodeBench bench = rows.open()) {
                 for (int batch : batches) {

@@ -12,8 +12,8 @@ import org.respec.tools.check.GpuCheck;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-@Command(name = "gpu-check", description = "Checks a GPU against the CPU, stage by stage: operators, generate, gradients, train, resume, kernels,"
-    + " decode.", mixinStandardHelpOptions = true)
+@Command(name = "gpu-check", mixinStandardHelpOptions = true,
+    description = "Checks a GPU against the CPU, stage by stage: operators, generate, gradients, train, resume, kernels, decode.")
 final class GpuCheckCommand implements Callable<Integer> {
     private static final List<String> DEVICES = List.of("cuda", "emulator");
     private static final int FAILED = 1;

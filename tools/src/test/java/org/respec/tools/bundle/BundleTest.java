@@ -65,7 +65,8 @@ class BundleTest {
     private static Outcome run(Path where, Map<String, String> environment, String... command) throws IOException, InterruptedException {
         Path out = Files.createTempFile(folder, "out", ".txt");
         Path err = Files.createTempFile(folder, "err", ".txt");
-        ProcessBuilder builder = new ProcessBuilder(command).directory(where.toFile()).redirectOutput(out.toFile()).redirectError(err.toFile());
+        ProcessBuilder builder = new ProcessBuilder(command).directory(where.toFile()).redirectOutput(out.toFile())
+            .redirectError(err.toFile());
         builder.environment().clear();
         builder.environment().putAll(environment);
         Process process = builder.start();
@@ -115,8 +116,10 @@ class BundleTest {
 
         // Through two links, one of them relative.
         Path second = Files.createSymbolicLink(elsewhere.resolve("second"), Path.of("..", link.getFileName().toString()));
-        Outcome drawn = run(elsewhere, bare(), second.toString(), "generate", "--model", home.resolve("tools/models/arithmetic/actor").toString(),
-            "--drafter", home.resolve("tools/models/arithmetic/drafter").toString(), "--prompt", "12+34-5=", "--seed", "3", "--device", "cpu",
+        Outcome drawn = run(elsewhere, bare(), second.toString(), "generate", "--model",
+            home.resolve("tools/models/arithmetic/actor").toString(),
+            "--drafter", home.resolve("tools/models/arithmetic/drafter").toString(), "--prompt", "12+34-5=", "--seed", "3", "--device",
+            "cpu",
             "--json");
         assertEquals(0, drawn.code, drawn.err);
         JsonNode response = new JsonMapper().readTree(drawn.out);
@@ -176,10 +179,12 @@ class BundleTest {
     @Test
     void badOutputIsNamed() throws IOException {
         Bundle bundle = bundle();
-        assertTrue(assertThrows(BadInput.class, () -> bundle.write(folder.resolve("none/x.tar.gz"))).getMessage().contains("does not exist"));
+        assertTrue(assertThrows(BadInput.class,
+            () -> bundle.write(folder.resolve("none/x.tar.gz"))).getMessage().contains("does not exist"));
         assertTrue(assertThrows(BadInput.class, () -> bundle.write(folder)).getMessage().contains("is a folder"));
         Bundle homeless = new Bundle(folder, List.of(), 1);
-        assertTrue(assertThrows(BadInput.class, () -> homeless.write(folder.resolve("x.tar.gz"))).getMessage().contains("LICENSE is missing"));
+        assertTrue(assertThrows(BadInput.class,
+            () -> homeless.write(folder.resolve("x.tar.gz"))).getMessage().contains("LICENSE is missing"));
         assertFalse(Files.exists(folder.resolve("x.tar.gz")) || Files.exists(folder.resolve("x.tar.gz.tmp")));
     }
 }
