@@ -21,7 +21,7 @@ final class DecodeStage implements CheckStage {
 
     @Override
     public int seconds() {
-        return 120;
+        return 115;
     }
 
     @Override

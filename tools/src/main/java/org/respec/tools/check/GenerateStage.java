@@ -14,7 +14,7 @@ final class GenerateStage implements CheckStage {
 
     @Override
     public int seconds() {
-        return 60;
+        return 45;
     }
 
     @Override

@@ -88,6 +88,11 @@ public final class GpuCheck {
         return STAGES.stream().map(CheckStage::name).toList();
     }
 
+    /** Longest that all stages may take on a GPU. */
+    static int mostSeconds() {
+        return STAGES.stream().mapToInt(CheckStage::seconds).sum();
+    }
+
     /** Everything that was found, at any time. */
     public ObjectNode json() {
         return root;
@@ -96,10 +101,11 @@ public final class GpuCheck {
     /**
      * Runs what was chosen.
      *
+     * @param afterStage run after every stage: {@link #json} then has what was found so far, and counts as not passed until the end
      * @param stuck told a sentence, on another thread, when a stage is so far past its limit that it will not end
      * @return whether all of it passed
      */
-    public boolean run(Consumer<String> stuck) {
+    public boolean run(Runnable afterStage, Consumer<String> stuck) {
         long start = System.nanoTime();
         double patience;
         try (GpuOps gpu = (GpuOps) Devices.open(settings.device(), 0)) {
@@ -107,7 +113,8 @@ public final class GpuCheck {
             patience = of.uuid().isEmpty() ? EMULATED_PATIENCE : 1;
             out.println(gpu.device() + ", CUDA driver " + of.driverVersion());
             root.put("device", gpu.device()).put("driver", of.driverVersion()).put("emulated", of.uuid().isEmpty())
-                .put("quick", settings.quick()).put("date", Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
+                .put("quick", settings.quick()).put("date", Instant.now().truncatedTo(ChronoUnit.SECONDS).toString())
+                .put("passed", false);
         }
         ObjectNode stages = root.putObject("stages");
         boolean good = true;
@@ -116,6 +123,7 @@ public final class GpuCheck {
         try {
             for (Chosen each : chosen) {
                 good &= run(each, patience, stages.withObject("/" + each.stage.name()), watch, stuck);
+                afterStage.run();
             }
         } finally {
             watch.shutdownNow();

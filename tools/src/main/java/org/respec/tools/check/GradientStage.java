@@ -46,7 +46,7 @@ final class GradientStage implements CheckStage {
 
     @Override
     public int seconds() {
-        return 40;
+        return 30;
     }
 
     @Override

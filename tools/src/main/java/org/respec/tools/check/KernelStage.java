@@ -23,7 +23,7 @@ final class KernelStage implements CheckStage {
 
     @Override
     public int seconds() {
-        return 75;
+        return 65;
     }
 
     @Override

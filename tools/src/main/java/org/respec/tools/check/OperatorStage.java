@@ -20,7 +20,7 @@ final class OperatorStage implements CheckStage {
 
     @Override
     public int seconds() {
-        return 120;
+        return 100;
     }
 
     private static List<OperatorCheck> checks(StageRun run) {

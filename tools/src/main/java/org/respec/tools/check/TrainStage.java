@@ -22,7 +22,7 @@ final class TrainStage implements CheckStage {
 
     @Override
     public int seconds() {
-        return 150;
+        return 120;
     }
 
     @Override

@@ -50,7 +50,7 @@ final class GpuCheckCommand implements Callable<Integer> {
         }
         GpuCheck check = new GpuCheck(new GpuCheck.Settings(device, quick, model == null ? Bundled.actor() : model,
             drafter == null ? Bundled.drafter() : drafter, Bundled.example("quickstart.yaml")), only, System.out);
-        boolean good = check.run(sentence -> {
+        boolean good = check.run(() -> write(check), sentence -> {
             // Work on a device cannot be taken back: what was found is kept, and the process ends.
             System.out.println(sentence);
             check.json().put("passed", false).put("stuck", sentence);

@@ -162,6 +162,20 @@ class BundleTest {
         }
     }
 
+    /** What the two launchers tell Java before the class path. */
+    private static List<String> flags(Path launcher) throws IOException {
+        String text = Files.readString(launcher);
+        return Arrays.stream(text.substring(text.lastIndexOf("bin/java\"") + 9, text.indexOf("-cp")).split("[\\s\\\\]+"))
+            .filter(flag -> flag.length() > 0 && !flag.startsWith("-Drespec.home=") && !flag.startsWith("-Duser.home=")).toList();
+    }
+
+    @Test
+    void javaRunsAsItDoesInTheSourceTree() throws IOException {
+        List<String> flags = flags(Path.of("respec"));
+        assertTrue(flags.contains("jdk.incubator.vector"), flags.toString());
+        assertEquals(flags, flags(unpacked.resolve("respec/bin/respec")));
+    }
+
     @Test
     void launcherNamesWhatIsWrong() throws IOException, InterruptedException {
         Path broken = Files.createDirectories(folder.resolve("broken/bin"));

@@ -9,7 +9,7 @@ import org.junit.jupiter.api.Test;
 import org.respec.engine.rollout.Trajectory;
 import org.respec.kernels.NoiseField;
 
-/** How responses and gradients that differ from the CPU's are judged. */
+/** How responses and gradients that differ from the CPU's are judged, and how long all of it may take. */
 class JudgementTest {
     private static Trajectory response(int[] tokens, float... logProbs) {
         return new Trajectory(0, 0, 5, new int[] {3, 4}, tokens, logProbs, false, null);
@@ -40,6 +40,11 @@ class JudgementTest {
         float shift = NoiseField.at(77, 5, 3, 8) - NoiseField.at(77, 5, 3, 6);
         assertTrue(compare(1, want, response(new int[] {7, 6, 2}, -0.5f, -0.7f + shift, -3f)).passed());
         assertFalse(compare(1, want, response(new int[] {7, 6, 2}, -0.5f, -0.7f, -3f)).passed());
+    }
+
+    @Test
+    void allStagesTogetherFitNineMinutes() {
+        assertTrue(GpuCheck.mostSeconds() <= 540, GpuCheck.mostSeconds() + " s");
     }
 
     @Test
