@@ -191,11 +191,8 @@ public final class DecodeBench implements AutoCloseable {
             step(probe, engine, s);
             probe.skip(false);
             for (KvStore cache : probe.caches()) {
-                for (int layer = 0; layer < cache.layout().layers(); layer++) {
-                    Tensor all = cache.data();
-                    DeviceInitializer.fill(ops, new Tensor(all.dtype(), 1, all.cols(), all.cols(), all.offset() + layer * all.rowStride(),
-                        all.storage()), 1, SEED + layer);
-                }
+                // Never zeros, which toggle fewer wires and so run at higher clocks.
+                DeviceInitializer.fill(ops, cache.data(), 1, SEED);
             }
             for (int i = 0; i < warmUp; i++) {
                 step(probe, engine, s);

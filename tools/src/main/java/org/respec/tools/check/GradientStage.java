@@ -9,6 +9,8 @@ import java.util.List;
 import java.util.Map;
 import org.respec.engine.distill.DraftLearner;
 import org.respec.engine.distill.ReplayBuffer;
+import org.respec.engine.model.Actor;
+import org.respec.engine.model.Initializer;
 import org.respec.engine.model.LoadedModel;
 import org.respec.engine.model.ParameterSet;
 import org.respec.engine.rl.AdamW;
@@ -134,11 +136,19 @@ final class GradientStage implements CheckStage {
         for (int i = 0; i < advantages.length; i++) {
             advantages[i] = i % 2 == 0 ? 1 : -0.7f;
         }
-        try (AdamW optimizer = optimizer(ops, model.actor().weights());
-             PolicyTrainer trainer = new PolicyTrainer(ops, model.actor(), model.actor(), optimizer,
-                 new PolicyLoss(0.2f, 0.2f, klCoefficient), new PolicyTrainer.Schedule(1, 1, false, 1f), rows(drawn))) {
+        // Against itself the actor would have no divergence to learn from.
+        ParameterSet others = new ParameterSet(ops, "reference weights", model.actor().config().tensors());
+        Initializer.fill(others, model.actor().config().numHiddenLayers(), SEED);
+        try (Actor reference = new Actor(ops, model.actor().config(), others); AdamW optimizer = optimizer(ops, model.actor().weights());
+             PolicyTrainer trainer = trainer(ops, model, reference, optimizer, klCoefficient, rows(drawn))) {
             return new Gradient(trainer.accumulate(drawn, advantages), floats(optimizer.gradients(), 1));
         }
+    }
+
+    private static PolicyTrainer trainer(Ops ops, LoadedModel model, Actor reference, AdamW optimizer, float klCoefficient, int rows) {
+        reference.publish();
+        return new PolicyTrainer(ops, model.actor(), reference, optimizer, new PolicyLoss(0.2f, 0.2f, klCoefficient),
+            new PolicyTrainer.Schedule(1, 1, false, 1f), rows);
     }
 
     /** The learner keeps its gradients to itself: without a learning rate the first moments after one step are a tenth of them. */
