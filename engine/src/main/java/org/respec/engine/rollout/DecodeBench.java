@@ -219,7 +219,8 @@ public final class DecodeBench implements AutoCloseable {
         int perStep = s.plan().isOff() ? 1 : s.plan().depth() + 1;
         int tokens = Math.multiplyExact(steps + 2, perStep);
         int length = Math.addExact(s.context(), tokens) + TreeBatch.MAX_NODES;
-        int pages = Math.multiplyExact(s.batch(), 2 * (length / PAGE_SIZE + 2) - s.context() / PAGE_SIZE);
+        // A request shares its context's pages with its prompt, but for the last; some are spare, since admission keeps a few free.
+        int pages = Math.multiplyExact(s.batch(), length / PAGE_SIZE + 6);
         int rows = Math.multiplyExact(s.batch(), s.plan().isOff() ? 1 : s.plan().tokens() + 1);
         return new RolloutLimits(s.batch(), s.context(), tokens, PAGE_SIZE, pages, 0, Math.max(rows, 64));
     }
