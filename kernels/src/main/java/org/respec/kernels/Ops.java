@@ -30,6 +30,11 @@ public interface Ops extends AutoCloseable {
     /** Copies the first {@code elements} elements from the device to the host and waits until they are there. */
     void pull(HostMirror mirror, long elements);
 
+    /** {@link #pull} that may return before the elements are there: they are after the next {@link #pull} or {@link #synchronize}. */
+    default void startPull(HostMirror mirror, long elements) {
+        pull(mirror, elements);
+    }
+
     /** Waits for all work that was asked for. */
     void synchronize();
 
@@ -77,6 +82,15 @@ public interface Ops extends AutoCloseable {
 
     /** {@code out = x / sqrt(mean(x^2) + eps) * weight}, row by row; weight [1 x cols]; {@code out} may be {@code x}. */
     void rmsNorm(Tensor x, Tensor weight, float eps, Tensor out, int rows);
+
+    /**
+     * {@link #rmsNorm} that also keeps what it reads, {@code copy = x}, in one pass where the device has one. {@code copy} overlaps
+     * neither {@code x} nor {@code out}.
+     */
+    default void copyRmsNorm(Tensor x, Tensor weight, float eps, Tensor copy, Tensor out, int rows) {
+        copy(x, copy, rows);
+        rmsNorm(x, weight, eps, out, rows);
+    }
 
     /** A packed copy of {@code weight} [outputs x inputs], owned by {@code arena}. */
     PackedMatrix pack(TensorArena arena, Tensor weight);
@@ -331,6 +345,9 @@ public interface Ops extends AutoCloseable {
     /**
      * One AdamW step (Loshchilov and Hutter, 2019) over flat tensors of equal size, with bias correction for step {@code step >= 1}.
      * Gradients are multiplied by {@code gradientScale} first.
+     *
+     * @param first mean of gradients: F32, or BF16 where the device stores it, rounded by chance so that small changes are not lost
+     * @param second mean of their squares, of the same type
      */
     void adamW(Tensor weights, Tensor gradients, Tensor first, Tensor second, float learningRate, float beta1, float beta2, float eps,
                float weightDecay, int step, float gradientScale);

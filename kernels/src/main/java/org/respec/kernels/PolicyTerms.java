@@ -4,8 +4,8 @@ package org.respec.kernels;
  * What {@link Ops#policyLoss} weighs each row's target token with. With l the token's log-probability, s its entry of {@code old}, or l
  * itself where that is null, r = exp(l - s) and A its advantage, the token's loss is
  * {@code -min(r A, clip(r, 1 - clipLow, 1 + clipHigh) A) + klCoefficient (exp(d) - d - 1)}, d = reference - l, times
- * {@code weight min(exp(s - rollout), cap)}; s and this weight are constants to the gradient. Without {@code old}, the rest null and A = 1, the
- * gradient is that of cross-entropy.
+ * {@code weight min(exp(s - rollout), cap)}; s and this weight are constants to the gradient. Without {@code old}, the rest null and
+ * A = 1, the gradient is that of cross-entropy.
  *
  * @param weights F32 [1 x rows]; rows of weight 0 are left out
  * @param advantages F32 [1 x rows]
@@ -47,8 +47,8 @@ public record PolicyTerms(Tensor weights, Tensor advantages, Tensor old, Tensor 
             }
         }
         if (!(clipLow >= 0 && clipHigh >= 0 && klCoefficient >= 0 && cap >= 0)) {
-            throw new IllegalArgumentException(operator + ": clipLow, clipHigh, klCoefficient and cap must be 0 or more, got " + clipLow + ", "
-                + clipHigh + ", " + klCoefficient + " and " + cap);
+            throw new IllegalArgumentException(operator + ": clipLow, clipHigh, klCoefficient and cap must be 0 or more, got " + clipLow
+                + ", " + clipHigh + ", " + klCoefficient + " and " + cap);
         }
         if (gradient.address() != logits.address() || gradient.dtype() != logits.dtype() || gradient.rowStride() != logits.rowStride()) {
             Checks.disjoint(operator, "gradient", gradient, "logits", logits);

@@ -111,17 +111,18 @@ public final class ActorTraining implements AutoCloseable {
         float eps = (float) actor.config().rmsNormEps();
         ops.embedding(actor.embedding, tokens.device(), x, rows);
         for (int i = 0; i < tapes.length; i++) {
-            if (keep != Keep.NOTHING) {
-                ops.copy(x, inputs[i], rows);
+            if (keep == Keep.NOTHING) {
+                ops.rmsNorm(x, actor.inputNorms[i], eps, tapes[i].input, rows);
+            } else {
+                ops.copyRmsNorm(x, actor.inputNorms[i], eps, inputs[i], tapes[i].input, rows);
             }
             layer(i, sequences, rows);
         }
         ops.rmsNorm(x, actor.finalNorm, eps, normed, rows);
     }
 
-    /** One layer over the residual stream {@link #x}. */
+    /** One layer over the residual stream {@link #x}, whose norm its tape has already. */
     private void layer(int i, int sequences, int rows) {
-        ops.rmsNorm(x, actor.inputNorms[i], (float) actor.config().rmsNormEps(), tapes[i].input, rows);
         step[0] = tapes[i].rotated;
         tapes[i].forward(ops, actor.layers[i], actor.rope, step, 0, spans, sequences, x, rows);
     }
@@ -168,7 +169,7 @@ public final class ActorTraining implements AutoCloseable {
         ops.rmsNormBackward(x, actor.finalNorm, eps, dNormed, dX, false, g.finalNorm(), rows);
         for (int i = tapes.length - 1; i >= 0; i--) {
             if (keep == Keep.INPUTS && i < tapes.length - 1) {
-                ops.copy(inputs[i], x, rows);
+                ops.copyRmsNorm(inputs[i], actor.inputNorms[i], eps, x, tapes[i].input, rows);
                 layer(i, sequences, rows);
             }
             step[0] = tapes[i].rotated;

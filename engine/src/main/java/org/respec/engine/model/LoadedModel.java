@@ -34,7 +34,7 @@ public record LoadedModel(Ops ops, Actor actor, TextTokenizer tokenizer, Drafter
     public static LoadedModel load(Ops ops, Path actorFolder, Path drafterFolder, DType dtype, boolean trained) {
         if (!ops.stores(dtype)) {
             throw new BadInput("run.dtype: " + ops.device() + " cannot compute in " + dtype.name().toLowerCase(Locale.ROOT)
-                + "; set run.dtype=f32.");
+                + "; set run.dtype=f32 (or --dtype f32).");
         }
         DType kept = trained ? DType.F32 : dtype;
         ModelConfig config = ModelConfig.read(actorFolder.resolve("config.json"));

@@ -86,6 +86,6 @@ public final class ModelFiles {
             throw new BadInput(folder + ": the folder cannot be made (" + e.getMessage() + "); name one that can.", e);
         }
         SafeFiles.write(folder.resolve("config.json"), (config.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
-        Safetensors.write(folder.resolve(WEIGHTS), weights.specs(), weights.download(), true);
+        Safetensors.write(folder.resolve(WEIGHTS), weights.specs(), weights::read, true);
     }
 }

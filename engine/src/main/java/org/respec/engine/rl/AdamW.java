@@ -1,6 +1,7 @@
 package org.respec.engine.rl;
 
 import org.respec.engine.model.ParameterSet;
+import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
 import org.respec.kernels.Tensor;
 
@@ -18,14 +19,19 @@ public final class AdamW implements AutoCloseable {
     private final Settings settings;
     private int step;
 
-    /** An optimizer of F32 weights, which an actor or drafter may compute with in another type. */
+    /** An optimizer of F32 weights, which an actor or drafter may compute with in another type; moments are F32. */
     public AdamW(Ops ops, ParameterSet weights, Settings settings) {
+        this(ops, weights, settings, DType.F32);
+    }
+
+    /** @param moments type of both moments: F32 or, where the device stores it, BF16 */
+    public AdamW(Ops ops, ParameterSet weights, Settings settings, DType moments) {
         this.ops = ops;
         this.weights = weights;
         this.settings = settings;
         gradients = new ParameterSet(ops, "gradients", weights.specs());
-        first = new ParameterSet(ops, "first moments", weights.specs());
-        second = new ParameterSet(ops, "second moments", weights.specs());
+        first = new ParameterSet(ops, "first moments", weights.specs(), moments);
+        second = new ParameterSet(ops, "second moments", weights.specs(), moments);
     }
 
     /** Where backward passes add to; {@link #step} leaves it zeroed. */

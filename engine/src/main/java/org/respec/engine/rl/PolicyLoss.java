@@ -1,8 +1,9 @@
 package org.respec.engine.rl;
 
 /**
- * GRPO's clipped objective with an optional KL term, per token. {@code Ops.policyLoss} computes its gradient. The loss of one token with advantage A, ratio r = exp(new - old) and reference gap
- * d = reference - new is {@code -min(r A, clip(r, 1 - low, 1 + high) A) + beta (exp(d) - d - 1)}.
+ * GRPO's clipped objective with an optional KL term, per token; {@code Ops.policyLoss} computes its gradient. The loss of one token with
+ * advantage A, ratio r = exp(new - old) and reference gap d = reference - new is
+ * {@code -min(r A, clip(r, 1 - low, 1 + high) A) + beta (exp(d) - d - 1)}.
  *
  * @param clipLow how far the ratio may fall under 1
  * @param clipHigh how far it may rise over 1 (DAPO's "clip higher" where larger than {@code clipLow})

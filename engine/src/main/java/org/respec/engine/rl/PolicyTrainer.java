@@ -2,12 +2,14 @@ package org.respec.engine.rl;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Supplier;
 import org.respec.engine.BadInput;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.ActorTraining;
 import org.respec.engine.model.PassFiller;
 import org.respec.engine.rollout.Trajectory;
 import org.respec.kernels.Ops;
+import org.respec.kernels.OutOfDeviceMemory;
 import org.respec.kernels.PolicyTerms;
 
 /**
@@ -50,25 +52,28 @@ public final class PolicyTrainer implements AutoCloseable {
     }
 
     private final Ops ops;
-    private final ActorTraining training;
     private final Actor actor;
-    private final ActorTraining reference;
+    private final Actor reference;
     private final AdamW optimizer;
     private final PolicyLoss loss;
     private final Schedule schedule;
-    private final PolicyRows lossRows;
+    private final ActorTraining.Keep keep;
+    private final boolean lasting;
+    private int maxRows;
+    private Passes passes;
 
     /** Passes that keep all activations. */
     public PolicyTrainer(Ops ops, Actor actor, Actor reference, AdamW optimizer, PolicyLoss loss, Schedule schedule, int maxRows) {
-        this(ops, actor, reference, optimizer, loss, schedule, maxRows, ActorTraining.Keep.ALL);
+        this(ops, actor, reference, optimizer, loss, schedule, maxRows, ActorTraining.Keep.ALL, true);
     }
 
     /**
      * @param reference the frozen policy for the KL term, or null if its coefficient is 0; not closed here
-     * @param maxRows most rows of one pass; every trajectory must fit
+     * @param maxRows most rows of one pass, fewer after the device had no memory for so many; every trajectory must fit
+     * @param lasting whether passes keep their memory between updates
      */
     public PolicyTrainer(Ops ops, Actor actor, Actor reference, AdamW optimizer, PolicyLoss loss, Schedule schedule, int maxRows,
-                         ActorTraining.Keep keep) {
+                         ActorTraining.Keep keep, boolean lasting) {
         if (loss.klCoefficient() != 0 && reference == null) {
             throw new IllegalArgumentException("a KL term without a reference policy");
         }
@@ -77,17 +82,96 @@ public final class PolicyTrainer implements AutoCloseable {
         this.optimizer = optimizer;
         this.loss = loss;
         this.schedule = schedule;
-        training = new ActorTraining(ops, actor, maxRows, maxRows, keep);
-        this.reference = loss.klCoefficient() == 0 ? null
-            : new ActorTraining(ops, reference, maxRows, maxRows, ActorTraining.Keep.NOTHING);
-        lossRows = new PolicyRows(ops, maxRows);
+        this.reference = loss.klCoefficient() == 0 ? null : reference;
+        this.keep = keep;
+        this.lasting = lasting;
+        this.maxRows = maxRows;
+    }
+
+    /** Memory of passes of some size; {@code reference} is null without a KL term. */
+    private record Passes(ActorTraining training, ActorTraining reference, PolicyRows lossRows) {
+        void close() {
+            training.close();
+            if (reference != null) {
+                reference.close();
+            }
+            lossRows.close();
+        }
+    }
+
+    private Passes open() {
+        ActorTraining training = new ActorTraining(ops, actor, maxRows, maxRows, keep);
+        ActorTraining anchor = null;
+        try {
+            anchor = reference == null ? null : new ActorTraining(ops, reference, maxRows, maxRows, ActorTraining.Keep.NOTHING);
+            return new Passes(training, anchor, new PolicyRows(ops, maxRows));
+        } catch (OutOfDeviceMemory e) {
+            training.close();
+            if (anchor != null) {
+                anchor.close();
+            }
+            throw e;
+        }
+    }
+
+    /** Most rows of one pass now. */
+    public int maxRows() {
+        return maxRows;
+    }
+
+    /** Takes the memory of passes now rather than at the first update, if it is to last. */
+    public void reserve() {
+        if (lasting) {
+            attempt(List.of(), () -> null);
+        }
+    }
+
+    /**
+     * Runs work that passes take part in. Where the device has no memory for it, passes get half as many rows and the work begins again:
+     * it must have done nothing that may not be done twice, but for adding to gradients, which are cleared.
+     */
+    private <T> T attempt(List<Trajectory> trajectories, Supplier<T> work) {
+        while (true) {
+            try {
+                passes = passes == null ? open() : passes;
+                return work.get();
+            } catch (OutOfDeviceMemory e) {
+                int longest = trajectories.stream().mapToInt(t -> t.length() - 1).max().orElse(1);
+                release();
+                if (maxRows <= longest) {
+                    throw new BadInput("train.micro_batch_tokens: the device has no memory for training passes of " + maxRows
+                        + " tokens, as the longest response needs (" + e.getMessage() + "); lower rollout.kv_pages or rollout.max_tokens, or set"
+                        + " train.checkpoint_activations=true.", e);
+                }
+                maxRows = Math.max(longest, maxRows / 2);
+                optimizer.gradients().fill(0f);
+            }
+        }
+    }
+
+    /** Gives the memory of passes back; the next update takes it again. */
+    private void release() {
+        if (passes != null) {
+            passes.close();
+            passes = null;
+        }
     }
 
     /** One iteration's updates; publishes the actor's new weights. */
     public Report update(List<Trajectory> trajectories, float[] advantages, float learningRate) {
-        Batch all = new Batch(trajectories, advantages, 0, trajectories.size(), null);
+        try {
+            return steps(new Batch(trajectories, advantages, 0, trajectories.size(), null), learningRate);
+        } finally {
+            if (!lasting) {
+                release();
+            }
+        }
+    }
+
+    private Report steps(Batch all, float learningRate) {
         if (schedule.importanceCap() > 0 && schedule.steps() > 1) {
-            all = all.relativeTo(logProbs(all));
+            Batch batch = all;
+            all = all.relativeTo(attempt(batch.trajectories, () -> logProbs(batch)));
         }
         double lossSum = 0;
         double normSum = 0;
@@ -96,7 +180,8 @@ public final class PolicyTrainer implements AutoCloseable {
         Mismatch mismatch = null;
         for (int epoch = 0; epoch < schedule.epochs(); epoch++) {
             for (int part = 0; part < schedule.miniBatches(); part++) {
-                Tally tally = gradients(all.part(part, schedule.miniBatches()));
+                Batch batch = all.part(part, schedule.miniBatches());
+                Tally tally = attempt(batch.trajectories, () -> gradients(batch));
                 normSum += optimizer.step(learningRate);
                 actor.publish();
                 lossSum += tally.loss;
@@ -110,7 +195,8 @@ public final class PolicyTrainer implements AutoCloseable {
 
     /** Adds the gradient of the loss over all trajectories to the optimizer's gradients, without a step; returns the loss. */
     public double accumulate(List<Trajectory> trajectories, float[] advantages) {
-        return gradients(new Batch(trajectories, advantages, 0, trajectories.size(), null)).loss;
+        Batch batch = new Batch(trajectories, advantages, 0, trajectories.size(), null);
+        return attempt(trajectories, () -> gradients(batch)).loss;
     }
 
     /**
@@ -150,11 +236,11 @@ public final class PolicyTrainer implements AutoCloseable {
                 continue;
             }
             int need = batch.trajectories.get(i).length() - 1;
-            if (need > training.maxRows()) {
-                throw new BadInput("train.micro_batch_tokens: " + training.maxRows() + " is less than a trajectory of " + need
+            if (need > maxRows) {
+                throw new BadInput("train.micro_batch_tokens: " + maxRows + " is less than a trajectory of " + need
                     + " tokens; raise it.");
             }
-            if (rows + need > training.maxRows()) {
+            if (rows + need > maxRows) {
                 packs.add(pack);
                 pack = new ArrayList<>();
                 rows = 0;
@@ -181,10 +267,10 @@ public final class PolicyTrainer implements AutoCloseable {
     private float[][] logProbs(Batch batch) {
         float[][] all = new float[batch.trajectories.size()][];
         for (List<Integer> pack : packs(batch)) {
-            int rows = fill(training, batch, pack);
-            training.forward(pack.size(), rows);
-            training.logProbs(lossRows.targets(), schedule.temperature(), lossRows.logProbs(), rows);
-            float[] current = lossRows.pullLogProbs(rows);
+            int rows = fill(passes.training, batch, pack);
+            passes.training.forward(pack.size(), rows);
+            passes.training.logProbs(passes.lossRows.targets(), schedule.temperature(), passes.lossRows.logProbs(), rows);
+            float[] current = passes.lossRows.pullLogProbs(rows);
             int row = 0;
             for (int index : pack) {
                 Trajectory t = batch.trajectories.get(index);
@@ -199,6 +285,9 @@ public final class PolicyTrainer implements AutoCloseable {
 
     private void pass(Batch batch, List<Integer> pack, long totalTokens, Tally tally) {
         float[] anchor = null;
+        ActorTraining training = passes.training;
+        ActorTraining reference = passes.reference;
+        PolicyRows lossRows = passes.lossRows;
         int rows = fill(training, batch, pack);
         if (reference != null) {
             fill(reference, batch, pack);
@@ -238,6 +327,7 @@ public final class PolicyTrainer implements AutoCloseable {
 
     private PolicyTerms terms(Batch batch, List<Integer> pack, long totalTokens) {
         boolean corrected = schedule.importanceCap() > 0;
+        PolicyRows lossRows = passes.lossRows;
         lossRows.begin();
         for (int index : pack) {
             Trajectory t = batch.trajectories.get(index);
@@ -253,6 +343,7 @@ public final class PolicyTrainer implements AutoCloseable {
 
     /** Brings a pack's tokens and targets to the device; returns the number of rows. */
     private int fill(ActorTraining pass, Batch batch, List<Integer> pack) {
+        PolicyRows lossRows = passes.lossRows;
         PassFiller filler = new PassFiller(pass.tokens(), pass.spans());
         for (int index : pack) {
             Trajectory t = batch.trajectories.get(index);
@@ -269,10 +360,6 @@ public final class PolicyTrainer implements AutoCloseable {
 
     @Override
     public void close() {
-        training.close();
-        if (reference != null) {
-            reference.close();
-        }
-        lossRows.close();
+        release();
     }
 }

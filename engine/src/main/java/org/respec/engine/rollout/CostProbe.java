@@ -13,6 +13,7 @@ import org.respec.kernels.DType;
 import org.respec.kernels.HostMirror;
 import org.respec.kernels.KvLayout;
 import org.respec.kernels.Ops;
+import org.respec.kernels.Replay;
 import org.respec.kernels.SamplingParams;
 import org.respec.kernels.Tensor;
 import org.respec.kernels.TensorArena;
@@ -113,9 +114,15 @@ public final class CostProbe {
         final BatchView batch;
         final PagedKvCache cache;
         final int[] sequences;
+        /** Passes are timed as a rollout runs them: as graphs where the device has them. */
+        private final Replay replay;
+        private final Runnable work = this::pass;
+        private int requests;
+        private int rows;
 
         Pass(Ops ops, TensorArena arena, KvLayout layout, int maxBatch, int maxRows) {
             this.ops = ops;
+            this.replay = ops.replay("cost probe");
             this.batch = new BatchView(arena, maxRows, maxBatch);
             this.cache = new PagedKvCache(ops, layout, maxBatch, CONTEXT + TreeBatch.MAX_NODES, "cost probe KV");
             this.sequences = new int[maxBatch];
@@ -132,7 +139,13 @@ public final class CostProbe {
             return maxBatch * ((CONTEXT + TreeBatch.MAX_NODES) / pageSize + 2);
         }
 
+        private void pass() {
+            pass(requests, rows);
+        }
+
         void run(int requests, int rowsEach) {
+            this.requests = requests;
+            rows = requests * rowsEach;
             batch.clear();
             for (int r = 0; r < requests; r++) {
                 batch.addRequest(cache.row(sequences[r]), CONTEXT, r);
@@ -143,7 +156,7 @@ public final class CostProbe {
                 }
             }
             batch.push(ops);
-            pass(requests, requests * rowsEach);
+            replay.run(0, batch.batch, cache.store(), requests, rows, work);
             ops.synchronize();
         }
 
@@ -151,6 +164,7 @@ public final class CostProbe {
 
         @Override
         public void close() {
+            replay.close();
             cache.close();
         }
     }
@@ -178,8 +192,8 @@ public final class CostProbe {
 
         @Override
         public void close() {
-            inference.close();
             super.close();
+            inference.close();
         }
     }
 
@@ -204,8 +218,8 @@ public final class CostProbe {
 
         @Override
         public void close() {
-            inference.close();
             super.close();
+            inference.close();
         }
     }
 }

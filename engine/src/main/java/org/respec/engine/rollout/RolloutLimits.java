@@ -29,6 +29,35 @@ public record RolloutLimits(int maxBatch, int maxPrompt, int maxTokens, int page
             Math.max(Math.multiplyExact(maxBatch, 4), 4 * TreeBatch.MAX_NODES));
     }
 
+    /** Most places of one sequence, in flight ones included. */
+    public int perSequence() {
+        return Math.addExact(maxLength(), TreeBatch.MAX_NODES);
+    }
+
+    private int pagesEach() {
+        return Math.ceilDiv(perSequence(), pageSize) + 1;
+    }
+
+    /** Pages that one request of full length needs. */
+    public int leastPages() {
+        return pagesEach() + 1;
+    }
+
+    /** Pages of the actor's cache: as many as were asked for, or as a full batch can use. */
+    public int pages() {
+        return kvPages > 0 ? kvPages : Math.multiplyExact(maxBatch, pagesEach() + maxPrompt / pageSize + 1);
+    }
+
+    /** The same with so many pages. */
+    public RolloutLimits withPages(int pages) {
+        return new RolloutLimits(maxBatch, maxPrompt, maxTokens, pageSize, pages, captureTopK);
+    }
+
+    /** The same without captures. */
+    public RolloutLimits withoutCaptures() {
+        return new RolloutLimits(maxBatch, maxPrompt, maxTokens, pageSize, kvPages, 0);
+    }
+
     /** Longest prompt with response. */
     public int maxLength() {
         return Math.addExact(maxPrompt, maxTokens);

@@ -245,6 +245,16 @@ final class TreeSpeculator implements AutoCloseable {
         }
     }
 
+    /** Gives the cache's memory back until {@link #acquire}. */
+    void release() {
+        passes.close();
+        cache.release();
+    }
+
+    void acquire() {
+        cache.acquire();
+    }
+
     @Override
     public void close() {
         passes.close();

@@ -49,11 +49,13 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
      *
      * @param importanceCap null for what suits the type that the run computes in; see {@link #importanceCap(DType)}
      * @param checkpointActivations whether layers are computed again for their gradients, rather than kept
+     * @param moments type of the actor's AdamW moments; BF16 on a GPU alone
      */
     public record Train(int iterations, int promptsPerIteration, int groupSize, int microBatchTokens, int miniBatches, int epochs,
                         float learningRate, int warmupIterations, float weightDecay, float beta1, float beta2, float eps,
                         float maxGradNorm, float clipLow, float clipHigh, float klCoefficient, String loss, boolean normaliseAdvantages,
-                        int checkpointEvery, int keepCheckpoints, Float importanceCap, boolean checkpointActivations) {
+                        int checkpointEvery, int keepCheckpoints, Float importanceCap, boolean checkpointActivations,
+                        DType moments) {
         /** The configured cap; else 2 in BF16, and none in F32, where rollout and training differ by rounding that corrects nothing. */
         public float importanceCap(DType dtype) {
             return importanceCap != null ? importanceCap : dtype == DType.BF16 ? 2 : 0;
@@ -68,7 +70,8 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
                 (float) s.number("clip_high", 0.2, 0, 100), (float) s.number("kl_coefficient", 0, 0, 100),
                 s.choice("loss", "token", "token", "sequence"), s.flag("normalise_advantages", true),
                 s.integer("checkpoint_every", 10, 1, 1_000_000), s.integer("keep_checkpoints", 2, 1, 1000),
-                s.has("importance_cap") ? (float) s.number("importance_cap", 2, 0, 1e6) : null, s.flag("checkpoint_activations", false));
+                s.has("importance_cap") ? (float) s.number("importance_cap", 2, 0, 1e6) : null, s.flag("checkpoint_activations", false),
+                s.choice("moments", "f32", "f32", "bf16").equals("bf16") ? DType.BF16 : DType.F32);
             s.finish();
             if (train.miniBatches > train.promptsPerIteration * train.groupSize) {
                 throw s.bad("mini_batches", "is " + train.miniBatches + ", more than the responses of an iteration; lower it");
@@ -77,12 +80,21 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
         }
     }
 
-    /** How responses are drawn; {@code kvPages} 0 for as many as a full batch can use. */
-    public record Rollout(int maxBatch, int maxTokens, float temperature, int topK, float topP, int pageSize, int kvPages) {
+    /**
+     * How responses are drawn.
+     *
+     * @param kvPages 0 for as many as a full batch can use, {@link #AUTO} for as many of these as a device has memory for
+     * @param releaseKv whether rollout and updates have memory by turns: pages are given back for an update, its passes after it
+     */
+    public record Rollout(int maxBatch, int maxTokens, float temperature, int topK, float topP, int pageSize, int kvPages, boolean releaseKv) {
+        /** {@code kvPages} by what is left on the device. */
+        public static final int AUTO = -1;
+
         static Rollout read(ConfigSection s) {
             Rollout rollout = new Rollout(s.integer("max_batch", 64, 1, 4096), s.integer("max_tokens", 128, 1, 1 << 18),
                 (float) s.number("temperature", 1, 0, 100), s.integer("top_k", 0, 0, 1 << 20), (float) s.number("top_p", 1, 1e-6, 1),
-                s.integer("page_size", 16, 1, 256), s.integer("kv_pages", 0, 0, 1 << 24));
+                s.integer("page_size", 16, 1, 256),
+                "auto".equals(s.text("kv_pages", null)) ? AUTO : s.integer("kv_pages", 0, 0, 1 << 24), s.flag("release_kv", false));
             s.finish();
             return rollout;
         }

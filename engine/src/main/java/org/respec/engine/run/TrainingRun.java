@@ -20,8 +20,11 @@ import org.respec.engine.distill.RewardWeights;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.ActorTraining;
 import org.respec.engine.model.Drafter;
+import org.respec.engine.model.DrafterConfig;
 import org.respec.engine.model.LoadedModel;
+import org.respec.engine.model.ModelConfig;
 import org.respec.engine.model.ParameterSet;
+import org.respec.engine.model.TextTokenizer;
 import org.respec.engine.rl.AdamW;
 import org.respec.engine.rl.Advantages;
 import org.respec.engine.rl.Evaluator;
@@ -75,7 +78,10 @@ public final class TrainingRun implements AutoCloseable {
     private final Task task;
     private final RolloutEngine rollout;
     private final RolloutEngine plain;
+    private final RolloutEngine evaluation;
     private final Evaluator evaluator;
+    /** Null where nobody counts memory. */
+    private final MemoryPlan memory;
     private final AdamW actorOptimizer;
     private final PolicyTrainer trainer;
     private final ReplayBuffer replay;
@@ -105,6 +111,10 @@ public final class TrainingRun implements AutoCloseable {
             }
             ops = owned.add(Devices.open(config.run().device(), config.run().threads(), config.run().graphs()));
             DType dtype = Devices.dtype(config.run().dtype(), config.run().device(), ops);
+            if (!ops.stores(config.train().moments())) {
+                throw new BadInput("train.moments: " + ops.device() + " does not store bf16; set train.moments=f32.");
+            }
+            memory = plan(dtype);
             LoadedModel model = owned.add(LoadedModel.load(ops, config.model().actor(), config.model().drafter(), dtype, true));
             actor = model.actor();
             drafter = model.drafter();
@@ -113,8 +123,8 @@ public final class TrainingRun implements AutoCloseable {
             SamplingParams sampling = new SamplingParams(r.temperature(), r.topK(), r.topP());
             StopRule stop = new StopRule(actor.config().eosTokenIds(), List.of());
             int prompt = task.maxPromptTokens();
-            RolloutLimits limits = new RolloutLimits(r.maxBatch(), prompt, r.maxTokens(), r.pageSize(), r.kvPages(),
-                distill ? Math.min(config.distill().topK(), actor.config().vocabSize()) : 0);
+            RolloutLimits limits = MemoryPlan.limits(config, actor.config(), prompt);
+            limits = memory == null ? limits : limits.withPages(memory.kvPages());
             if (resume && !Files.isDirectory(config.run().dir())) {
                 throw new BadInput(config.run().dir() + ": there is no such run folder to resume; start without --resume.");
             }
@@ -123,18 +133,24 @@ public final class TrainingRun implements AutoCloseable {
             PlanPolicy policy = new HealthPolicy(PlanPolicies.of(config.speculation(), ops, actor, drafter, limits), health);
             rollout = owned.add(new RolloutEngine(ops, actor, speculate || distill ? drafter : null, limits, sampling, config.run().seed(),
                 stop, policy, speculate, config.speculation().sharpness()));
-            RolloutLimits plainLimits = new RolloutLimits(r.maxBatch(), prompt, r.maxTokens(), r.pageSize(), r.kvPages(), 0);
+            release(rollout);
+            RolloutLimits plainLimits = limits.withoutCaptures();
             plain = owned.add(new RolloutEngine(ops, actor, null, plainLimits, sampling, config.run().seed(), stop, PlanPolicies.off(),
                 false, 1f));
-            evaluator = new Evaluator(evaluation(plainLimits, sampling, stop), task, config.eval().problems());
+            release(plain);
+            evaluation = evaluation(plainLimits, sampling, stop);
+            release(evaluation);
+            evaluator = new Evaluator(evaluation, task, config.eval().problems());
             var t = config.train();
             actorOptimizer = owned.add(new AdamW(ops, actor.weights(),
-                new AdamW.Settings(t.beta1(), t.beta2(), t.eps(), t.weightDecay(), t.maxGradNorm())));
+                new AdamW.Settings(t.beta1(), t.beta2(), t.eps(), t.weightDecay(), t.maxGradNorm()), t.moments()));
             Actor reference = t.klCoefficient() == 0 ? null : owned.add(model.copyOfActor());
             trainer = owned.add(new PolicyTrainer(ops, actor, reference, actorOptimizer,
                 new PolicyLoss(t.clipLow(), t.clipHigh(), t.klCoefficient()),
                 new PolicyTrainer.Schedule(t.miniBatches(), t.epochs(), t.loss().equals("sequence"), r.temperature(), t.importanceCap(dtype)),
-                t.microBatchTokens(), t.checkpointActivations() ? ActorTraining.Keep.INPUTS : ActorTraining.Keep.ALL));
+                memory == null ? t.microBatchTokens() : memory.microBatchTokens(),
+                t.checkpointActivations() ? ActorTraining.Keep.INPUTS : ActorTraining.Keep.ALL, !r.releaseKv()));
+            trainer.reserve();
             if (distill) {
                 var d = config.distill();
                 replay = owned.add(new ReplayBuffer(d.capacityTokens(), 3 * actor.config().hiddenSize(), limits.captureTopK()));
@@ -162,6 +178,32 @@ public final class TrainingRun implements AutoCloseable {
         }
     }
 
+    private MemoryPlan plan(DType dtype) {
+        if (ops.freeBytes() == Long.MAX_VALUE) {
+            return null;
+        }
+        ModelConfig shape = ModelConfig.read(config.model().actor().resolve("config.json"));
+        DrafterConfig draftShape = config.model().drafter() == null ? null
+            : DrafterConfig.read(config.model().drafter().resolve("config.json"));
+        try (TextTokenizer tokenizer = TextTokenizer.open(config.model().actor().resolve("tokenizer.json"), shape.vocabSize())) {
+            int prompt = Tasks.of(config.task(), config.run().seed(), tokenizer, shape).maxPromptTokens();
+            return MemoryPlan.of(ops, config, shape, draftShape, dtype, prompt);
+        }
+    }
+
+    /** Lets the memory of an engine's cache go until it draws again, if the config says so. */
+    private void release(RolloutEngine engine) {
+        if (config.rollout().releaseKv()) {
+            engine.release();
+        }
+    }
+
+    private double accuracy() {
+        double accuracy = evaluator.accuracy();
+        release(evaluation);
+        return accuracy;
+    }
+
     private RolloutEngine evaluation(RolloutLimits limits, SamplingParams sampling, StopRule stop) {
         if (config.eval().temperature() == null) {
             return plain;
@@ -175,6 +217,16 @@ public final class TrainingRun implements AutoCloseable {
         return folder.earlier();
     }
 
+    /** What the run takes of the device's memory; null where nobody counts it. */
+    MemoryPlan memory() {
+        return memory;
+    }
+
+    /** What is left of it. */
+    long freeBytes() {
+        return ops.freeBytes();
+    }
+
     /** The device the run computes on, in words. */
     public String device() {
         return ops.device();
@@ -186,18 +238,21 @@ public final class TrainingRun implements AutoCloseable {
     public ObjectNode run(Listener listener) {
         long start = System.nanoTime();
         int iterations = config.train().iterations();
+        if (memory != null) {
+            memory.table().forEach(listener::note);
+        }
         listener.started(state.iteration, iterations);
         if (online != null && config.distill().overlap() && !online.concurrent()) {
             listener.note("distill.overlap: on this device the drafter learns in turn with the run, since its operators serve one thread.");
         }
         if (state.iteration == 0) {
-            state.accuracyBefore = evaluator.accuracy();
+            state.accuracyBefore = accuracy();
         }
         double secondsBefore = state.secondsTotal;
         while (state.iteration < iterations) {
             ObjectNode line = iterate();
             if (config.eval().every() > 0 && state.iteration % config.eval().every() == 0) {
-                line.put("accuracy", evaluator.accuracy());
+                line.put("accuracy", accuracy());
             }
             state.secondsTotal = secondsBefore + (System.nanoTime() - start) * 1e-9;
             metrics.append(line);
@@ -212,7 +267,7 @@ public final class TrainingRun implements AutoCloseable {
             learned(online.takeOver());
             alarms().forEach(alarm -> listener.note(alarm.textValue()));
         }
-        double accuracyAfter = evaluator.accuracy();
+        double accuracyAfter = accuracy();
         state.secondsTotal = secondsBefore + (System.nanoTime() - start) * 1e-9;
         ObjectNode summary = summary(accuracyAfter);
         if (!config.speculation().mode().equals("off")) {
@@ -234,6 +289,7 @@ public final class TrainingRun implements AutoCloseable {
             prompts.add(new PromptGroup(task.encode(problem), group, number * group));
         }
         Rollout drawn = rollout.generate(prompts);
+        release(rollout);
         List<Trajectory> trajectories = drawn.trajectories();
         state.digest.add(trajectories);
         double[] rewards = new double[trajectories.size()];
@@ -331,6 +387,9 @@ public final class TrainingRun implements AutoCloseable {
         ObjectNode lengths = line.putObject("response_length");
         lengths.put("mean", trajectories.stream().mapToInt(t -> t.response().length).average().orElse(0));
         lengths.put("max", trajectories.stream().mapToInt(t -> t.response().length).max().orElse(0));
+        if (trainer.maxRows() < config.train().microBatchTokens()) {
+            line.put("micro_batch_tokens", trainer.maxRows());
+        }
         line.put("loss", policy.loss());
         line.put("grad_norm", policy.gradNorm());
         line.put("clip_fraction", policy.clipFraction());
@@ -380,6 +439,9 @@ public final class TrainingRun implements AutoCloseable {
         summary.put("iterations", state.iteration);
         summary.put("seed", config.run().seed());
         summary.put("device", ops.device());
+        if (memory != null) {
+            summary.set("memory", memory.toJson());
+        }
         summary.put("dtype", actor.dtype().name().toLowerCase(Locale.ROOT));
         ObjectNode eval = summary.putObject("eval");
         eval.put("problems", evaluator.size());

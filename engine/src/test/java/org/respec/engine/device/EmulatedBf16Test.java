@@ -86,7 +86,7 @@ class EmulatedBf16Test {
         }
         try (AdamW optimizer = new AdamW(ops, actor.weights(), new AdamW.Settings(0.9f, 0.95f, 1e-8f, 0f, 0f));
              PolicyTrainer trainer = new PolicyTrainer(ops, actor, null, optimizer, new PolicyLoss(0.2f, 0.2f, 0f),
-                 new PolicyTrainer.Schedule(1, 1, false, TEMPERATURE, 2), 64, keep)) {
+                 new PolicyTrainer.Schedule(1, 1, false, TEMPERATURE, 2), 64, keep, true)) {
             double loss = trainer.accumulate(trajectories, advantages);
             into.copyFrom(optimizer.gradients());
             return loss;

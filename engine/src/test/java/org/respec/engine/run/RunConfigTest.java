@@ -28,6 +28,7 @@ class RunConfigTest {
         RunConfig config = RunConfig.read(file, List.of("run.seed=9", "speculation.mode=off", "speculation.plan=2x1x2", "distill.enabled=false",
             "run.dir=/tmp/x y", "rollout.top_p=0.9", "eval.temperature=0"));
         assertEquals(9, config.run().seed());
+        assertTrue(config.run().graphs());
         assertEquals("off", config.speculation().mode());
         assertEquals("2x1x2", config.speculation().plan().toString());
         assertEquals(Path.of("/tmp/x y"), config.run().dir());
@@ -55,6 +56,7 @@ class RunConfigTest {
         "task.prompts=x.jsonl | task.held_out is missing",
         "task.arithmetic.min_operands=9 | task.arithmetic.min_operands is 9, more than max_operands",
         "run.device=gpu9 | run.device must be one of auto, cpu, cuda, emulator, not 'gpu9'",
+        "run.graphs=maybe | run.graphs must be true or false",
         "run=5 | run must be a section",
         "run.seed.low=5 | reaches into seed",
         "seed | must be key=value",

@@ -49,7 +49,9 @@ class TrainingRunTest {
         return Stream.of(List.of("speculation.mode=off"), List.of("speculation.mode=adaptive"), List.of("speculation.plan=2x1x2"),
             List.of("speculation.plan=4x4x16"), List.of("rollout.max_batch=1"), List.of("rollout.max_batch=64"),
             List.of("run.threads=1"), List.of("rollout.kv_pages=9", "rollout.page_size=16"), List.of("distill.enabled=false"),
-            List.of("distill.weighting=uniform"), List.of("rollout.page_size=5"), List.of("rollout.max_batch=1", "speculation.mode=off"));
+            List.of("distill.weighting=uniform"), List.of("rollout.page_size=5"), List.of("rollout.max_batch=1", "speculation.mode=off"),
+            List.of("rollout.release_kv=true", "rollout.kv_pages=auto"), List.of("train.checkpoint_activations=true"),
+            List.of("run.dtype=f32"), List.of("train.importance_cap=0"));
     }
 
     @ParameterizedTest

@@ -26,6 +26,9 @@ final class LayerCases {
             cases.add(rmsNorm(r, tiny ? 64 : 4096));
         }
         for (int r : rows) {
+            cases.add(copyRmsNorm(r, tiny ? 64 : 4096));
+        }
+        for (int r : rows) {
             cases.add(swiglu(r, tiny ? 64 : 12288));
         }
         for (int r : rows) {
@@ -52,6 +55,19 @@ final class LayerCases {
                 Tensor weight = in.normal(DType.BF16, 1, cols);
                 Tensor out = in.empty(DType.BF16, rows, cols);
                 return () -> in.ops().rmsNorm(x, weight, 1e-6f, out, rows);
+            });
+    }
+
+    /** As above, and writes a copy of x. */
+    private static BenchCase copyRmsNorm(int rows, int cols) {
+        long elements = (long) rows * cols;
+        return new BenchCase("copyRmsNorm", shape("rows", rows, "cols", cols), DType.BF16, 3 * elements * BF16, 4 * elements,
+            3 * elements * BF16, in -> {
+                Tensor x = in.normal(DType.BF16, rows, cols);
+                Tensor weight = in.normal(DType.BF16, 1, cols);
+                Tensor copy = in.empty(DType.BF16, rows, cols);
+                Tensor out = in.empty(DType.BF16, rows, cols);
+                return () -> in.ops().copyRmsNorm(x, weight, 1e-6f, copy, out, rows);
             });
     }
 

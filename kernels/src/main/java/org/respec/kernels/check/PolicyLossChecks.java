@@ -114,7 +114,8 @@ final class PolicyLossChecks {
             Rows in = Rows.random(bench, logits, 1f, rows);
             Twin logProbs = bench.poisoned(DType.F32, 1, rows, 0);
             Twin gradient = bench.poisoned(DType.BF16, rows, vocab, 0);
-            bench.device().policyLoss(logits.device(), in.targets.device(), 1f, in.terms(true, 7), logProbs.device(), gradient.device(), rows);
+            bench.device().policyLoss(logits.device(), in.targets.device(), 1f, in.terms(true, 7), logProbs.device(), gradient.device(),
+                rows);
             gradient.pull();
             logProbs.pull();
             for (int r = 0; r < rows; r++) {

@@ -92,6 +92,11 @@ public final class GpuOps implements Ops {
         gpu.faults().check(gpu.stream());
     }
 
+    @Override
+    public void startPull(HostMirror mirror, long elements) {
+        transfer("startPull", mirror, elements, false);
+    }
+
     private void transfer(String operator, HostMirror mirror, long elements, boolean in) {
         if (gpu.isRecording()) {
             throw new IllegalStateException(operator + ": work that is recorded must not copy from or to the host");
@@ -174,6 +179,11 @@ public final class GpuOps implements Ops {
     @Override
     public void rmsNorm(Tensor x, Tensor weight, float eps, Tensor out, int rows) {
         elementwise.rmsNorm(x, weight, eps, out, rows);
+    }
+
+    @Override
+    public void copyRmsNorm(Tensor x, Tensor weight, float eps, Tensor copy, Tensor out, int rows) {
+        elementwise.copyRmsNorm(x, weight, eps, copy, out, rows);
     }
 
     @Override

@@ -51,12 +51,7 @@ final class StageRun {
 
     /** The device, in a context of its own, so that a stage that kills it takes no other with it. */
     GpuOps open() {
-        return open(true);
-    }
-
-    /** The same, with decode steps replayed as graphs or not. */
-    GpuOps open(boolean graphs) {
-        return (GpuOps) Devices.open(settings.device(), 0, graphs);
+        return (GpuOps) Devices.open(settings.device(), 0);
     }
 
     Ops openCpu() {

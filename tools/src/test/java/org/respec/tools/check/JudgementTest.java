@@ -16,7 +16,7 @@ class JudgementTest {
     }
 
     private static GenerateCheck.Result compare(float temperature, Trajectory want, Trajectory got) {
-        return GenerateCheck.compare(temperature, "off", List.of(want), List.of(got));
+        return GenerateCheck.compare(temperature, "off", true, List.of(want), List.of(got));
     }
 
     @Test
