@@ -14,6 +14,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -102,6 +103,7 @@ class GpuCheckCommandTest {
         }
         // Temperatures 0 and 1, speculation off and on, graphs on and off.
         assertEquals(8, stages.at("/generate/rows").size(), stages.toPrettyString());
+        assertEquals(4, stages.at("/generate/rows").findValuesAsText("graphs").stream().filter("true"::equals).count());
         for (JsonNode row : stages.at("/generate/rows")) {
             assertTrue(row.path("tokens").intValue() >= 2 && row.path("equal").intValue() <= row.path("tokens").intValue(), row.toString());
         }
@@ -122,6 +124,27 @@ class GpuCheckCommandTest {
         for (JsonNode row : stages.at("/decode/tiny/rows")) {
             assertTrue(row.path("tokens_per_second").doubleValue() > 0 && row.path("share_of_copy").doubleValue() > 0, row.toString());
         }
+    }
+
+    @Test
+    void generateDrawsTheSameWithAndWithoutGraphs() {
+        needsEmulator();
+        Path models = Path.of("models", "arithmetic").toAbsolutePath();
+        List<String> outcomes = Stream.of("--graphs", "--no-graphs").map(graphs -> {
+            PrintStream out = System.out;
+            ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+            System.setOut(new PrintStream(bytes, true, StandardCharsets.UTF_8));
+            try {
+                assertEquals(0, Main.execute("generate", "--model", models.resolve("actor").toString(), "--drafter",
+                    models.resolve("drafter").toString(), "--device", "emulator", "--prompt", "12+34=", "--max-tokens", "8",
+                    "--json", graphs));
+            } finally {
+                System.setOut(out);
+            }
+            return bytes.toString(StandardCharsets.UTF_8);
+        }).toList();
+        assertTrue(outcomes.getFirst().contains("\"tokens\":["), outcomes.getFirst());
+        assertEquals(outcomes.getFirst(), outcomes.getLast());
     }
 
     @Test
