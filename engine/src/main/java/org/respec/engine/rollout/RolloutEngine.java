@@ -485,6 +485,10 @@ public final class RolloutEngine implements AutoCloseable {
             }
             kept[r] = taken;
             gained += taken;
+            if (speculated) {
+                slot.speculativeSteps++;
+                slot.speculativeTokens += taken;
+            }
         }
         if (moves > 0) {
             moveFrom.push(ops, moves);
@@ -571,7 +575,7 @@ public final class RolloutEngine implements AutoCloseable {
             place += groups.get(g).prompt.samples();
         }
         finished[place + slot.sample] = new Trajectory(group.index, slot.sample, slot.requestId, group.prompt.prompt(), response, logProbs,
-            slot.ended, captured);
+            slot.ended, captured, slot.speculativeSteps, slot.speculativeTokens);
     }
 
     @Override

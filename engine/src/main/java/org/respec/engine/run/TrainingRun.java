@@ -187,7 +187,7 @@ public final class TrainingRun implements AutoCloseable {
         double accuracyAfter = evaluator.accuracy();
         state.secondsTotal = secondsBefore + (System.nanoTime() - start) * 1e-9;
         ObjectNode summary = summary(accuracyAfter);
-        if (!config.speculation().mode().equals("off")) {
+        if (config.eval().comparison() && !config.speculation().mode().equals("off")) {
             compare(summary.putObject("comparison"));
         }
         folder.writeSummary(summary);
@@ -221,7 +221,9 @@ public final class TrainingRun implements AutoCloseable {
         double mean = mean(rewards);
         state.add(drawn.stats(), mean, (trained - rolled) * 1e-9, (taught - trained) * 1e-9);
         state.iteration++;
-        return line(drawn.stats(), trajectories, mean, policy, learned, (trained - rolled) * 1e-9, (taught - trained) * 1e-9);
+        ObjectNode line = line(drawn.stats(), trajectories, mean, policy, learned, (trained - rolled) * 1e-9, (taught - trained) * 1e-9);
+        AcceptByReward.of(trajectories, rewards).add(line.putObject("accept_by_reward"));
+        return line;
     }
 
     private DraftLearner.Report teach(List<Trajectory> trajectories, double[] rewards, int group) {
