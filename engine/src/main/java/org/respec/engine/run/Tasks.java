@@ -8,11 +8,12 @@ import org.respec.engine.task.RewardFunction;
 import org.respec.engine.task.Task;
 
 /** Tasks as a config asks for them. */
-final class Tasks {
+public final class Tasks {
     private Tasks() {
     }
 
-    static Task of(TaskConfig config, long seed, LoadedModel model) {
+    /** The task of {@code config}; problems of the generator are a function of {@code seed}. */
+    public static Task of(TaskConfig config, long seed, LoadedModel model) {
         ProblemSource problems = config.prompts() == null ? arithmetic(config.arithmetic(), seed)
             : new PromptFile(config.prompts(), config.heldOut());
         return new Task(problems, RewardFunction.named(config.reward()), model.tokenizer(), model.actor().config().eosTokenIds());
