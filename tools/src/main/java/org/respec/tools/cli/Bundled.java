@@ -16,11 +16,20 @@ final class Bundled {
         return models().resolve("drafter");
     }
 
+    /** The example configuration that trains the bundled model. */
+    static Path quickstart() {
+        return home("--config: the bundled example is known to tools/respec only; name a configuration.").resolve("examples/quickstart.yaml");
+    }
+
     private static Path models() {
+        return home("--model: the bundled model is known to tools/respec only; name a model folder.").resolve("models/arithmetic");
+    }
+
+    private static Path home(String otherwise) {
         String home = System.getProperty("respec.home");
         if (home == null) {
-            throw new BadInput("--model: the bundled model is known to tools/respec only; name a model folder.");
+            throw new BadInput(otherwise);
         }
-        return Path.of(home, "tools", "models", "arithmetic");
+        return Path.of(home, "tools");
     }
 }

@@ -10,12 +10,13 @@ import org.respec.tools.report.Plot;
 
 /** Everything that the engine adds to plain reinforcement learning, one after another, end to end. */
 final class Ablation implements Experiment {
+    private static final String IN_TURN = "distill.overlap=false";
     private static final List<Variant> STEPS = List.of(
         Variant.of("none", "speculation.mode=off", "distill.enabled=false"),
         Variant.of("+drafter", "speculation.mode=fixed", "distill.enabled=false"),
-        Variant.of("+online", "speculation.mode=fixed", "distill.enabled=true", "distill.weighting=uniform"),
-        Variant.of("+reward weight", "speculation.mode=fixed", "distill.enabled=true", "distill.weighting=reward"),
-        Variant.of("+adaptive", "speculation.mode=adaptive", "distill.enabled=true", "distill.weighting=reward"),
+        Variant.of("+online", "speculation.mode=fixed", "distill.enabled=true", "distill.weighting=uniform", IN_TURN),
+        Variant.of("+reward weight", "speculation.mode=fixed", "distill.enabled=true", "distill.weighting=reward", IN_TURN),
+        Variant.of("+adaptive", "speculation.mode=adaptive", "distill.enabled=true", "distill.weighting=reward", IN_TURN),
         Variant.of("+overlap", "speculation.mode=adaptive", "distill.enabled=true", "distill.weighting=reward", "distill.overlap=true"));
     /** Iterations at the start that do not count: the JIT and the tracker are settling. */
     private static final int SETTLING = 2;

@@ -37,8 +37,8 @@ final class Coupling implements Experiment {
     private static final int LEVELS = 3;
 
     private static final int ZIPF_TOKENS = 2000;
-    /** Of p(x) ~ x^-s: with this s a ranked single child is accepted with chance 0.28, as in the design's figures. */
-    private static final double ZIPF_POWER = 1.45;
+    /** Of p(x) ~ x^-s: the s for which all of the design's figures come out. */
+    private static final double ZIPF_POWER = 1.5;
     /** Design's figures at temperature 1 by children, ranked, rejection, coupled. */
     private static final double[][] DESIGN = {{1, 0.28, 0.67, 0.62}, {4, 0.56, 0.86, 0.92}};
     private static final double TOLERANCE = 0.03;
@@ -63,7 +63,7 @@ final class Coupling implements Experiment {
             + "seeds)", "source", "temperature", "level", "children", "ranked", "rejection", "coupled");
         List<Finding> findings = new ArrayList<>();
         List<Outcome.Chart> charts = new ArrayList<>();
-        Spread[][][][] zipf = measure(lab, seed -> zipf(lab.choose(100, 400), seed), 1, lab.choose(10, 25));
+        Spread[][][][] zipf = measure(lab, seed -> zipf(lab.choose(400, 1000), seed), 1, lab.choose(10, 25));
         add(table, "zipf", zipf, 1);
         int hot = TEMPERATURES.length - 1;
         for (double[] figures : DESIGN) {
@@ -78,7 +78,7 @@ final class Coupling implements Experiment {
         RunConfig config = lab.config(List.of());
         try (Ops ops = Devices.open(config.run().device(), config.run().threads());
              LoadedModel model = LoadedModel.load(ops, config.model().actor(), config.model().drafter())) {
-            Spread[][][][] real = measure(lab, seed -> pairs(ops, model, config, lab.choose(16, 128), seed), LEVELS, lab.choose(4, 8));
+            Spread[][][][] real = measure(lab, seed -> pairs(ops, model, config, lab.choose(64, 256), seed), LEVELS, lab.choose(8, 16));
             add(table, "model", real, LEVELS);
             charts.add(new Outcome.Chart("coupling-model", plot("Acceptance per level, the model's own distributions, temperature 1, 4 children",
                 real[hot], CHILDREN.length - 1)));
