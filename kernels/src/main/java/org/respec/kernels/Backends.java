@@ -39,6 +39,16 @@ public final class Backends {
         };
     }
 
+    /**
+     * Operators that another thread may use at the same time, on the same tensors, or null where there are none: a GPU's operators
+     * have one stream, and one thread that its context belongs to.
+     *
+     * @param threads host threads of their own
+     */
+    public static Ops beside(Ops ops, int threads) {
+        return ops instanceof CpuOps ? new CpuOps(threads) : null;
+    }
+
     private static Ops gpu(String device, Supplier<GpuDriver> driver) {
         try {
             return on(driver.get());

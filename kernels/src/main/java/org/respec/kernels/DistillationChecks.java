@@ -5,9 +5,12 @@ public final class DistillationChecks {
     private DistillationChecks() {
     }
 
-    public static void topK(Tensor logits, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, Tensor weights, Tensor losses,
-                            int rows) {
+    public static void topK(Tensor logits, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, float tvWeight, Tensor weights,
+                            Tensor losses, int rows) {
         student("klDistill", logits, weights, losses, rows);
+        if (!(tvWeight >= 0 && tvWeight <= 1)) {
+            throw new IllegalArgumentException("klDistill: tvWeight must be 0 to 1, got " + tvWeight);
+        }
         Checks.matrix("klDistill", "ids", ids, DType.I32, rows, ids.cols());
         Checks.matrix("klDistill", "logProbs", logProbs, rows, ids.cols());
         Checks.vector("klDistill", "tails", tails, DType.F32, rows);

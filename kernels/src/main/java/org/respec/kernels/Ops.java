@@ -216,30 +216,40 @@ public interface Ops extends AutoCloseable {
     void logProbsBackward(Tensor logits, Tensor targets, float temperature, Tensor coefficients, int rows);
 
     /**
-     * Weighted forward KL(teacher || student) over the teacher's top k tokens and one bucket for the rest, and in place of the
-     * student's logits its gradient. With p the teacher's and q the student's probabilities, N the named tokens that the student has,
+     * Weighted forward KL(teacher || student), or a blend with total variation, over the teacher's top k tokens and one bucket for the
+     * rest, and in place of the student's logits its gradient. With p the teacher's and q the student's probabilities, N the named tokens that the student has,
      * tail the teacher's mass on all others and rest = sum of q outside N:
      * {@code KL = sum_N p log(p / q) + tail log(tail / rest)}, and the gradient by a logit is {@code (q - p) / T} in N and
      * {@code q (1 - tail / rest) / T} outside, times the row's weight. The teacher's masses must sum to 1. A rest under 1e-9 counts as
      * 1e-9. Rows with weight 0 become zeros with loss 0; nothing else of them is read.
      *
-     * @param logits [rows x vocab] student logits in, gradient of {@code sum_i weights[i] * KL_i} out
+     * <p>The blend is {@code (1 - v) KL + v TV} with {@code TV = (sum_N |q - p| + |rest - tail|) / 2}. With s half the sign of q - p
+     * (outside N: of rest - tail; 0 for equals) and S = sum_N q s + rest s, TV's gradient by a logit is {@code q (s - S) / T}.
+     *
+     * @param logits [rows x vocab] student logits in, gradient of {@code sum_i weights[i] * loss_i} out
      * @param temperature applied to the student's logits (0 counts as 1)
      * @param ids I32 [rows x k] distinct token ids of the teacher
      * @param logProbs F32 [rows x k] teacher log-probabilities
      * @param tails F32 [1 x rows] log of the teacher's mass on all other tokens; -30 or less counts as none
      * @param idMap I32 [1 x teacher's vocab] the student's id of each of the teacher's tokens, no id twice; -1 for a token that the
      *     student lacks, whose mass joins the tail; null where both have the same vocabulary
+     * @param tvWeight v, 0 to 1
      * @param weights F32 [1 x rows]
-     * @param losses F32 [1 x rows] out: unweighted KL of each row
+     * @param losses F32 [1 x rows] out: unweighted loss of each row
      */
-    void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, Tensor weights,
-                   Tensor losses, int rows);
+    void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, float tvWeight,
+                   Tensor weights, Tensor losses, int rows);
 
-    /** {@link #klDistill(Tensor, float, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, int)} over one vocabulary. */
+    /** {@link #klDistill(Tensor, float, Tensor, Tensor, Tensor, Tensor, float, Tensor, Tensor, int)} of KL alone. */
+    default void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, Tensor weights,
+                           Tensor losses, int rows) {
+        klDistill(logits, temperature, ids, logProbs, tails, idMap, 0f, weights, losses, rows);
+    }
+
+    /** The same over one vocabulary. */
     default void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor weights, Tensor losses,
                            int rows) {
-        klDistill(logits, temperature, ids, logProbs, tails, null, weights, losses, rows);
+        klDistill(logits, temperature, ids, logProbs, tails, null, 0f, weights, losses, rows);
     }
 
     /**

@@ -14,23 +14,39 @@ import org.respec.kernels.NoiseField;
 import org.respec.kernels.Ops;
 
 /**
- * Reward-weighted forward-KL distillation of the actor into the drafter (ReSpec, section 5.3; unrolling after EAGLE-3), from the
- * by-products of verification. The order in which entries are visited is a function of seed and update number alone.
+ * Reward-weighted distillation of the actor into the drafter (ReSpec, section 5.3; unrolling after EAGLE-3), from the by-products of
+ * verification. The order in which entries are visited is a function of seed and update number alone. An update is made whole or not
+ * at all: after one that met a number that is not finite, or that threw, weights, moments and step count are what they were before.
  */
 public final class DraftLearner implements AutoCloseable {
     /**
      * How an update learns.
      *
-     * @param steps optimizer steps per update
+     * @param steps optimizer steps per update; 0 for as many as one pass over the entries takes
      * @param batchRows rows of one step
+     * @param share of the buffer's rows that an update draws from, the newest ones; 1 for all
      * @param unrollDecay weight of each further unrolled step relative to the one before
+     * @param tvWeight share of total variation in the loss; the rest is forward KL
      * @param temperature of the rollout, at which the teacher's log-probabilities were taken
+     * @param warmupSteps optimizer steps over which the learning rate rises to its full height
      */
-    public record Settings(int steps, int batchRows, float unrollDecay, float temperature, float learningRate, long seed) {
+    public record Settings(int steps, int batchRows, double share, float unrollDecay, float tvWeight, float temperature,
+                           float learningRate, int warmupSteps, long seed) {
+        /** Whole buffer, forward KL, no warm-up. */
+        public static Settings plain(int steps, int batchRows, float unrollDecay, float temperature, float learningRate, long seed) {
+            return new Settings(steps, batchRows, 1, unrollDecay, 0f, temperature, learningRate, 0, seed);
+        }
     }
 
-    /** Mean divergence of the first unrolled step, mean gradient norm, rows learnt from. */
-    public record Report(double divergence, double gradNorm, long rows) {
+    /**
+     * What an update came to.
+     *
+     * @param divergence mean loss of the first unrolled step
+     * @param gradNorm mean gradient norm before clipping
+     * @param rows learnt from
+     * @param kept false if a loss or a gradient was not finite, so that the whole update was undone
+     */
+    public record Report(double divergence, double gradNorm, long rows, boolean kept) {
     }
 
     private final Ops ops;
@@ -39,6 +55,10 @@ public final class DraftLearner implements AutoCloseable {
     private final AdamW optimizer;
     private final Settings settings;
     private final ReplayBuffer replay;
+    /** Weights, first and second moments before the update in progress. */
+    private final List<ParameterSet> saved;
+    private int savedSteps;
+    private boolean unfinished;
 
     public DraftLearner(Ops ops, Drafter drafter, AdamW optimizer, ReplayBuffer replay, int unroll, Settings settings) {
         this.ops = ops;
@@ -47,14 +67,48 @@ public final class DraftLearner implements AutoCloseable {
         this.replay = replay;
         this.settings = settings;
         this.training = new DrafterTraining(ops, drafter, settings.batchRows(), settings.batchRows(), unroll, replay.topK());
+        this.saved = live().stream().map(set -> new ParameterSet(ops, "before the update", set.specs())).toList();
+    }
+
+    private List<ParameterSet> live() {
+        return List.of(drafter.weights(), optimizer.firstMoments(), optimizer.secondMoments());
     }
 
     public AdamW optimizer() {
         return optimizer;
     }
 
-    /** Takes the configured steps over the buffer in a fresh order and publishes the drafter. */
+    /** Takes the configured steps over the buffer in a fresh order; the drafter that is taught has the new weights packed. */
     public Report update(long number) {
+        settle();
+        List<ParameterSet> live = live();
+        for (int i = 0; i < live.size(); i++) {
+            saved.get(i).copyFrom(live.get(i));
+        }
+        savedSteps = optimizer.steps();
+        unfinished = true;
+        Report report = learn(number);
+        unfinished = !report.kept;
+        settle();
+        return report;
+    }
+
+    /** Undoes an update that did not end well. */
+    void settle() {
+        if (!unfinished) {
+            return;
+        }
+        List<ParameterSet> live = live();
+        for (int i = 0; i < live.size(); i++) {
+            live.get(i).copyFrom(saved.get(i));
+        }
+        optimizer.restore(savedSteps);
+        ops.fill(optimizer.gradients().flat(), 0f);
+        drafter.publish();
+        unfinished = false;
+    }
+
+    private Report learn(long number) {
         List<ReplayBuffer.Entry> order = shuffled(number);
         double divergence = 0;
         double weight = 0;
@@ -62,11 +116,12 @@ public final class DraftLearner implements AutoCloseable {
         long rows = 0;
         int at = 0;
         int steps = 0;
-        while (steps < settings.steps() && !order.isEmpty()) {
+        boolean onePass = settings.steps() == 0;
+        while (onePass ? at < order.size() : steps < settings.steps() && !order.isEmpty()) {
             List<ReplayBuffer.Entry> batch = new ArrayList<>();
             int used = 0;
             int looked = 0;
-            while (looked++ < order.size()) {
+            while (looked++ < order.size() && !(onePass && at == order.size())) {
                 ReplayBuffer.Entry entry = order.get(at % order.size());
                 if (entry.rows() > settings.batchRows()) {
                     at++;
@@ -85,16 +140,25 @@ public final class DraftLearner implements AutoCloseable {
             double[] sums = step(batch, used);
             divergence += sums[0];
             weight += sums[1];
-            norm += optimizer.step(settings.learningRate());
-            drafter.publish();
+            double gradient = Double.isFinite(sums[0]) ? optimizer.step(learningRate()) : Double.NaN;
+            norm += gradient;
             rows += used;
             steps++;
+            if (!Double.isFinite(gradient)) {
+                return new Report(divergence / Math.max(1, weight), norm / steps, rows, false);
+            }
+            drafter.publish();
         }
-        return new Report(weight == 0 ? 0 : divergence / weight, steps == 0 ? 0 : norm / steps, rows);
+        return new Report(weight == 0 ? 0 : divergence / weight, steps == 0 ? 0 : norm / steps, rows, true);
+    }
+
+    private float learningRate() {
+        int warm = settings.warmupSteps();
+        return warm == 0 ? settings.learningRate() : settings.learningRate() * Math.min(1f, (optimizer.steps() + 1f) / warm);
     }
 
     private List<ReplayBuffer.Entry> shuffled(long number) {
-        List<ReplayBuffer.Entry> entries = replay.entries();
+        List<ReplayBuffer.Entry> entries = replay.newest(settings.share());
         record Keyed(long key, ReplayBuffer.Entry entry) {
         }
         List<Keyed> keyed = new ArrayList<>();
@@ -128,7 +192,7 @@ public final class DraftLearner implements AutoCloseable {
             ops.push(training.step(s).weights(), rows);
         }
         training.forward(batch.size(), rows);
-        training.lossGradients(settings.temperature(), rows);
+        training.lossGradients(settings.temperature(), settings.tvWeight(), rows);
         training.backward(optimizer.gradients(), batch.size(), rows);
         return firstStepLoss(batch, rows);
     }
@@ -217,5 +281,6 @@ public final class DraftLearner implements AutoCloseable {
     @Override
     public void close() {
         training.close();
+        saved.forEach(ParameterSet::close);
     }
 }

@@ -66,6 +66,17 @@ public final class ReplayBuffer implements AutoCloseable {
         return new ArrayList<>(entries);
     }
 
+    /** The newest entries that hold {@code share} of all rows, in order of age; at least one, if there are any. */
+    List<Entry> newest(double share) {
+        List<Entry> all = entries();
+        double wanted = share * rows();
+        int from = all.size();
+        for (int rows = 0; from > 0 && rows < wanted; rows += all.get(from).rows) {
+            from--;
+        }
+        return all.subList(from, all.size());
+    }
+
     int width() {
         return width;
     }

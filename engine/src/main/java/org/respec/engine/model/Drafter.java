@@ -29,10 +29,14 @@ public final class Drafter implements AutoCloseable {
 
     /** A drafter over {@code weights}, which it takes over and closes, for {@code actor}, whose embedding it reads. */
     public Drafter(Ops ops, DrafterConfig config, ParameterSet weights, Actor actor) {
+        this(ops, ops.arena("drafter"), config, weights, actor.embedding);
+    }
+
+    private Drafter(Ops ops, TensorArena arena, DrafterConfig config, ParameterSet weights, Tensor embedding) {
         this.ops = ops;
         this.config = config;
         this.weights = weights;
-        this.arena = ops.arena("drafter");
+        this.arena = arena;
         this.shape = new AttentionShape(config.numAttentionHeads(), config.numKeyValueHeads(), config.headDim());
         this.layer = new DecoderLayer(ops, arena, LayerTensors.of(weights, "midlayer."), shape, (float) config.rmsNormEps());
         this.fuse = weights.get("fc.weight");
@@ -43,7 +47,31 @@ public final class Drafter implements AutoCloseable {
         this.fusePacked = ops.pack(arena, fuse);
         this.headPacked = ops.pack(arena, head);
         this.rope = RopeTable.build(ops, arena, config.maxPositionEmbeddings(), config.headDim(), config.ropeTheta());
-        this.embedding = actor.embedding;
+        this.embedding = embedding;
+    }
+
+    /**
+     * A second drafter with the same weights, which may be taught while this one drafts.
+     *
+     * @param ops operators of its own thread, or the same ones if they take turns
+     * @param detached whether it has a copy of the embedding too, so that the actor may be trained meanwhile; see {@link #embedLike}
+     */
+    public Drafter twin(Ops ops, boolean detached) {
+        ParameterSet copy = new ParameterSet(ops, "drafter twin", weights.specs());
+        copy.copyFrom(weights);
+        TensorArena own = ops.arena("drafter twin");
+        Tensor table = detached ? own.allocate(embedding.dtype(), embedding.rows(), embedding.cols()) : embedding;
+        Drafter twin = new Drafter(ops, own, config, copy, table);
+        twin.embedLike(this);
+        twin.publish();
+        return twin;
+    }
+
+    /** Takes over the embedding of {@code other} as it is now; does nothing where the two share one. */
+    public void embedLike(Drafter other) {
+        if (embedding != other.embedding) {
+            ops.copy(other.embedding, embedding, embedding.rows());
+        }
     }
 
     public DrafterConfig config() {

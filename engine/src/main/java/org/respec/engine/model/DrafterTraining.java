@@ -166,10 +166,15 @@ public final class DrafterTraining implements AutoCloseable {
 
     /** Replaces all logits by the gradient of the weighted divergence from the teacher, and fills every step's losses. */
     public void lossGradients(float temperature, int rows) {
+        lossGradients(temperature, 0f, rows);
+    }
+
+    /** The same of a blend of forward KL and, with weight {@code tvWeight}, total variation. */
+    public void lossGradients(float temperature, float tvWeight, int rows) {
         for (int s = 0; s < steps.length; s++) {
             Step step = steps[s];
             ops.klDistill(logits[s], temperature, step.teacherIds.device(), step.teacherLogProbs.device(),
-                step.teacherTails.device(), step.weights.device(), step.losses.device(), rows);
+                step.teacherTails.device(), null, tvWeight, step.weights.device(), step.losses.device(), rows);
         }
     }
 

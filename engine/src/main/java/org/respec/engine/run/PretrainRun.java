@@ -163,7 +163,7 @@ public final class PretrainRun {
                         replay.add(trajectory, 1f);
                     }
                     try (DraftLearner learner = new DraftLearner(ops, drafter, optimizer, replay, d.unroll(),
-                        new DraftLearner.Settings(d.steps(), d.batchTokens(), d.unrollDecay(), 1f, rate, seed))) {
+                        DraftLearner.Settings.plain(d.steps(), d.batchTokens(), d.unrollDecay(), 1f, rate, seed))) {
                         DraftLearner.Report report = learner.update(round);
                         listener.distilled(round + 1, d.rounds(), report.divergence(), drawn.stats().acceptLength(), reward);
                     }

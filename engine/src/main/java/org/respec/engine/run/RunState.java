@@ -1,8 +1,11 @@
 package org.respec.engine.run;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.TreeMap;
 import org.respec.engine.rollout.RolloutStats;
 
@@ -12,7 +15,6 @@ final class RunState {
     final TreeMap<String, Long> plans = new TreeMap<>();
     int iteration;
     int actorSteps;
-    int drafterSteps;
     double accuracyBefore;
     double rewardFirst;
     double rewardLast;
@@ -23,10 +25,13 @@ final class RunState {
     double secondsRollout;
     double secondsActor;
     double secondsDrafter;
+    double secondsDrafterExposed;
     double secondsTotal;
+    /** What went wrong with the drafter, one sentence each. */
+    final List<String> alarms = new ArrayList<>();
 
     /** Adds one iteration, before {@link #iteration} is raised. */
-    void add(RolloutStats stats, double reward, double actorSeconds, double drafterSeconds) {
+    void add(RolloutStats stats, double reward, double actorSeconds) {
         if (iteration == 0) {
             rewardFirst = reward;
             acceptFirst = stats.acceptLength();
@@ -37,7 +42,6 @@ final class RunState {
         tokens += stats.tokens();
         secondsRollout += stats.seconds();
         secondsActor += actorSeconds;
-        secondsDrafter += drafterSeconds;
         stats.plans().forEach((plan, count) -> plans.merge(plan, count, Long::sum));
     }
 
@@ -45,7 +49,6 @@ final class RunState {
         ObjectNode json = JsonNodeFactory.instance.objectNode();
         json.put("iteration", iteration);
         json.put("actor_steps", actorSteps);
-        json.put("drafter_steps", drafterSteps);
         json.put("accuracy_before", accuracyBefore);
         json.put("reward_first", rewardFirst);
         json.put("reward_last", rewardLast);
@@ -56,7 +59,10 @@ final class RunState {
         json.put("seconds_rollout", secondsRollout);
         json.put("seconds_actor", secondsActor);
         json.put("seconds_drafter", secondsDrafter);
+        json.put("seconds_drafter_exposed", secondsDrafterExposed);
         json.put("seconds_total", secondsTotal);
+        ArrayNode sentences = json.putArray("alarms");
+        alarms.forEach(sentences::add);
         json.put("trajectory_digest", digest.value());
         ObjectNode counts = json.putObject("plans");
         plans.forEach(counts::put);
@@ -66,7 +72,6 @@ final class RunState {
     void restore(JsonNode json) {
         iteration = json.required("iteration").intValue();
         actorSteps = json.required("actor_steps").intValue();
-        drafterSteps = json.required("drafter_steps").intValue();
         accuracyBefore = json.required("accuracy_before").doubleValue();
         rewardFirst = json.required("reward_first").doubleValue();
         rewardLast = json.required("reward_last").doubleValue();
@@ -77,7 +82,10 @@ final class RunState {
         secondsRollout = json.required("seconds_rollout").doubleValue();
         secondsActor = json.required("seconds_actor").doubleValue();
         secondsDrafter = json.required("seconds_drafter").doubleValue();
+        secondsDrafterExposed = json.required("seconds_drafter_exposed").doubleValue();
         secondsTotal = json.required("seconds_total").doubleValue();
+        alarms.clear();
+        json.required("alarms").forEach(alarm -> alarms.add(alarm.textValue()));
         digest.restore(json.required("trajectory_digest").textValue());
         plans.clear();
         json.required("plans").properties().forEach(e -> plans.put(e.getKey(), e.getValue().longValue()));

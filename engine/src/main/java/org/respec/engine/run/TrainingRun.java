@@ -1,7 +1,9 @@
 package org.respec.engine.run;
 
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -10,6 +12,8 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.respec.engine.BadInput;
 import org.respec.engine.distill.DraftLearner;
+import org.respec.engine.distill.DrafterHealth;
+import org.respec.engine.distill.OnlineDrafter;
 import org.respec.engine.distill.ReplayBuffer;
 import org.respec.engine.distill.RewardWeights;
 import org.respec.engine.model.Actor;
@@ -47,6 +51,10 @@ public final class TrainingRun implements AutoCloseable {
 
         /** After every iteration, with what was written to {@code metrics.jsonl}. */
         void iterated(ObjectNode metrics);
+
+        /** Something to know about how the run goes, in a sentence: an alarm, for instance. */
+        default void note(String sentence) {
+        }
     }
 
     /** Request numbers of the closing speed comparison; see also {@link Evaluator}. */
@@ -66,10 +74,11 @@ public final class TrainingRun implements AutoCloseable {
     private final RolloutEngine plain;
     private final Evaluator evaluator;
     private final AdamW actorOptimizer;
-    private final AdamW draftOptimizer;
     private final PolicyTrainer trainer;
     private final ReplayBuffer replay;
-    private final DraftLearner learner;
+    private final DrafterHealth health;
+    private final OnlineDrafter online;
+    private final List<String> newAlarms = new ArrayList<>();
     private final RunState state = new RunState();
 
     /**
@@ -78,6 +87,10 @@ public final class TrainingRun implements AutoCloseable {
      * @throws BadInput for anything wrong with the config, the model files or the folder
      */
     public TrainingRun(RunConfig config, boolean resume) {
+        this(config, resume, OnlineDrafter.Wiring.plain());
+    }
+
+    TrainingRun(RunConfig config, boolean resume, OnlineDrafter.Wiring wiring) {
         this.config = config;
         boolean built = false;
         try {
@@ -102,7 +115,8 @@ public final class TrainingRun implements AutoCloseable {
                 throw new BadInput(config.run().dir() + ": there is no such run folder to resume; start without --resume.");
             }
             folder = owned.add(RunFolder.open(config.run().dir(), resume));
-            PlanPolicy policy = PlanPolicies.of(config.speculation(), ops, actor, drafter, limits);
+            health = new DrafterHealth(config.distill().healthSteps(), false);
+            PlanPolicy policy = new HealthPolicy(PlanPolicies.of(config.speculation(), ops, actor, drafter, limits), health);
             rollout = owned.add(new RolloutEngine(ops, actor, speculate || distill ? drafter : null, limits, sampling, config.run().seed(),
                 stop, policy, speculate, config.speculation().sharpness()));
             RolloutLimits plainLimits = new RolloutLimits(r.maxBatch(), prompt, r.maxTokens(), r.pageSize(), r.kvPages(), 0);
@@ -119,15 +133,16 @@ public final class TrainingRun implements AutoCloseable {
                 t.microBatchTokens()));
             if (distill) {
                 var d = config.distill();
-                draftOptimizer = owned.add(new AdamW(ops, drafter.weights(),
-                    new AdamW.Settings(t.beta1(), t.beta2(), t.eps(), 0f, d.maxGradNorm())));
                 replay = owned.add(new ReplayBuffer(d.capacityTokens(), 3 * actor.config().hiddenSize(), limits.captureTopK()));
-                learner = owned.add(new DraftLearner(ops, drafter, draftOptimizer, replay, d.unroll(), new DraftLearner.Settings(
-                    d.stepsPerUpdate(), d.batchTokens(), d.unrollDecay(), r.temperature(), d.learningRate(), config.run().seed())));
+                int threads = config.run().threads() > 0 ? config.run().threads() : Runtime.getRuntime().availableProcessors();
+                online = owned.add(new OnlineDrafter(ops, drafter, replay, health, new OnlineDrafter.Settings(d.overlap(),
+                    d.threads() > 0 ? d.threads() : Math.max(1, threads / 4), d.timeout(), d.unroll(),
+                    new AdamW.Settings(t.beta1(), t.beta2(), t.eps(), 0f, d.maxGradNorm()), new DraftLearner.Settings(d.stepsPerUpdate(),
+                        d.batchTokens(), d.share(), d.unrollDecay(), d.tvWeight(), r.temperature(), d.learningRate(), d.warmupSteps(),
+                        config.run().seed())), wiring, newAlarms::add));
             } else {
-                draftOptimizer = null;
                 replay = null;
-                learner = null;
+                online = null;
             }
             checkpoints = new CheckpointStore(folder.path().resolve("checkpoints"), t.keepCheckpoints());
             if (resume) {
@@ -168,6 +183,9 @@ public final class TrainingRun implements AutoCloseable {
         long start = System.nanoTime();
         int iterations = config.train().iterations();
         listener.started(state.iteration, iterations);
+        if (online != null && config.distill().overlap() && !online.concurrent()) {
+            listener.note("distill.overlap: on this device the drafter learns in turn with the run, since its operators serve one thread.");
+        }
         if (state.iteration == 0) {
             state.accuracyBefore = evaluator.accuracy();
         }
@@ -180,9 +198,15 @@ public final class TrainingRun implements AutoCloseable {
             state.secondsTotal = secondsBefore + (System.nanoTime() - start) * 1e-9;
             metrics.append(line);
             listener.iterated(line);
+            line.path("alarms").forEach(alarm -> listener.note(alarm.textValue()));
             if (state.iteration == iterations || state.iteration % config.train().checkpointEvery() == 0) {
                 save();
             }
+        }
+        if (online != null) {
+            // With a lag, the last update is still to be taken over.
+            learned(online.takeOver());
+            alarms().forEach(alarm -> listener.note(alarm.textValue()));
         }
         double accuracyAfter = evaluator.accuracy();
         state.secondsTotal = secondsBefore + (System.nanoTime() - start) * 1e-9;
@@ -206,7 +230,6 @@ public final class TrainingRun implements AutoCloseable {
             prompts.add(new PromptGroup(task.encode(problem), group, number * group));
         }
         Rollout drawn = rollout.generate(prompts);
-        long rolled = System.nanoTime();
         List<Trajectory> trajectories = drawn.trajectories();
         state.digest.add(trajectories);
         double[] rewards = new double[trajectories.size()];
@@ -214,25 +237,66 @@ public final class TrainingRun implements AutoCloseable {
             rewards[i] = task.reward(problems.get(i / group), trajectories.get(i));
         }
         float[] advantages = Advantages.of(rewards, group, t.normaliseAdvantages());
+        if (online != null) {
+            online.checkHealth();
+        } else if (health.ailing()) {
+            newAlarms.add(health.stepDown(0, -1));
+        }
+        OnlineDrafter.Outcome learned = online == null ? null : teach(trajectories, rewards, group);
+        long begun = System.nanoTime();
         PolicyTrainer.Report policy = trainer.update(trajectories, advantages, learningRate());
-        long trained = System.nanoTime();
-        DraftLearner.Report learned = learner == null ? null : teach(trajectories, rewards, group);
-        long taught = System.nanoTime();
+        double actorSeconds = (System.nanoTime() - begun) * 1e-9;
+        if (online != null && config.distill().lag() == 0) {
+            learned = online.takeOver();
+        }
         double mean = mean(rewards);
-        state.add(drawn.stats(), mean, (trained - rolled) * 1e-9, (taught - trained) * 1e-9);
+        state.add(drawn.stats(), mean, actorSeconds);
         state.iteration++;
-        ObjectNode line = line(drawn.stats(), trajectories, mean, policy, learned, (trained - rolled) * 1e-9, (taught - trained) * 1e-9);
+        ObjectNode line = line(drawn.stats(), trajectories, mean, policy, learned, actorSeconds);
         AcceptByReward.of(trajectories, rewards).add(line.putObject("accept_by_reward"));
+        learned(learned);
+        ArrayNode alarms = alarms();
+        if (!alarms.isEmpty()) {
+            line.set("alarms", alarms);
+        }
         return line;
     }
 
-    private DraftLearner.Report teach(List<Trajectory> trajectories, double[] rewards, int group) {
+    /** Counts an update that has ended, if there is one. */
+    private void learned(OnlineDrafter.Outcome outcome) {
+        if (outcome != null) {
+            state.secondsDrafter += outcome.seconds();
+            state.secondsDrafterExposed += outcome.exposedSeconds();
+        }
+    }
+
+    /** Alarms since the last call, which the run's state keeps too. */
+    private ArrayNode alarms() {
+        ArrayNode sentences = JsonNodeFactory.instance.arrayNode();
+        for (String alarm : newAlarms) {
+            String sentence = "iteration " + state.iteration + ": " + alarm;
+            sentences.add(sentence);
+            state.alarms.add(sentence);
+        }
+        newAlarms.clear();
+        return sentences;
+    }
+
+    /**
+     * Adds what was drawn to the replay buffer and begins an update where one is due; it is taken over after the actor's update or, with
+     * a lag, here after the next rollout: then returned.
+     */
+    private OnlineDrafter.Outcome teach(List<Trajectory> trajectories, double[] rewards, int group) {
         var d = config.distill();
+        OnlineDrafter.Outcome ended = online.takeOver();
         float[] weights = new RewardWeights(d.weighting().equals("reward"), d.weightFloor(), d.weightCap()).of(rewards, group);
         for (int i = 0; i < weights.length; i++) {
             replay.add(trajectories.get(i), weights[i]);
         }
-        return (state.iteration + 1) % d.interval() == 0 ? learner.update(state.iteration) : null;
+        if ((state.iteration + 1) % d.interval() == 0) {
+            online.launch(state.iteration);
+        }
+        return ended;
     }
 
     private float learningRate() {
@@ -250,7 +314,7 @@ public final class TrainingRun implements AutoCloseable {
     }
 
     private ObjectNode line(RolloutStats stats, List<Trajectory> trajectories, double reward, PolicyTrainer.Report policy,
-                            DraftLearner.Report learned, double actorSeconds, double drafterSeconds) {
+                            OnlineDrafter.Outcome learned, double actorSeconds) {
         ObjectNode line = JsonNodeFactory.instance.objectNode();
         line.put("iteration", state.iteration);
         line.put("reward", reward);
@@ -268,16 +332,20 @@ public final class TrainingRun implements AutoCloseable {
         line.put("grad_norm", policy.gradNorm());
         line.put("clip_fraction", policy.clipFraction());
         line.put("log_prob_mismatch", policy.mismatch());
-        if (learned != null) {
-            line.put("kl_distill", learned.divergence());
-            line.put("draft_grad_norm", learned.gradNorm());
+        if (learned != null && learned.report() != null) {
+            line.put("kl_distill", learned.report().divergence());
+            line.put("draft_grad_norm", learned.report().gradNorm());
+        }
+        if (online != null) {
+            line.put("drafter_version", online.version());
         }
         ObjectNode seconds = line.putObject("seconds");
         seconds.put("rollout", stats.seconds());
         seconds.put("draft", stats.draftSeconds());
         seconds.put("verify", stats.verifySeconds());
         seconds.put("actor", actorSeconds);
-        seconds.put("drafter", drafterSeconds);
+        seconds.put("drafter", learned == null ? 0 : learned.seconds());
+        seconds.put("drafter_exposed", learned == null ? 0 : learned.exposedSeconds());
         return line;
     }
 
@@ -324,15 +392,20 @@ public final class TrainingRun implements AutoCloseable {
         rolled.put("trajectory_sha256", state.digest.value());
         summary.putObject("actor").put("weights_sha256", actor.weights().sha256());
         if (drafter != null) {
-            summary.putObject("drafter").put("weights_sha256", drafter.weights().sha256());
+            ObjectNode json = summary.putObject("drafter");
+            json.put("weights_sha256", drafter.weights().sha256());
+            json.put("version", online == null ? 0 : online.version());
         }
         ObjectNode seconds = summary.putObject("seconds");
         seconds.put("rollout", state.secondsRollout);
         seconds.put("actor", state.secondsActor);
         seconds.put("drafter", state.secondsDrafter);
+        seconds.put("drafter_exposed", state.secondsDrafterExposed);
         seconds.put("total", state.secondsTotal);
         ObjectNode plans = summary.putObject("plans");
         new TreeMap<>(state.plans).forEach(plans::put);
+        ArrayNode alarms = summary.putArray("alarms");
+        state.alarms.forEach(alarms::add);
         return summary;
     }
 
@@ -340,15 +413,17 @@ public final class TrainingRun implements AutoCloseable {
 
     private void save() {
         state.actorSteps = actorOptimizer.steps();
-        state.drafterSteps = learner == null ? 0 : draftOptimizer.steps();
-        checkpoints.write(state.iteration, state.toJson(), parts -> {
+        Map<String, MemorySegment> drafterParts = online == null ? Map.of() : online.parts();
+        ObjectNode json = state.toJson();
+        if (online != null) {
+            json.set("drafter", online.progress());
+        }
+        checkpoints.write(state.iteration, json, parts -> {
             parts.add("actor.weights", actor.weights().download());
             parts.add("actor.first", actorOptimizer.firstMoments().download());
             parts.add("actor.second", actorOptimizer.secondMoments().download());
-            if (learner != null) {
-                parts.add("drafter.weights", drafter.weights().download());
-                parts.add("drafter.first", draftOptimizer.firstMoments().download());
-                parts.add("drafter.second", draftOptimizer.secondMoments().download());
+            drafterParts.forEach(parts::add);
+            if (replay != null) {
                 parts.add("replay.index", replay.index());
                 for (int i = 0; i < replay.segments().size(); i++) {
                     parts.add("replay." + i, replay.segments().get(i));
@@ -364,16 +439,12 @@ public final class TrainingRun implements AutoCloseable {
         read(checkpoint, "actor.second", actorOptimizer.secondMoments());
         actorOptimizer.restore(state.actorSteps);
         actor.publish();
-        if (learner != null) {
-            read(checkpoint, "drafter.weights", drafter.weights());
-            read(checkpoint, "drafter.first", draftOptimizer.firstMoments());
-            read(checkpoint, "drafter.second", draftOptimizer.secondMoments());
-            draftOptimizer.restore(state.drafterSteps);
-            drafter.publish();
+        if (online != null) {
             for (int i = 0; i < replay.segments().size(); i++) {
                 checkpoint.read("replay." + i, replay.segments().get(i));
             }
             replay.restore(checkpoint.readNumbers("replay.index"));
+            online.restore(checkpoint.state().required("drafter"), checkpoint::read);
         }
     }
 

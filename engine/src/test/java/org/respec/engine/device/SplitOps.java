@@ -277,9 +277,9 @@ public final class SplitOps implements Ops {
     }
 
     @Override
-    public void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, Tensor weights,
-            Tensor losses, int rows) {
-        cpu.klDistill(on(logits), temperature, on(ids), on(logProbs), on(tails), on(idMap), on(weights), on(losses), rows);
+    public void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, float tvWeight,
+            Tensor weights, Tensor losses, int rows) {
+        cpu.klDistill(on(logits), temperature, on(ids), on(logProbs), on(tails), on(idMap), tvWeight, on(weights), on(losses), rows);
     }
 
     @Override

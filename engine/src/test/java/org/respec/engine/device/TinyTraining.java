@@ -52,7 +52,7 @@ final class TinyTraining {
                  new PolicyTrainer.Schedule(2, 1, false, SAMPLING.temperature()), 64);
              ReplayBuffer replay = new ReplayBuffer(200, 3 * config.hiddenSize(), TOP_K);
              DraftLearner learner = new DraftLearner(ops, drafter, draftOptimizer, replay, 3,
-                 new DraftLearner.Settings(2, 64, 0.8f, SAMPLING.temperature(), 1e-2f, 5));
+                 DraftLearner.Settings.plain(2, 64, 0.8f, SAMPLING.temperature(), 1e-2f, 5));
              RolloutEngine rollout = new RolloutEngine(ops, actor, drafter, new RolloutLimits(5, 17, maxTokens, 4, 0, TOP_K), SAMPLING, 77,
                  new StopRule(List.of(3), List.of()), new FixedPolicy(plan), !plan.isOff(), 1f)) {
             List<Iteration> done = new ArrayList<>();

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import org.respec.engine.distill.OnlineDrafter;
 import org.respec.engine.model.DrafterConfig;
 import org.respec.engine.model.ModelConfig;
 import org.respec.engine.model.ModelFiles;
@@ -64,7 +65,11 @@ final class RunFixture {
     }
 
     static ObjectNode run(Path config, boolean resume, String... overrides) {
-        try (TrainingRun run = new TrainingRun(RunConfig.read(config, List.of(overrides)), resume)) {
+        return run(config, resume, OnlineDrafter.Wiring.plain(), overrides);
+    }
+
+    static ObjectNode run(Path config, boolean resume, OnlineDrafter.Wiring wiring, String... overrides) {
+        try (TrainingRun run = new TrainingRun(RunConfig.read(config, List.of(overrides)), resume, wiring)) {
             return run.run(SILENT);
         }
     }

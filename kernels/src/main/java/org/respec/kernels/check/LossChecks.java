@@ -27,6 +27,7 @@ final class LossChecks {
         for (DType dtype : List.of(DType.F32, DType.BF16)) {
             String type = dtype.name().toLowerCase(Locale.ROOT);
             checks.add(new OperatorCheck("klDistill " + type, bench -> topK(bench, dtype)));
+            checks.add(new OperatorCheck("klDistill with total variation " + type, bench -> topKVariation(bench, dtype)));
             checks.add(new OperatorCheck("klDistill into a smaller vocabulary " + type, bench -> topKReduced(bench, dtype)));
             checks.add(new OperatorCheck("klDistill of rows past shared memory " + type, bench -> topKLarge(bench, dtype)));
             checks.add(new OperatorCheck("klDistill row by row " + type, bench -> topKRowInvariance(bench, dtype)));
@@ -100,6 +101,22 @@ final class LossChecks {
         compareTopK(bench, dtype, 2, 700, 700, 600, 0, 1f, null);
     }
 
+    /** Blends, total variation alone included, over one and over a reduced vocabulary. */
+    private static void topKVariation(CheckBench bench, DType dtype) {
+        for (float variation : new float[] {0.3f, 1f}) {
+            for (int[] shape : SHAPES) {
+                compareTopK(bench, dtype, shape[0], shape[1], shape[1], Math.min(shape[1], 16), 3, 0.8f, null, variation);
+            }
+            int[] map = new int[1271];
+            Arrays.fill(map, -1);
+            int[] kept = distinct(bench, 1271, 401);
+            for (int x = 0; x < kept.length; x++) {
+                map[kept[x]] = x;
+            }
+            compareTopK(bench, dtype, 5, 401, 1271, 32, 1, 0.9f, bench.ints(map), variation);
+        }
+    }
+
     private static void topKReduced(CheckBench bench, DType dtype) {
         for (int[] sizes : new int[][] {{3, 2, 9, 5}, {5, 401, 1271, 32}, {3, 1000, 1001, 16}}) {
             int[] map = new int[sizes[2]];
@@ -120,14 +137,21 @@ final class LossChecks {
 
     private static void compareTopK(CheckBench bench, DType dtype, int rows, int vocab, int teacherVocab, int k, int gap, float temperature,
                                     Twin map) {
-        String what = "klDistill " + rows + "x" + vocab + ", " + k + " named, gap " + gap + ", temperature " + temperature;
+        compareTopK(bench, dtype, rows, vocab, teacherVocab, k, gap, temperature, map, 0f);
+    }
+
+    private static void compareTopK(CheckBench bench, DType dtype, int rows, int vocab, int teacherVocab, int k, int gap, float temperature,
+                                    Twin map, float variation) {
+        String what = "klDistill " + rows + "x" + vocab + ", " + k + " named, gap " + gap + ", temperature " + temperature
+            + (variation == 0 ? "" : ", total variation " + variation);
         Teacher teacher = Teacher.random(bench, rows + 1, teacherVocab, k, gap, 4);
         Twin logits = bench.normal(dtype, rows + 1, vocab, gap, 2);
         Twin weights = weights(bench, rows + 1);
         Twin losses = bench.poisoned(DType.F32, 1, Math.max(1, rows), 0);
         bench.truth().klDistill(logits.truth(), temperature, teacher.ids.truth(), teacher.logProbs.truth(), teacher.tails.truth(),
-            map == null ? null : map.truth(), weights.truth(), losses.truth(), rows);
-        teach(bench, logits, temperature, teacher, map, weights, losses, rows);
+            map == null ? null : map.truth(), variation, weights.truth(), losses.truth(), rows);
+        bench.device().klDistill(logits.device(), temperature, teacher.ids.device(), teacher.logProbs.device(), teacher.tails.device(),
+            map == null ? null : map.device(), variation, weights.device(), losses.device(), rows);
         compare(bench, what, dtype, logits, losses, rows);
     }
 
@@ -268,6 +292,11 @@ final class LossChecks {
             () -> teach(bench, logits, 1f, new Teacher(teacher.logProbs, teacher.logProbs, teacher.tails), null, vector, losses, 2));
         bench.refuses("klDistill with a map in floats", IllegalArgumentException.class,
             () -> teach(bench, logits, 1f, teacher, vector, vector, losses, 2));
+        for (float bad : new float[] {-0.1f, 1.1f, Float.NaN}) {
+            bench.refuses("klDistill with a weight of total variation of " + bad, IllegalArgumentException.class,
+                () -> bench.device().klDistill(logits.device(), 1f, teacher.ids.device(), teacher.logProbs.device(), teacher.tails.device(),
+                    null, bad, vector.device(), losses.device(), 2));
+        }
         Teacher many = new Teacher(bench.poisoned(DType.I32, 2, 5000, 0), bench.poisoned(DType.F32, 2, 5000, 0), teacher.tails);
         bench.refuses("klDistill with 5000 named tokens", IllegalArgumentException.class,
             () -> teach(bench, logits, 1f, many, null, vector, losses, 2));

@@ -5,7 +5,7 @@ import org.respec.kernels.DType;
 import org.respec.kernels.DistillationChecks;
 import org.respec.kernels.Tensor;
 
-/** Fused forward KL divergence from a top-k teacher, with its gradient in place. */
+/** Fused forward KL divergence from a top-k teacher, or its blend with total variation, with the gradient in place. */
 final class CpuLosses {
     /** What the student leaves for all other tokens counts as no less than this, so that tail / rest stays finite. */
     private static final double LEAST_REST = 1e-9;
@@ -30,6 +30,7 @@ final class CpuLosses {
     private long losses;
     private int topK;
     private float inverse;
+    private double variation;
 
     CpuLosses(WorkerPool pool) {
         this.pool = pool;
@@ -38,9 +39,10 @@ final class CpuLosses {
     }
 
     void klDistill(Tensor logitTensor, float temperature, Tensor idTensor, Tensor logProbTensor, Tensor tailTensor, Tensor mapTensor,
-                   Tensor weightTensor, Tensor lossTensor, int rowCount) {
+                   float tvWeight, Tensor weightTensor, Tensor lossTensor, int rowCount) {
         Checks.dtype("klDistill", "logits", logitTensor, DType.F32);
-        DistillationChecks.topK(logitTensor, idTensor, logProbTensor, tailTensor, mapTensor, weightTensor, lossTensor, rowCount);
+        DistillationChecks.topK(logitTensor, idTensor, logProbTensor, tailTensor, mapTensor, tvWeight, weightTensor, lossTensor, rowCount);
+        variation = tvWeight;
         topK = idTensor.cols();
         logits = logitTensor.address();
         logitStride = logitTensor.rowStride() * 4;
@@ -122,7 +124,25 @@ final class CpuLosses {
         if (tail > 0) {
             loss += tail * Math.log(tail / rest);
         }
-        gradient(row, teacher, tokens, Simd.get(weights + 4L * r) * inverse, total, tail / rest);
+        float scale = Simd.get(weights + 4L * r) * inverse;
+        double factor = 1 - tail / rest;
+        double mean = 0;
+        if (variation > 0) {
+            double outside = Math.signum(rest - tail) / 2;
+            double distance = Math.abs(rest - tail) / 2;
+            mean = rest * outside;
+            for (int k = 0; k < topK; k++) {
+                if (tokens[k] >= 0) {
+                    double q = -Simd.get(row + 4L * tokens[k]) / total;
+                    double p = Math.exp(Simd.get(teacher + 4L * k));
+                    distance += Math.abs(q - p) / 2;
+                    mean += q * Math.signum(q - p) / 2;
+                }
+            }
+            loss += variation * (distance - loss);
+            factor += variation * (outside - mean - factor);
+        }
+        gradient(row, teacher, tokens, shifted, scale, total, factor, mean);
         return (float) loss;
     }
 
@@ -146,18 +166,34 @@ final class CpuLosses {
         }
     }
 
-    private void gradient(long row, long teacher, int[] tokens, float scale, double total, double ratio) {
-        float outside = (float) (scale * (1 - ratio) / total);
+    /**
+     * Exponentials to gradients.
+     *
+     * @param named scratch for the named tokens' gradients
+     * @param factor of an unnamed token's probability
+     * @param mean of the signs of total variation
+     */
+    private void gradient(long row, long teacher, int[] tokens, float[] named, float scale, double total, double factor, double mean) {
+        float outside = (float) (scale * factor / total);
         float share = (float) (scale / total);
+        for (int k = 0; k < topK; k++) {
+            if (tokens[k] >= 0) {
+                float e = -Simd.get(row + 4L * tokens[k]);
+                double p = Math.exp(Simd.get(teacher + 4L * k));
+                float value = e * share - (float) (scale * p);
+                if (variation > 0) {
+                    double q = e / total;
+                    value += (float) (variation * (scale * q * (Math.signum(q - p) / 2 - mean) - value));
+                }
+                named[k] = value;
+            }
+        }
         for (int x = 0; x < vocab; x++) {
-            float e = Simd.get(row + 4L * x);
-            boolean isNamed = Float.floatToRawIntBits(e) < 0;
-            Simd.put(row + 4L * x, isNamed ? -e * share : e * outside);
+            Simd.put(row + 4L * x, Simd.get(row + 4L * x) * outside);
         }
         for (int k = 0; k < topK; k++) {
             if (tokens[k] >= 0) {
-                long at = row + 4L * tokens[k];
-                Simd.put(at, Simd.get(at) - (float) (scale * Math.exp(Simd.get(teacher + 4L * k))));
+                Simd.put(row + 4L * tokens[k], named[k]);
             }
         }
     }

@@ -233,9 +233,9 @@ public final class CpuOps implements Ops {
     }
 
     @Override
-    public void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, Tensor weights,
-            Tensor losses, int rows) {
-        distillation.klDistill(logits, temperature, ids, logProbs, tails, idMap, weights, losses, rows);
+    public void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, float tvWeight,
+            Tensor weights, Tensor losses, int rows) {
+        distillation.klDistill(logits, temperature, ids, logProbs, tails, idMap, tvWeight, weights, losses, rows);
     }
 
     @Override

@@ -12,15 +12,15 @@ final class GpuLosses {
         kernel = new KlDistillKernel(gpu);
     }
 
-    void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, Tensor weights, Tensor losses,
-                   int rows) {
+    void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, float tvWeight,
+                   Tensor weights, Tensor losses, int rows) {
         real("klDistill", "logits", logits);
-        DistillationChecks.topK(logits, ids, logProbs, tails, idMap, weights, losses, rows);
+        DistillationChecks.topK(logits, ids, logProbs, tails, idMap, tvWeight, weights, losses, rows);
         if (!kernel.fits(logits.cols(), ids.cols())) {
             throw new IllegalArgumentException("klDistill: ids must have at most " + KlDistillKernel.MAX_NAMED
                 + " columns, and a bit for each of the logits' columns must fit shared memory, got " + ids + " and " + logits);
         }
-        kernel.launch(logits, inverse(temperature), ids, logProbs, tails, idMap, weights, losses, rows);
+        kernel.launch(logits, inverse(temperature), ids, logProbs, tails, idMap, tvWeight, weights, losses, rows);
     }
 
     void klDistillDense(Tensor logits, float temperature, Tensor teacher, float teacherTemperature, Tensor columns, Tensor weights,

@@ -51,8 +51,8 @@ final class KlDistillKernel {
     }
 
     /** @param idMap null for one vocabulary */
-    void launch(Tensor logits, float inverse, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, Tensor weights, Tensor losses,
-                int rows) {
+    void launch(Tensor logits, float inverse, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, float tvWeight, Tensor weights,
+                Tensor losses, int rows) {
         if (rows == 0) {
             return;
         }
@@ -68,7 +68,7 @@ final class KlDistillKernel {
             .address(logits).address(ids).address(logProbs).address(tails).address(idMap == null ? 0 : idMap.address()).address(weights)
             .address(losses).address(gpu.faults().address()).integer64(logits.rowStride()).integer64(ids.rowStride())
             .integer64(logProbs.rowStride()).integer(vocab).integer(idMap == null ? vocab : idMap.cols()).integer(k).integer(stash)
-            .real(inverse).end());
+            .real(inverse).real(tvWeight).end());
     }
 
     /** @param columns null for one vocabulary */

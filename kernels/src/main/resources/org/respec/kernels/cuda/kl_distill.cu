@@ -1,6 +1,8 @@
 // Fused distillation: weighted forward KL(teacher || student) of every row, and its gradient in place of the student's logits.
-// Two entries: kl_distill (the teacher is its top k log-probabilities and the log of the mass left over, the tail) and
-// kl_distill_dense (the teacher is a whole row of logits or log-probabilities with a temperature of its own).
+// Two entries: kl_distill (the teacher is its top k log-probabilities and the log of the mass left over, the tail; KL may be blended
+// with total variation, of whose gradient all unnamed tokens have the same multiple of their probability, so that it costs two more
+// sums over the named ones) and kl_distill_dense (the teacher is a whole row of logits or log-probabilities with a temperature of its
+// own).
 //
 // Shapes   logits [rows x vocab] in, gradient out; top k: ids, log_probs [rows x k], tails [rows]; dense: teacher [rows x teacher's
 //          vocab]; weights, losses [rows]; id_map [teacher's vocab] or columns [vocab] where the student's vocabulary is a part of the
@@ -61,6 +63,7 @@ struct KlDistillArgs {
     int k;
     int stash_packs;
     float inverse;
+    float variation;
 };
 
 struct KlDistillDenseArgs {
@@ -194,6 +197,11 @@ __device__ __forceinline__ void mask(const u32* bits, int p, float* x) {
     }
 }
 
+// Half the sign; 0 of 0.
+__device__ __forceinline__ float half_sign(float x) {
+    return x > 0.f ? 0.5f : x < 0.f ? -0.5f : 0.f;
+}
+
 // Logits to their share of the gradient: 2^((x - top) * scale) * factor.
 __device__ __forceinline__ void exponentials(float* x, float top, float scale, float factor) {
 #pragma unroll
@@ -312,13 +320,33 @@ extern "C" __global__ void __launch_bounds__(1024) kl_distill(const __grid_const
     float log_tail = a.tails[row];
     float tail = (log_tail <= NO_TAIL ? 0.f : expf(log_tail)) + missing;
     rest = fmaxf(rest / total, LEAST_REST);
+    loss = tail > 0.f ? fmaf(tail, logf(tail) - logf(rest), loss) : loss;
+    float factor = 1.f - tail / rest;
+    // Total variation: half the sum of |q - p|, and the mean under q of half the signs of q - p.
+    float v = a.variation;
+    float mean = 0.f;
+    if (v > 0.f) {
+        part = 0.f;
+        for (int j = threadIdx.x; j < a.k; j += threads) {
+            if (tokens[j] >= 0) {
+                float q = exp2_approx((named[j] - top) * scale) / total;
+                float above = q - expf(log_probs[j]);
+                part += fabsf(above);
+                mean = fmaf(q, half_sign(above), mean);
+            }
+        }
+        float distance = 0.5f * (block_sum(part, reduce) + fabsf(rest - tail));
+        mean = fmaf(rest, half_sign(rest - tail), block_sum(mean, reduce));
+        loss = fmaf(v, distance - loss, loss);
+        factor = fmaf(v, half_sign(rest - tail) - mean - factor, factor);
+    }
     if (threadIdx.x == 0) {
-        a.losses[row] = tail > 0.f ? fmaf(tail, logf(tail) - logf(rest), loss) : loss;
+        a.losses[row] = loss;
     }
 
     // Second pass: every token as if it had no name; those that have are overwritten after the barrier.
     float share = weight * a.inverse / total;
-    float outside = share * (1.f - tail / rest);
+    float outside = share * factor;
     for (int base = logits.first(a.stash_packs); base < logits.full; base += FLIGHT * threads) {
         pack v[FLIGHT];
 #pragma unroll
@@ -352,8 +380,13 @@ extern "C" __global__ void __launch_bounds__(1024) kl_distill(const __grid_const
     __syncthreads();
     for (int j = threadIdx.x; j < a.k; j += threads) {
         if (tokens[j] >= 0) {
-            float p = weight * a.inverse * expf(log_probs[j]);
-            from_float(fmaf(exp2_approx((named[j] - top) * scale), share, -p), logits.at[tokens[j]]);
+            float e = exp2_approx((named[j] - top) * scale);
+            float p = expf(log_probs[j]);
+            float g = fmaf(e, share, -(weight * a.inverse * p));
+            if (v > 0.f) {
+                g = fmaf(v, e * share * (half_sign(e / total - p) - mean) - g, g);
+            }
+            from_float(g, logits.at[tokens[j]]);
         }
     }
 }

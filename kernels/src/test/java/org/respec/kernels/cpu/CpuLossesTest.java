@@ -32,6 +32,19 @@ class CpuLossesTest {
         return logTail <= -30 ? loss : loss + Math.exp(logTail) * (logTail - Math.log(rest));
     }
 
+    /** Total variation over the same tokens and bucket. */
+    private static double variation(double[] student, double temperature, int[] ids, double[] logProbs, double logTail) {
+        double[] logs = Softmaxes.logSoftmax(student, temperature);
+        double rest = 1;
+        double distance = 0;
+        for (int k = 0; k < ids.length; k++) {
+            double q = Math.exp(logs[ids[k]]);
+            rest -= q;
+            distance += Math.abs(q - Math.exp(logProbs[k])) / 2;
+        }
+        return distance + Math.abs(rest - (logTail <= -30 ? 0 : Math.exp(logTail))) / 2;
+    }
+
     /** What a teacher leaves behind: ids, log-probabilities, and tails whose masses need not sum to exactly one. */
     private record Teacher(Tensor ids, Tensor logProbs, Tensor tails) {
         static Teacher random(TestTensors t, int rows, int vocab, int k) {
@@ -56,22 +69,26 @@ class CpuLossesTest {
             return new Teacher(ids, logProbs, tails);
         }
 
-        double divergence(int row, double[] student, double temperature) {
+        double loss(int row, double[] student, double temperature, double share) {
             int[] named = new int[ids.cols()];
             for (int k = 0; k < named.length; k++) {
                 named[k] = TestTensors.getInt(ids, row, k);
             }
-            return CpuLossesTest.divergence(student, temperature, named, Differences.row(logProbs, row), TestTensors.get(tails, 0, row));
+            double[] logs = Differences.row(logProbs, row);
+            double tail = TestTensors.get(tails, 0, row);
+            return (1 - share) * divergence(student, temperature, named, logs, tail)
+                + share * variation(student, temperature, named, logs, tail);
         }
     }
 
     @ParameterizedTest
-    @CsvSource({"2,1,1", "5,5,1", "17,1,0.5", "41,16,0.8", "41,40,1", "41,41,1.7", "401,16,0", "8,3,100"})
-    void distillationIsTheDivergenceAndItsGradient(int vocab, int k, float temperature) {
+    @CsvSource({"2,1,1,0", "5,5,1,0", "17,1,0.5,0", "41,16,0.8,0", "41,40,1,0", "41,41,1.7,0", "401,16,0,0", "8,3,100,0",
+        "2,1,1,1", "5,5,1,0.5", "17,1,0.5,1", "41,16,0.8,0.25", "41,40,1,1", "401,16,0,0.9"})
+    void distillationIsTheDivergenceAndItsGradient(int vocab, int k, float temperature, float variation) {
         int rows = 9;
         long seed = 1000L * vocab + k;
         double heat = temperature > 0 ? temperature : 1;
-        try (TestTensors t = new TestTensors(seed); Closeness close = new Closeness("klDistill " + k + " of " + vocab, seed)) {
+        try (TestTensors t = new TestTensors(seed); Closeness close = new Closeness("klDistill " + k + " of " + vocab + ", " + variation, seed)) {
             Teacher teacher = Teacher.random(t, rows, vocab, k);
             Tensor student = t.normal(rows, vocab, 3, 1.5 * heat);
             Tensor weights = t.of(new float[] {1, 0.5f, 0, 2, -1, 0, 0.25f, 1e-3f, 7}, 1, rows, 0);
@@ -85,13 +102,13 @@ class CpuLossesTest {
                     continue;
                 }
                 double[] logits = Differences.row(student, r);
-                wantLosses[r] = teacher.divergence(r, logits, heat);
-                double[] slope = Differences.gradient(logits, v -> teacher.divergence(row, v, heat));
+                wantLosses[r] = teacher.loss(r, logits, heat, variation);
+                double[] slope = Differences.gradient(logits, v -> teacher.loss(row, v, heat, variation));
                 for (int x = 0; x < vocab; x++) {
                     wantGradient[r * vocab + x] = weight * slope[x];
                 }
             }
-            OPS.klDistill(student, temperature, teacher.ids, teacher.logProbs, teacher.tails, weights, losses, rows);
+            OPS.klDistill(student, temperature, teacher.ids, teacher.logProbs, teacher.tails, null, variation, weights, losses, rows);
             close.check(wantLosses, losses, 1e-5, 5e-6);
             close.check(wantGradient, student, 1e-4, 3e-6);
             t.checkGuards();

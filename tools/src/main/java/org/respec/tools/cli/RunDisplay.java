@@ -25,7 +25,8 @@ final class RunDisplay implements TrainingRun.Listener, AutoCloseable {
         this.terminal = console != null && console.isTerminal();
     }
 
-    void note(String line) {
+    @Override
+    public void note(String line) {
         out.println(line);
     }
 

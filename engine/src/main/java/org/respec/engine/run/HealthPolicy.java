@@ -1,0 +1,26 @@
+package org.respec.engine.run;
+
+import org.respec.engine.distill.DrafterHealth;
+import org.respec.engine.rollout.PlanPolicy;
+import org.respec.engine.speculation.SpeculationPlan;
+
+/** Another policy, as long as there is something healthy to draft from; reports every speculating step to {@link DrafterHealth}. */
+record HealthPolicy(PlanPolicy policy, DrafterHealth health) implements PlanPolicy {
+    @Override
+    public SpeculationPlan choose(int batch, int missedRows) {
+        return health.drafts() ? policy.choose(batch, missedRows) : SpeculationPlan.OFF;
+    }
+
+    @Override
+    public void observeStep(SpeculationPlan plan, int batch, int rows, int tokens, long draftNanos, long verifyNanos) {
+        policy.observeStep(plan, batch, rows, tokens, draftNanos, verifyNanos);
+        if (!plan.isOff()) {
+            health.observe(batch, tokens);
+        }
+    }
+
+    @Override
+    public void observeRank(int depth, int rank, int named) {
+        policy.observeRank(depth, rank, named);
+    }
+}
