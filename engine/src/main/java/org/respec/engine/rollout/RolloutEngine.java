@@ -1,10 +1,7 @@
 package org.respec.engine.rollout;
 
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.TreeMap;
 import org.respec.engine.BadInput;
 import org.respec.engine.kv.PagedKvCache;
 import org.respec.engine.model.Actor;
@@ -78,9 +75,7 @@ public final class RolloutEngine implements AutoCloseable {
     private long preemptions;
     private long draftNanos;
     private long verifyNanos;
-    private final Map<SpeculationPlan, long[]> planCounts = new HashMap<>();
-    private SpeculationPlan lastPlan;
-    private long[] lastPlanCount;
+    private final StepTally tally = new StepTally();
 
     /**
      * An engine for an actor and, unless {@code drafter} is null, a drafter.
@@ -188,15 +183,13 @@ public final class RolloutEngine implements AutoCloseable {
         preemptions = 0;
         draftNanos = 0;
         verifyNanos = 0;
-        planCounts.clear();
-        lastPlan = null;
+        tally.clear();
     }
 
     private Rollout end(double seconds) {
-        Map<String, Long> plans = new TreeMap<>();
-        planCounts.forEach((plan, count) -> plans.put(plan.toString(), count[0]));
-        RolloutStats stats = new RolloutStats(tokensDrawn, seconds, steps, speculativeTokens, speculativeRequestSteps, preemptions, plans,
-            draftNanos * 1e-9, verifyNanos * 1e-9);
+        List<StepGroup> stepGroups = tally.groups();
+        RolloutStats stats = new RolloutStats(tokensDrawn, seconds, steps, speculativeTokens, speculativeRequestSteps, preemptions,
+            StepTally.plans(stepGroups), draftNanos * 1e-9, verifyNanos * 1e-9, stepGroups);
         List<Trajectory> trajectories = List.of(finished);
         finished = null;
         groups = List.of();
@@ -537,11 +530,7 @@ public final class RolloutEngine implements AutoCloseable {
             speculativeTokens += gained;
             speculativeRequestSteps += liveCount;
         }
-        if (plan != lastPlan) {
-            lastPlan = plan;
-            lastPlanCount = planCounts.computeIfAbsent(plan, p -> new long[1]);
-        }
-        lastPlanCount[0]++;
+        tally.add(plan, liveCount, gained, draft + verified);
     }
 
     private void retire() {

@@ -1,5 +1,6 @@
 package org.respec.engine.rollout;
 
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -14,9 +15,11 @@ import java.util.Map;
  * @param plans how many steps ran each plan
  * @param draftSeconds time in drafting
  * @param verifySeconds time in the actor's passes, sampling and acceptance
+ * @param groups the steps by live requests and plan
  */
 public record RolloutStats(long tokens, double seconds, long steps, long speculativeTokens, long speculativeRequestSteps,
-                           long preemptions, Map<String, Long> plans, double draftSeconds, double verifySeconds) {
+                           long preemptions, Map<String, Long> plans, double draftSeconds, double verifySeconds,
+                           List<StepGroup> groups) {
     /** Mean tokens gained per request and speculative step, bonus token included; 1 where no step speculated. */
     public double acceptLength() {
         return speculativeRequestSteps == 0 ? 1 : (double) speculativeTokens / speculativeRequestSteps;

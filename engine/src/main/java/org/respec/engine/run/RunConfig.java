@@ -1,5 +1,12 @@
 package org.respec.engine.run;
 
+import com.fasterxml.jackson.databind.PropertyNamingStrategies;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.module.SimpleModule;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.databind.ser.std.StdDelegatingSerializer;
+import com.fasterxml.jackson.databind.ser.std.ToStringSerializer;
+import com.fasterxml.jackson.databind.util.StdConverter;
 import java.nio.file.Path;
 import java.util.List;
 import org.respec.engine.BadInput;
@@ -169,5 +176,19 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
         root.finish();
         return new RunConfig(Run.read(run), Model.read(model, base), TaskConfig.read(task, base), Train.read(train), Rollout.read(rollout),
             Speculation.read(speculation), Distill.read(distill), Eval.read(eval));
+    }
+
+    /** The whole config, defaults and overrides included, as a file that {@link #read} takes from any folder: paths are absolute. */
+    public ObjectNode toJson() {
+        SimpleModule words = new SimpleModule().addSerializer(Path.class, new StdDelegatingSerializer(Path.class, new AbsolutePath()))
+            .addSerializer(SpeculationPlan.class, ToStringSerializer.instance);
+        return JsonMapper.builder().addModule(words).propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE).build().valueToTree(this);
+    }
+
+    private static final class AbsolutePath extends StdConverter<Path, String> {
+        @Override
+        public String convert(Path path) {
+            return path.toAbsolutePath().normalize().toString();
+        }
     }
 }

@@ -88,7 +88,16 @@ public final class RunFolder implements AutoCloseable {
 
     /** Writes {@code summary.json}. */
     void writeSummary(ObjectNode summary) {
-        SafeFiles.write(path.resolve("summary.json"), (summary.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
+        write("summary.json", summary);
+    }
+
+    /** Writes {@code config.json}: the whole config of the run, defaults and overrides included. */
+    void writeConfig(ObjectNode config) {
+        write("config.json", config);
+    }
+
+    private void write(String name, ObjectNode json) {
+        SafeFiles.write(path.resolve(name), (json.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
     }
 
     @Override

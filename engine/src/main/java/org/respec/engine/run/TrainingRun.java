@@ -80,6 +80,7 @@ public final class TrainingRun implements AutoCloseable {
     private final OnlineDrafter online;
     private final List<String> newAlarms = new ArrayList<>();
     private final RunState state = new RunState();
+    private final HostLoad load = new HostLoad();
 
     /**
      * Loads models, takes the run folder and, if {@code resume}, the newest whole checkpoint in it.
@@ -149,6 +150,7 @@ public final class TrainingRun implements AutoCloseable {
                 // A run that was killed before its first checkpoint begins again.
                 checkpoints.latest().ifPresent(this::restore);
             }
+            folder.writeConfig(config.toJson());
             metrics = owned.add(MetricsLog.open(folder.path().resolve("metrics.jsonl"), state.iteration));
             built = true;
         } finally {
@@ -229,7 +231,9 @@ public final class TrainingRun implements AutoCloseable {
             problems.add(problem);
             prompts.add(new PromptGroup(task.encode(problem), group, number * group));
         }
+        load.take();
         Rollout drawn = rollout.generate(prompts);
+        double rolloutLoad = load.take();
         List<Trajectory> trajectories = drawn.trajectories();
         state.digest.add(trajectories);
         double[] rewards = new double[trajectories.size()];
@@ -246,6 +250,7 @@ public final class TrainingRun implements AutoCloseable {
         long begun = System.nanoTime();
         PolicyTrainer.Report policy = trainer.update(trajectories, advantages, learningRate());
         double actorSeconds = (System.nanoTime() - begun) * 1e-9;
+        double actorLoad = load.take();
         if (online != null && config.distill().lag() == 0) {
             learned = online.takeOver();
         }
@@ -254,6 +259,7 @@ public final class TrainingRun implements AutoCloseable {
         state.iteration++;
         ObjectNode line = line(drawn.stats(), trajectories, mean, policy, learned, actorSeconds);
         AcceptByReward.of(trajectories, rewards).add(line.putObject("accept_by_reward"));
+        line.putObject("host_load").put("rollout", rolloutLoad).put("actor", actorLoad).put("drafter", load.take());
         learned(learned);
         ArrayNode alarms = alarms();
         if (!alarms.isEmpty()) {
@@ -317,6 +323,7 @@ public final class TrainingRun implements AutoCloseable {
                             OnlineDrafter.Outcome learned, double actorSeconds) {
         ObjectNode line = JsonNodeFactory.instance.objectNode();
         line.put("iteration", state.iteration);
+        line.put("time", System.currentTimeMillis() * 1e-3);
         line.put("reward", reward);
         line.put("accept_length", stats.acceptLength());
         line.put("plan", mostUsed(stats.plans()));
@@ -325,9 +332,8 @@ public final class TrainingRun implements AutoCloseable {
         ObjectNode plans = line.putObject("plans");
         stats.plans().forEach(plans::put);
         line.put("preemptions", stats.preemptions());
-        ObjectNode lengths = line.putObject("response_length");
-        lengths.put("mean", trajectories.stream().mapToInt(t -> t.response().length).average().orElse(0));
-        lengths.put("max", trajectories.stream().mapToInt(t -> t.response().length).max().orElse(0));
+        RolloutMetrics.addLengths(line.putObject("response_length"), trajectories, config.rollout().maxTokens());
+        RolloutMetrics.addSteps(line.putObject("steps_by_live"), stats.groups());
         line.put("loss", policy.loss());
         line.put("grad_norm", policy.gradNorm());
         line.put("clip_fraction", policy.clipFraction());

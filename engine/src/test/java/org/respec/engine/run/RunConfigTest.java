@@ -37,6 +37,18 @@ class RunConfigTest {
         assertEquals(0f, config.eval().temperature());
     }
 
+    @Test
+    void writtenOutAndReadAgainItIsTheSame() throws IOException {
+        RunConfig config = RunConfig.read(file("model: {actor: a, drafter: ../b}\nrun: {seed: 3}\n"), List.of("run.dir=" + folder.resolve("out"),
+            "speculation.mode=off", "speculation.plan=2x1x2", "rollout.top_p=0.9", "train.learning_rate=3e-5", "eval.temperature=0"));
+        Path elsewhere = Files.createDirectories(folder.resolve("out")).resolve("config.json");
+        Files.writeString(elsewhere, config.toJson().toPrettyString());
+        assertEquals(config, RunConfig.read(elsewhere, List.of()));
+        RunConfig bare = RunConfig.read(file("model: {actor: a}\n"), List.of("run.dir=" + folder));
+        Files.writeString(elsewhere, bare.toJson().toPrettyString());
+        assertEquals(bare, RunConfig.read(elsewhere, List.of()));
+    }
+
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
         "rollout.max_bacth=4 | rollout.max_bacth is not a known key; the nearest known one is rollout.max_batch",

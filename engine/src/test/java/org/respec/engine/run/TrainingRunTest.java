@@ -132,6 +132,40 @@ class TrainingRunTest {
     }
 
     @Test
+    void metricsSayHowTheWorkWasSpread() throws IOException {
+        List<String> lines = Files.readAllLines(folder.resolve("reference/metrics.jsonl"));
+        for (String text : lines) {
+            JsonNode line = new JsonMapper().readTree(text);
+            long responses = 0;
+            for (JsonNode count : line.at("/response_length/counts")) {
+                responses += count.longValue();
+            }
+            assertEquals(20, responses, text);
+            long tokens = 0;
+            long steps = 0;
+            double seconds = 0;
+            for (var live : line.path("steps_by_live").properties()) {
+                int most = Integer.parseInt(live.getKey());
+                for (JsonNode group : live.getValue()) {
+                    steps += group.get(0).longValue();
+                    tokens += group.get(2).longValue();
+                    seconds += group.get(3).doubleValue();
+                    double mean = group.get(1).doubleValue() / group.get(0).doubleValue();
+                    assertTrue(mean <= Math.min(most, 7) && 2 * mean > most, live.getKey() + ": " + group);
+                }
+            }
+            assertEquals(line.path("tokens").longValue(), tokens, text);
+            assertEquals(line.at("/plans/2x2x4").longValue(), steps, text);
+            assertEquals(line.at("/seconds/draft").doubleValue() + line.at("/seconds/verify").doubleValue(), seconds, 1e-6, text);
+            double load = line.at("/host_load/rollout").doubleValue();
+            assertTrue(load > 0 && load <= 1, text);
+        }
+        JsonNode written = new JsonMapper().readTree(folder.resolve("reference/config.json").toFile());
+        assertEquals(3, written.at("/train/iterations").intValue());
+        assertEquals("2x2x4", written.at("/speculation/plan").textValue());
+    }
+
+    @Test
     void anEarlierRunIsMovedAside() throws IOException {
         Path dir = folder.resolve("twice");
         RunFixture.run(config, false, "run.dir=" + dir, "train.iterations=1");
