@@ -85,9 +85,9 @@ final class CpuLinear {
         yStride = output.rowStride() * 4;
         weights = packed.data().address();
         panelBytes = packed.panelBytes();
-        panels = packed.panels();
         inputs = packed.inputs();
         outputs = packed.outputs();
+        panels = Math.ceilDiv(outputs, PanelKernel.WIDTH);
         rows = rowCount;
         accumulate = add;
         spills = scratch.address();
@@ -120,29 +120,32 @@ final class CpuLinear {
         int tail = rest == 1 || rest == 2 ? rest : 0;
         for (int panel = firstPanel; panel < endPanel; panel += 2) {
             tiles(from, to - tail, panel, spill);
-            boolean pair = panel + 1 < endPanel;
-            if (pair) {
+            if (panel + 1 < endPanel) {
                 tiles(from, to - tail, panel + 1, spill);
             }
             if (tail > 0) {
-                tail(to - tail, tail, panel, pair, spill);
+                tail(to - tail, tail, panel, spill);
             }
         }
     }
 
+    /** Three to six rows at a time. */
     private void tiles(int from, int to, int panel, long spill) {
         long weight = weights + panel * panelBytes;
         int column = panel * PanelKernel.WIDTH;
         boolean whole = column + PanelKernel.WIDTH <= outputs;
+        boolean add = accumulate & whole;
         for (int row = from; row < to; row += PanelKernel.MAX_ROWS) {
             int live = Math.min(PanelKernel.MAX_ROWS, to - row);
+            long source = x + row * xStride;
             long target = y + row * yStride + column * 4L;
             long out = whole ? target : spill;
             long outStride = whole ? yStride : SCRATCH_STRIDE;
-            if (live > 4) {
-                PanelKernel.sixRows(live, x + row * xStride, xStride, weight, inputs, out, outStride, accumulate & whole);
-            } else {
-                PanelKernel.fourRows(live, x + row * xStride, xStride, weight, inputs, out, outStride, accumulate & whole);
+            switch (live) {
+                case 3 -> PanelKernel.threeRows(source, xStride, weight, inputs, out, outStride, add);
+                case 4 -> PanelKernel.fourRows(source, xStride, weight, inputs, out, outStride, add);
+                case 5 -> PanelKernel.fiveRows(source, xStride, weight, inputs, out, outStride, add);
+                default -> PanelKernel.sixRows(source, xStride, weight, inputs, out, outStride, add);
             }
             if (!whole) {
                 finish(spill, target, live, outputs - column);
@@ -151,23 +154,21 @@ final class CpuLinear {
     }
 
     /** One or two rows: alone they would leave the multipliers idle, so they take two panels at a time. */
-    private void tail(int row, int live, int panel, boolean pair, long spill) {
+    private void tail(int row, int live, int panel, long spill) {
         long source = x + row * xStride;
         long weight = weights + panel * panelBytes;
         int column = panel * PanelKernel.WIDTH;
-        boolean whole = column + (pair ? 2 : 1) * PanelKernel.WIDTH <= outputs;
+        boolean whole = column + 2 * PanelKernel.WIDTH <= outputs;
         long target = y + row * yStride + column * 4L;
         long out = whole ? target : spill;
         long outStride = whole ? yStride : SCRATCH_STRIDE;
-        if (!pair) {
-            PanelKernel.fourRows(live, source, xStride, weight, inputs, out, outStride, accumulate & whole);
-        } else if (live == 1) {
+        if (live == 1) {
             PanelKernel.oneRowTwoPanels(source, weight, inputs, out, accumulate & whole);
         } else {
             PanelKernel.twoRowsTwoPanels(source, xStride, weight, inputs, out, outStride, accumulate & whole);
         }
         if (!whole) {
-            finish(spill, target, live, outputs - column);
+            finish(spill, target, live, Math.min(2 * PanelKernel.WIDTH, outputs - column));
         }
     }
 

@@ -127,11 +127,54 @@ final class PanelKernel {
         s13.intoMemorySegment(RawMemory.ALL, y + yStride + STEP + VECTOR, ORDER);
     }
 
-    /**
-     * One to four rows by one panel. In the place of rows that are not live the first is computed and stored again: branches around
-     * vectors cost more than that.
-     */
-    static void fourRows(int rows, long x, long xStride, long panel, int inputs, long y, long yStride, boolean accumulate) {
+    /** Three rows by one panel. */
+    static void threeRows(long x, long xStride, long panel, int inputs, long y, long yStride, boolean accumulate) {
+        FloatVector s00 = FloatVector.zero(SPECIES);
+        FloatVector s01 = s00;
+        FloatVector s10 = s00;
+        FloatVector s11 = s00;
+        FloatVector s20 = s00;
+        FloatVector s21 = s00;
+        long row1 = xStride & MAX_STRIDE;
+        long row2 = 2 * xStride & MAX_STRIDE;
+        long end = x + inputs * 4L;
+        while (x != end) {
+            x &= ADDRESS;
+            panel &= ADDRESS;
+            FloatVector b0 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel + VECTOR, ORDER);
+            FloatVector a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x));
+            s00 = a.fma(b0, s00);
+            s01 = a.fma(b1, s01);
+            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row1));
+            s10 = a.fma(b0, s10);
+            s11 = a.fma(b1, s11);
+            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row2));
+            s20 = a.fma(b0, s20);
+            s21 = a.fma(b1, s21);
+            x += 4;
+            panel += STEP;
+        }
+        long y1 = y + yStride;
+        long y2 = y + 2 * yStride;
+        if (accumulate) {
+            s00 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER).add(s00);
+            s01 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER).add(s01);
+            s10 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1, ORDER).add(s10);
+            s11 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1 + VECTOR, ORDER).add(s11);
+            s20 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2, ORDER).add(s20);
+            s21 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2 + VECTOR, ORDER).add(s21);
+        }
+        s00.intoMemorySegment(RawMemory.ALL, y, ORDER);
+        s01.intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
+        s10.intoMemorySegment(RawMemory.ALL, y1, ORDER);
+        s11.intoMemorySegment(RawMemory.ALL, y1 + VECTOR, ORDER);
+        s20.intoMemorySegment(RawMemory.ALL, y2, ORDER);
+        s21.intoMemorySegment(RawMemory.ALL, y2 + VECTOR, ORDER);
+    }
+
+    /** Four rows by one panel. */
+    static void fourRows(long x, long xStride, long panel, int inputs, long y, long yStride, boolean accumulate) {
         FloatVector s00 = FloatVector.zero(SPECIES);
         FloatVector s01 = s00;
         FloatVector s10 = s00;
@@ -140,9 +183,9 @@ final class PanelKernel {
         FloatVector s21 = s00;
         FloatVector s30 = s00;
         FloatVector s31 = s00;
-        long row1 = xStride & MAX_STRIDE & live(rows, 1);
-        long row2 = 2 * xStride & MAX_STRIDE & live(rows, 2);
-        long row3 = 3 * xStride & MAX_STRIDE & live(rows, 3);
+        long row1 = xStride & MAX_STRIDE;
+        long row2 = 2 * xStride & MAX_STRIDE;
+        long row3 = 3 * xStride & MAX_STRIDE;
         long end = x + inputs * 4L;
         while (x != end) {
             x &= ADDRESS;
@@ -164,9 +207,9 @@ final class PanelKernel {
             x += 4;
             panel += STEP;
         }
-        long y1 = y + (yStride & live(rows, 1));
-        long y2 = y + (2 * yStride & live(rows, 2));
-        long y3 = y + (3 * yStride & live(rows, 3));
+        long y1 = y + yStride;
+        long y2 = y + 2 * yStride;
+        long y3 = y + 3 * yStride;
         if (accumulate) {
             s00 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER).add(s00);
             s01 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER).add(s01);
@@ -187,8 +230,76 @@ final class PanelKernel {
         s31.intoMemorySegment(RawMemory.ALL, y3 + VECTOR, ORDER);
     }
 
-    /** Five or six rows by one panel; in the place of a sixth that is not live the first is computed and stored again. */
-    static void sixRows(int rows, long x, long xStride, long panel, int inputs, long y, long yStride, boolean accumulate) {
+    /** Five rows by one panel. */
+    static void fiveRows(long x, long xStride, long panel, int inputs, long y, long yStride, boolean accumulate) {
+        FloatVector s00 = FloatVector.zero(SPECIES);
+        FloatVector s01 = s00;
+        FloatVector s10 = s00;
+        FloatVector s11 = s00;
+        FloatVector s20 = s00;
+        FloatVector s21 = s00;
+        FloatVector s30 = s00;
+        FloatVector s31 = s00;
+        FloatVector s40 = s00;
+        FloatVector s41 = s00;
+        long row1 = xStride & MAX_STRIDE;
+        long row2 = 2 * xStride & MAX_STRIDE;
+        long row3 = 3 * xStride & MAX_STRIDE;
+        long row4 = 4 * xStride & MAX_STRIDE;
+        long end = x + inputs * 4L;
+        while (x != end) {
+            x &= ADDRESS;
+            panel &= ADDRESS;
+            FloatVector b0 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel, ORDER);
+            FloatVector b1 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel + VECTOR, ORDER);
+            FloatVector a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x));
+            s00 = a.fma(b0, s00);
+            s01 = a.fma(b1, s01);
+            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row1));
+            s10 = a.fma(b0, s10);
+            s11 = a.fma(b1, s11);
+            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row2));
+            s20 = a.fma(b0, s20);
+            s21 = a.fma(b1, s21);
+            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row3));
+            s30 = a.fma(b0, s30);
+            s31 = a.fma(b1, s31);
+            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row4));
+            s40 = a.fma(b0, s40);
+            s41 = a.fma(b1, s41);
+            x += 4;
+            panel += STEP;
+        }
+        long y1 = y + yStride;
+        long y2 = y + 2 * yStride;
+        long y3 = y + 3 * yStride;
+        long y4 = y + 4 * yStride;
+        if (accumulate) {
+            s00 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER).add(s00);
+            s01 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER).add(s01);
+            s10 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1, ORDER).add(s10);
+            s11 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1 + VECTOR, ORDER).add(s11);
+            s20 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2, ORDER).add(s20);
+            s21 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2 + VECTOR, ORDER).add(s21);
+            s30 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y3, ORDER).add(s30);
+            s31 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y3 + VECTOR, ORDER).add(s31);
+            s40 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y4, ORDER).add(s40);
+            s41 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y4 + VECTOR, ORDER).add(s41);
+        }
+        s00.intoMemorySegment(RawMemory.ALL, y, ORDER);
+        s01.intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
+        s10.intoMemorySegment(RawMemory.ALL, y1, ORDER);
+        s11.intoMemorySegment(RawMemory.ALL, y1 + VECTOR, ORDER);
+        s20.intoMemorySegment(RawMemory.ALL, y2, ORDER);
+        s21.intoMemorySegment(RawMemory.ALL, y2 + VECTOR, ORDER);
+        s30.intoMemorySegment(RawMemory.ALL, y3, ORDER);
+        s31.intoMemorySegment(RawMemory.ALL, y3 + VECTOR, ORDER);
+        s40.intoMemorySegment(RawMemory.ALL, y4, ORDER);
+        s41.intoMemorySegment(RawMemory.ALL, y4 + VECTOR, ORDER);
+    }
+
+    /** Six rows by one panel. */
+    static void sixRows(long x, long xStride, long panel, int inputs, long y, long yStride, boolean accumulate) {
         FloatVector s00 = FloatVector.zero(SPECIES);
         FloatVector s01 = s00;
         FloatVector s10 = s00;
@@ -205,7 +316,7 @@ final class PanelKernel {
         long row2 = 2 * xStride & MAX_STRIDE;
         long row3 = 3 * xStride & MAX_STRIDE;
         long row4 = 4 * xStride & MAX_STRIDE;
-        long row5 = 5 * xStride & MAX_STRIDE & live(rows, 5);
+        long row5 = 5 * xStride & MAX_STRIDE;
         long end = x + inputs * 4L;
         while (x != end) {
             x &= ADDRESS;
@@ -237,7 +348,7 @@ final class PanelKernel {
         long y2 = y + 2 * yStride;
         long y3 = y + 3 * yStride;
         long y4 = y + 4 * yStride;
-        long y5 = y + (5 * yStride & live(rows, 5));
+        long y5 = y + 5 * yStride;
         if (accumulate) {
             s00 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER).add(s00);
             s01 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER).add(s01);
@@ -264,10 +375,5 @@ final class PanelKernel {
         s41.intoMemorySegment(RawMemory.ALL, y4 + VECTOR, ORDER);
         s50.intoMemorySegment(RawMemory.ALL, y5, ORDER);
         s51.intoMemorySegment(RawMemory.ALL, y5 + VECTOR, ORDER);
-    }
-
-    /** All ones if {@code rows > row}, else 0; without a branch, whose history would shape the compiled loop. */
-    private static long live(int rows, int row) {
-        return (long) (row - rows) >> 63;
     }
 }

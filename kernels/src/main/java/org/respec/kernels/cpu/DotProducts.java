@@ -1,0 +1,95 @@
+package org.respec.kernels.cpu;
+
+import java.nio.ByteOrder;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorMask;
+import org.respec.bindings.memory.RawMemory;
+
+/**
+ * Products of one query with many keys, {@link #KEYS} at a time: one chain of fma a key, and a tree of exchanges that sums the lanes of
+ * all eight chains at once. Each product has the bits of {@link Simd#dot}: the exchanges add the same lanes in the same order.
+ * Summed one by one, the lanes cost twice the products of a head of 32, and the scores' maximum a chain of 8 cycles a key.
+ *
+ * <p>Written out in one method that calls the Vector API alone, for the reason given at {@link PanelKernel}.
+ */
+final class DotProducts {
+    /** Keys of one block. */
+    static final int KEYS = 8;
+    private static final ByteOrder ORDER = ByteOrder.nativeOrder();
+    /** Changes no address that a process can have, and proves to C2 that it lies in {@link RawMemory#ALL}. */
+    private static final long ADDRESS = (1L << 56) - 1;
+    private static final VectorMask<Float> HIGH_4 = VectorMask.fromLong(Simd.SPECIES, 0b11110000);
+    private static final VectorMask<Float> HIGH_2 = VectorMask.fromLong(Simd.SPECIES, 0b11001100);
+    private static final VectorMask<Float> HIGH_1 = VectorMask.fromLong(Simd.SPECIES, 0b10101010);
+
+    private DotProducts() {
+    }
+
+    /**
+     * {@code scores[t] = scale * (q . k_t)} for {@code t < count}, where key t lies at {@code keys[t] + shift}. Writes and reads up to the
+     * next multiple of {@link #KEYS}: keys there must be addresses of listed keys, too. Returns the greatest score.
+     */
+    static float scores(long q, long[] keys, long shift, int dim, int count, float scale, float[] scores) {
+        int vectors = dim / Simd.LANES;
+        if (vectors * Simd.LANES < dim) {
+            return oneByOne(q, keys, shift, dim, count, scale, scores);
+        }
+        FloatVector most = FloatVector.broadcast(Simd.SPECIES, Float.NEGATIVE_INFINITY);
+        for (int t = 0; t < count; t += KEYS) {
+            long k0 = keys[t] + shift;
+            long k1 = keys[t + 1] + shift;
+            long k2 = keys[t + 2] + shift;
+            long k3 = keys[t + 3] + shift;
+            long k4 = keys[t + 4] + shift;
+            long k5 = keys[t + 5] + shift;
+            long k6 = keys[t + 6] + shift;
+            long k7 = keys[t + 7] + shift;
+            FloatVector s0 = FloatVector.zero(Simd.SPECIES);
+            FloatVector s1 = s0;
+            FloatVector s2 = s0;
+            FloatVector s3 = s0;
+            FloatVector s4 = s0;
+            FloatVector s5 = s0;
+            FloatVector s6 = s0;
+            FloatVector s7 = s0;
+            long at = 0;
+            long end = vectors * Simd.BYTES;
+            while (at != end) {
+                FloatVector a = FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, (q + at) & ADDRESS, ORDER);
+                s0 = a.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, (k0 + at) & ADDRESS, ORDER), s0);
+                s1 = a.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, (k1 + at) & ADDRESS, ORDER), s1);
+                s2 = a.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, (k2 + at) & ADDRESS, ORDER), s2);
+                s3 = a.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, (k3 + at) & ADDRESS, ORDER), s3);
+                s4 = a.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, (k4 + at) & ADDRESS, ORDER), s4);
+                s5 = a.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, (k5 + at) & ADDRESS, ORDER), s5);
+                s6 = a.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, (k6 + at) & ADDRESS, ORDER), s6);
+                s7 = a.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, (k7 + at) & ADDRESS, ORDER), s7);
+                at += Simd.BYTES;
+            }
+            // Lane i of a sum of halves is v[i] + v[i + 4]: keys 0 to 3 keep theirs in the low half, 4 to 7 in the high one.
+            s0 = s0.blend(s4, HIGH_4).add(s4.blend(s0, HIGH_4).rearrange(Simd.SWAP_4));
+            s1 = s1.blend(s5, HIGH_4).add(s5.blend(s1, HIGH_4).rearrange(Simd.SWAP_4));
+            s2 = s2.blend(s6, HIGH_4).add(s6.blend(s2, HIGH_4).rearrange(Simd.SWAP_4));
+            s3 = s3.blend(s7, HIGH_4).add(s7.blend(s3, HIGH_4).rearrange(Simd.SWAP_4));
+            s0 = s0.blend(s2, HIGH_2).add(s2.blend(s0, HIGH_2).rearrange(Simd.SWAP_2));
+            s1 = s1.blend(s3, HIGH_2).add(s3.blend(s1, HIGH_2).rearrange(Simd.SWAP_2));
+            s0 = s0.blend(s1, HIGH_1).add(s1.blend(s0, HIGH_1).rearrange(Simd.SWAP_1));
+            s0 = s0.mul(scale);
+            most = most.max(s0);
+            s0.intoArray(scores, t);
+        }
+        most = most.max(most.rearrange(Simd.SWAP_4));
+        most = most.max(most.rearrange(Simd.SWAP_2));
+        return most.max(most.rearrange(Simd.SWAP_1)).lane(0);
+    }
+
+    /** Heads whose size is no multiple of the lanes. */
+    private static float oneByOne(long q, long[] keys, long shift, int dim, int count, float scale, float[] scores) {
+        float most = Float.NEGATIVE_INFINITY;
+        for (int t = 0; t < count; t++) {
+            scores[t] = Simd.dot(q, keys[t] + shift, dim) * scale;
+            most = Math.max(most, scores[t]);
+        }
+        return most;
+    }
+}
