@@ -54,7 +54,8 @@ public final class DraftPairs {
         return pairs;
     }
 
-    private static void add(Ops ops, ActorTraining target, DrafterTraining draft, HostMirror p, HostMirror q, Trajectory of, List<Pair> out) {
+    private static void add(Ops ops, ActorTraining target, DrafterTraining draft, HostMirror p, HostMirror q, Trajectory of,
+                            List<Pair> out) {
         int rows = of.capture().rows();
         if (rows < 2) {
             return;

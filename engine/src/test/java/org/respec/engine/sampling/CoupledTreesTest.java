@@ -255,7 +255,8 @@ class CoupledTreesTest {
             return law;
         }
 
-        private void walk(TreeShape shape, PrefixModel actor, PrefixModel drafter, int depth, int node, int[] prefix, int length, double chance) {
+        private void walk(TreeShape shape, PrefixModel actor, PrefixModel drafter, int depth, int node, int[] prefix, int length,
+                          double chance) {
             double[][] race = CoupledRace.law(actor.distribution(prefix, length), drafter.distribution(prefix, length));
             List<Integer> children = shape.children(node);
             for (int x = 0; x < race.length; x++) {
@@ -319,7 +320,8 @@ class CoupledTreesTest {
                 for (TreeShape shape : shapes(vocab)) {
                     if (shape.depth() <= depth) {
                         TreeLaw law = TreeLaw.of(shape, actor, drafter, depth);
-                        assertArrayEquals(want, law.responses(), 1e-12, "tree " + Arrays.toString(shape.parents()) + " over " + vocab + " tokens");
+                        assertArrayEquals(want, law.responses(), 1e-12,
+                            "tree " + Arrays.toString(shape.parents()) + " over " + vocab + " tokens");
                         assertEquals(1, Distributions.sum(law.ends()), 1e-12);
                         checked++;
                     }

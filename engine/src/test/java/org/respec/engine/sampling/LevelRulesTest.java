@@ -46,7 +46,8 @@ class LevelRulesTest {
                         assertEquals(Distributions.overlap(p, q), accepted[0], 1e-12, what);
                     }
                     if (rule instanceof RankedRule) {
-                        assertEquals(Arrays.stream(Distributions.largest(q, children)).mapToDouble(x -> p[x]).sum(), accepted[0], 1e-12, what);
+                        assertEquals(Arrays.stream(Distributions.largest(q, children)).mapToDouble(x -> p[x]).sum(), accepted[0],
+                            1e-12, what);
                     }
                 }
             }
@@ -83,7 +84,8 @@ class LevelRulesTest {
                     for (int t = 0; t < depth; t++) {
                         want *= actor.distribution(tokens, t)[tokens[t]];
                     }
-                    assertEquals(want, drawn[code], 1e-12, rule.name() + ", " + children + " children, response " + Arrays.toString(tokens));
+                    assertEquals(want, drawn[code], 1e-12,
+                        rule.name() + ", " + children + " children, response " + Arrays.toString(tokens));
                 }
             }
         }

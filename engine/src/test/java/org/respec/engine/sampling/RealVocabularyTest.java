@@ -30,8 +30,8 @@ import org.respec.kernels.SamplingParams;
 class RealVocabularyTest {
     private static final Path BUNDLED = Path.of("..", "tools", "models", "arithmetic");
 
-    private static List<int[]> draw(Ops ops, Actor actor, Drafter drafter, int[] prompt, int tokens, float temperature, SpeculationPlan plan,
-                                     int samples) {
+    private static List<int[]> draw(Ops ops, Actor actor, Drafter drafter, int[] prompt, int tokens, float temperature,
+                                     SpeculationPlan plan, int samples) {
         try (RolloutEngine engine = new RolloutEngine(ops, actor, drafter, new RolloutLimits(64, prompt.length, tokens, 16, 0, 0),
             SamplingParams.temperature(temperature), 29, new StopRule(List.of(), List.of()), new FixedPolicy(plan), true, 1f)) {
             Rollout drawn = engine.generate(List.of(new PromptGroup(prompt, samples, 7000)));

@@ -38,7 +38,8 @@ final class ExperimentCommand implements Callable<Integer> {
     @Option(names = "--quick", description = "Fewer and smaller runs, for a minute or two.")
     private boolean quick;
 
-    @Option(names = "--output", paramLabel = "DIR", defaultValue = "experiments", description = "Folder for results (default: ${DEFAULT-VALUE}).")
+    @Option(names = "--output", paramLabel = "DIR", defaultValue = "experiments",
+        description = "Folder for results (default: ${DEFAULT-VALUE}).")
     private Path output;
 
     @Option(names = "--seeds", defaultValue = "0", description = "How many seeds (default: 3, with --quick 2).")

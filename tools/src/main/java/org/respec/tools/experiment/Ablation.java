@@ -33,9 +33,7 @@ final class Ablation implements Experiment {
 
     @Override
     public Outcome run(Lab lab) {
-        List<String> common = new ArrayList<>(List.of("speculation.plan=3x2x6", "train.prompts_per_iteration=" + lab.choose(12, 32)));
-        common.add("train.iterations=" + lab.choose(6, 30));
-        PairedRuns runs = new PairedRuns(lab, name(), common);
+        PairedRuns runs = new PairedRuns(lab, name(), List.of("speculation.plan=2x1x2", "train.iterations=" + lab.choose(5, 30)));
         runs.warmUp(STEPS.get(3), lab.choose(2, 6));
         Map<Variant, List<Trace>> traces = runs.run(STEPS);
         Table table = new Table("steps", "End to end, medians of iterations after the first " + SETTLING + ", spread over seeds", "variant",

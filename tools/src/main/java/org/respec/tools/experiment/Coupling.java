@@ -59,8 +59,8 @@ final class Coupling implements Experiment {
 
     @Override
     public Outcome run(Lab lab) {
-        Table table = new Table("acceptance", "Chance that a level is accepted, all levels before it being the actor's (mean over places; spread over "
-            + "seeds)", "source", "temperature", "level", "children", "ranked", "rejection", "coupled");
+        Table table = new Table("acceptance", "Chance that a level is accepted, all levels before it being the actor's (mean over places; spread "
+            + "over seeds)", "source", "temperature", "level", "children", "ranked", "rejection", "coupled");
         List<Finding> findings = new ArrayList<>();
         List<Outcome.Chart> charts = new ArrayList<>();
         Spread[][][][] zipf = measure(lab, seed -> zipf(lab.choose(400, 1000), seed), 1, lab.choose(10, 25));
@@ -80,8 +80,8 @@ final class Coupling implements Experiment {
              LoadedModel model = LoadedModel.load(ops, config.model().actor(), config.model().drafter())) {
             Spread[][][][] real = measure(lab, seed -> pairs(ops, model, config, lab.choose(64, 256), seed), LEVELS, lab.choose(8, 16));
             add(table, "model", real, LEVELS);
-            charts.add(new Outcome.Chart("coupling-model", plot("Acceptance per level, the model's own distributions, temperature 1, 4 children",
-                real[hot], CHILDREN.length - 1)));
+            charts.add(new Outcome.Chart("coupling-model",
+                plot("Acceptance per level, the model's own distributions, temperature 1, 4 children", real[hot], CHILDREN.length - 1)));
         }
         charts.add(new Outcome.Chart("coupling-zipf", bars(zipf[hot][0])));
         return new Outcome(List.of(table), charts, findings);
@@ -102,7 +102,7 @@ final class Coupling implements Experiment {
                 for (int i = 0; i < pairs.size(); i++) {
                     Pair pair = pairs.get(i);
                     double[] p = Distributions.tempered(pair.p(), TEMPERATURES[t]);
-                    // Greedy drafts are the likeliest tokens by any rule: samples, too, come in the order of q as the temperature falls to 0.
+                    // Greedy drafts are the likeliest tokens by any rule: samples, too, come in q's order as the temperature falls to 0.
                     boolean greedy = TEMPERATURES[t] == 0;
                     double[] q = greedy ? pair.q() : Distributions.tempered(pair.q(), TEMPERATURES[t]);
                     for (int c = 0; c < CHILDREN.length; c++) {
@@ -164,15 +164,16 @@ final class Coupling implements Experiment {
         for (int i = 0; i < prompts; i++) {
             groups.add(new PromptGroup(task.encode(task.problems().training(i)), 1, i));
         }
-        RolloutLimits limits = new RolloutLimits(16, task.maxPromptTokens(), config.rollout().maxTokens(), config.rollout().pageSize(), 0, 1);
+        RolloutLimits limits = new RolloutLimits(16, task.maxPromptTokens(), config.rollout().maxTokens(),
+            config.rollout().pageSize(), 0, 1);
         List<Trajectory> drawn;
         try (RolloutEngine engine = new RolloutEngine(ops, model.actor(), model.drafter(), limits, SamplingParams.temperature(1), seed,
             new StopRule(model.actor().config().eosTokenIds(), List.of()), PlanPolicies.off(), false, 1f)) {
             drawn = engine.generate(groups).trajectories();
         }
         return DraftPairs.of(ops, model.actor(), model.drafter(), drawn, LEVELS).stream().map(pair -> new Pair(pair.level(),
-            Distributions.softmax(pair.actor(), 0, pair.actor().length, 1), Distributions.softmax(pair.drafter(), 0, pair.drafter().length, 1)))
-            .toList();
+            Distributions.softmax(pair.actor(), 0, pair.actor().length, 1),
+            Distributions.softmax(pair.drafter(), 0, pair.drafter().length, 1))).toList();
     }
 
     private static void add(Table table, String source, Spread[][][][] spreads, int levels) {

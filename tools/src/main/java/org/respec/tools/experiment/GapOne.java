@@ -40,8 +40,10 @@ final class GapOne implements Experiment {
 
     @Override
     public Outcome run(Lab lab) {
-        Table table = new Table("batches", "Tokens per second by live requests", "batch", "plan", "tokens_per_second", "speedup", "accept_length");
-        Table best = new Table("adaptive", "Adaptive against the best static plan (paired, round by round)", "batch", "best_static", "ratio");
+        Table table = new Table("batches", "Tokens per second by live requests", "batch", "plan", "tokens_per_second", "speedup",
+            "accept_length", "speculated");
+        Table best = new Table("adaptive", "Adaptive against the best static plan (paired, round by round)", "batch", "best_static",
+            "ratio");
         List<Finding> findings = new ArrayList<>();
         List<Measured> all = new ArrayList<>();
         RunConfig config = lab.config(List.of());
@@ -96,7 +98,8 @@ final class GapOne implements Experiment {
     private static RolloutEngine engine(RunConfig config, Ops ops, LoadedModel model, Task task, String plan, int batch) {
         RunConfig.Speculation setting = RunConfig.Speculation.of(plan);
         boolean off = plan.equals("off");
-        RolloutLimits limits = new RolloutLimits(batch, task.maxPromptTokens(), config.rollout().maxTokens(), config.rollout().pageSize(), 0, 0);
+        RolloutLimits limits = new RolloutLimits(batch, task.maxPromptTokens(), config.rollout().maxTokens(),
+            config.rollout().pageSize(), 0, 0);
         SamplingParams sampling = new SamplingParams(config.rollout().temperature(), config.rollout().topK(), config.rollout().topP());
         StopRule stop = new StopRule(model.actor().config().eosTokenIds(), List.of());
         return new RolloutEngine(ops, model.actor(), off ? null : model.drafter(), limits, sampling, config.run().seed(), stop,
@@ -104,8 +107,8 @@ final class GapOne implements Experiment {
     }
 
     /** Every seed has prompts and noise of its own; it is measured {@code repeats} times. */
-    private static Measured measure(Lab lab, Task task, List<RolloutEngine> engines, List<String> plans, int requests, int batch, double warmUp,
-                                    int repeats) {
+    private static Measured measure(Lab lab, Task task, List<RolloutEngine> engines, List<String> plans, int requests, int batch,
+                                    double warmUp, int repeats) {
         List<List<PromptGroup>> rounds = new ArrayList<>();
         for (int repeat = 0; repeat < repeats; repeat++) {
             for (int seed = 0; seed < lab.seeds(); seed++) {
@@ -123,12 +126,19 @@ final class GapOne implements Experiment {
     private static void report(Table table, Table best, List<Finding> findings, String where, Measured measured, String words, double bar) {
         for (int plan = 0; plan < measured.plans().size(); plan++) {
             table.add(where, measured.plans().get(plan), Spread.of(measured.speeds(plan)), measured.ratio(plan, 0),
-                Spread.of(measured.stats().get(plan).stream().mapToDouble(RolloutStats::acceptLength).toArray()));
+                Spread.of(measured.stats().get(plan).stream().mapToDouble(RolloutStats::acceptLength).toArray()),
+                Spread.of(measured.stats().get(plan).stream().mapToDouble(GapOne::speculated).toArray()));
         }
         int rival = measured.bestStatic();
         Spread ratio = measured.ratio(STATIC.size(), rival);
         best.add(where, measured.plans().get(rival), ratio);
-        findings.add(Finding.atLeast("adaptive over the best static plan (" + measured.plans().get(rival) + ") " + words, ratio.median(), bar));
+        findings.add(Finding.atLeast("adaptive over the best static plan (" + measured.plans().get(rival) + ") " + words,
+            ratio.median(), bar));
+    }
+
+    /** Share of the steps that speculated: a static plan too falls back to off where its rows exceed the widest pass. */
+    private static double speculated(RolloutStats stats) {
+        return 1 - (double) stats.plans().getOrDefault("off", 0L) / stats.steps();
     }
 
     private static Plot plot(List<String> plans, List<Measured> all) {

@@ -9,8 +9,10 @@ import org.respec.tools.report.Plot;
 /** Gap 3: whether drafting disturbs the policy, and which responses the drafter serves. */
 final class GapThree implements Experiment {
     private static final Variant OFF = Variant.of("off", "speculation.mode=off", "distill.enabled=false");
-    private static final Variant UNIFORM = Variant.of("on-uniform", "speculation.mode=fixed", "distill.enabled=true", "distill.weighting=uniform");
-    private static final Variant REWARD = Variant.of("on-reward", "speculation.mode=fixed", "distill.enabled=true", "distill.weighting=reward");
+    private static final Variant UNIFORM = Variant.of("on-uniform", "speculation.mode=fixed", "distill.enabled=true",
+        "distill.weighting=uniform");
+    private static final Variant REWARD = Variant.of("on-reward", "speculation.mode=fixed", "distill.enabled=true",
+        "distill.weighting=reward");
     private static final List<String> BANDS = List.of("none", "some", "full");
     /** Iterations at the end of a run that count as its end. */
     private static final int END = 3;
@@ -30,8 +32,8 @@ final class GapThree implements Experiment {
         List<String> common = new ArrayList<>(List.of("speculation.plan=3x2x6", "rollout.max_batch=16", "train.prompts_per_iteration=16"));
         common.add("train.iterations=" + lab.choose(8, 40));
         Map<Variant, List<Trace>> traces = new PairedRuns(lab, name(), common).run(List.of(OFF, UNIFORM, REWARD));
-        Table same = new Table("runs", "What each run drew and learnt", "seed", "variant", "reward_first", "reward_last", "trajectories_sha256",
-            "actor_weights_sha256", "as_without");
+        Table same = new Table("runs", "What each run drew and learnt", "seed", "variant", "reward_first", "reward_last",
+            "trajectories_sha256", "actor_weights_sha256", "as_without");
         Table bands = new Table("bands", "Accept length by reward, at the end of the runs", "weighting", "reward", "accept_length");
         int identical = 0;
         int compared = 0;
@@ -40,14 +42,15 @@ final class GapThree implements Experiment {
                 Trace trace = traces.get(variant).get(seed);
                 Trace without = traces.get(OFF).get(seed);
                 boolean equal = trajectories(trace).equals(trajectories(without)) && weights(trace).equals(weights(without));
-                same.add(trace.seed(), variant.name(), trace.series("/reward")[0], trace.last("/reward", END), trajectories(trace), weights(trace),
-                    equal);
+                same.add(trace.seed(), variant.name(), trace.series("/reward")[0], trace.last("/reward", END),
+                    trajectories(trace), weights(trace), equal);
                 compared += variant == OFF ? 0 : 1;
                 identical += variant != OFF && equal ? 1 : 0;
             }
         }
         // Bands in which there was speculation; a reward of right or wrong has none between.
-        List<String> seen = BANDS.stream().filter(band -> traces.get(REWARD).stream().anyMatch(t -> Double.isFinite(accept(t, band)))).toList();
+        List<String> seen = BANDS.stream()
+            .filter(band -> traces.get(REWARD).stream().anyMatch(t -> Double.isFinite(accept(t, band)))).toList();
         List<Plot.Layer> layers = new ArrayList<>();
         for (Variant variant : List.of(UNIFORM, REWARD)) {
             List<Spread> spreads = seen.stream().map(band -> Spread.of(traces.get(variant).stream().mapToDouble(t -> accept(t, band))
@@ -64,10 +67,10 @@ final class GapThree implements Experiment {
         Plot reward = new Plot.Lines("Reward with speculation off and on (one curve: they are the same)", Axis.whole("iteration"),
             Axis.linear("mean reward"), List.of(Curves.byIteration("off", traces.get(OFF), "/reward"),
             Curves.byIteration("on", traces.get(REWARD), "/reward")));
-        Plot accept = new Plot.Bars("Accept length by reward of the response (mean and deviation over seeds)", "reward", Axis.fromZero("tokens per step"),
-            seen, layers);
-        return new Outcome(List.of(same, bands), List.of(new Outcome.Chart("gap3-reward", reward), new Outcome.Chart("gap3-accept", accept)),
-            List.of(proof));
+        Plot accept = new Plot.Bars("Accept length by reward of the response (mean and deviation over seeds)", "reward",
+            Axis.fromZero("tokens per step"), seen, layers);
+        return new Outcome(List.of(same, bands), List.of(new Outcome.Chart("gap3-reward", reward),
+            new Outcome.Chart("gap3-accept", accept)), List.of(proof));
     }
 
     private static double accept(Trace trace, String band) {
