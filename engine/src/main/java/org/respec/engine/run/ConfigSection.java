@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.ArrayList;
 import java.util.List;
 import org.respec.engine.BadInput;
+import org.respec.engine.NearestWord;
 
 /**
  * One section of a configuration, read strictly: each value is asked for by key with its default and range, and {@link #finish}
@@ -143,41 +144,9 @@ public final class ConfigSection {
     public void finish() {
         node.fieldNames().forEachRemaining(key -> {
             if (!known.contains(key)) {
-                String nearest = nearest(key);
+                String nearest = NearestWord.of(key, known);
                 throw bad(key, "is not a known key; " + (nearest == null ? "remove it" : "the nearest known one is " + path + nearest));
             }
         });
-    }
-
-    private String nearest(String key) {
-        String best = null;
-        int least = Integer.MAX_VALUE;
-        for (String candidate : known) {
-            int distance = distance(key, candidate);
-            if (distance < least) {
-                least = distance;
-                best = candidate;
-            }
-        }
-        return best;
-    }
-
-    /** Levenshtein distance. */
-    static int distance(String a, String b) {
-        int[] row = new int[b.length() + 1];
-        for (int j = 0; j <= b.length(); j++) {
-            row[j] = j;
-        }
-        for (int i = 1; i <= a.length(); i++) {
-            int diagonal = row[0];
-            row[0] = i;
-            for (int j = 1; j <= b.length(); j++) {
-                int cost = a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1;
-                int next = Math.min(Math.min(row[j], row[j - 1]) + 1, diagonal + cost);
-                diagonal = row[j];
-                row[j] = next;
-            }
-        }
-        return row[b.length()];
     }
 }

@@ -6,7 +6,7 @@ import org.respec.kernels.TreeBatch;
  * How often the actor's token is the drafter's first, second, ... choice, by depth. Kept as conditional chances, "choice r, given
  * none before it", with exponentially decaying counts, so that plans of any branching teach the ranks they name.
  */
-public final class AcceptanceTracker {
+public final class AcceptanceTracker implements Acceptance {
     private static final int DEPTHS = TreeBatch.MAX_DEPTH;
     private static final int RANKS = TreeBatch.MAX_BRANCH;
 
@@ -62,7 +62,7 @@ public final class AcceptanceTracker {
         return chance;
     }
 
-    /** Chance that, at a reached node of depth {@code depth - 1}, the actor's token is choice {@code rank}. */
+    @Override
     public double chance(int depth, int rank) {
         double left = 1;
         for (int r = 0; r < rank; r++) {

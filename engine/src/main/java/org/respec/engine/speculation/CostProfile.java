@@ -7,7 +7,7 @@ import java.util.List;
 /**
  * Seconds of verify and draft passes over live requests and rows: measured at some points, interpolated between them.
  */
-public final class CostProfile {
+public final class CostProfile implements PlanCosts {
     /** A measured pass. */
     public record Sample(int requests, int rows, double seconds) {
         public Sample {
@@ -95,5 +95,21 @@ public final class CostProfile {
     /** Seconds of a draft pass. */
     public double draft(int requests, int rows) {
         return draft.at(requests, rows);
+    }
+
+    @Override
+    public double verifySeconds(int batch, SpeculationPlan plan) {
+        return verify(batch, batch * (plan.tokens() + 1));
+    }
+
+    @Override
+    public double draftSeconds(int batch, SpeculationPlan plan, double tokens) {
+        double first = draft(batch, Math.max(batch, (int) Math.ceil(batch * tokens)));
+        return first + (plan.depth() - 1) * draft(batch, batch * plan.branch());
+    }
+
+    @Override
+    public double extendSeconds(int batch, int rows) {
+        return draft(batch, Math.max(batch, rows));
     }
 }

@@ -15,7 +15,7 @@ final class ExpectedTokens {
     private final double[][] chances = new double[TreeBatch.MAX_DEPTH + 1][TreeBatch.MAX_BRANCH];
 
     /** Takes the chances that the next {@link #of} works with. */
-    ExpectedTokens refresh(AcceptanceTracker acceptance) {
+    ExpectedTokens refresh(Acceptance acceptance) {
         for (int depth = 1; depth <= TreeBatch.MAX_DEPTH; depth++) {
             for (int rank = 0; rank < TreeBatch.MAX_BRANCH; rank++) {
                 chances[depth][rank] = acceptance.chance(depth, rank);

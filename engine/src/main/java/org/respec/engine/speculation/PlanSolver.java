@@ -26,7 +26,7 @@ public final class PlanSolver {
 
     private final List<SpeculationPlan> plans;
     private final AcceptanceTracker acceptance;
-    private final CostProfile profile;
+    private final PlanCosts costs;
     private final double margin;
     private final int maxRows;
     private final ExpectedTokens expectation = new ExpectedTokens();
@@ -51,13 +51,13 @@ public final class PlanSolver {
      * @param margin how much better, as a share, another plan must be to replace the present one
      * @param maxRows most rows of one verify pass
      */
-    public PlanSolver(List<SpeculationPlan> plans, AcceptanceTracker acceptance, CostProfile profile, double margin, int maxRows) {
+    public PlanSolver(List<SpeculationPlan> plans, AcceptanceTracker acceptance, PlanCosts costs, double margin, int maxRows) {
         List<SpeculationPlan> all = new ArrayList<>();
         all.add(SpeculationPlan.OFF);
         plans.stream().filter(p -> !p.isOff()).forEach(all::add);
         this.plans = List.copyOf(all);
         this.acceptance = acceptance;
-        this.profile = profile;
+        this.costs = costs;
         this.margin = margin;
         this.maxRows = maxRows;
         this.expected = new double[all.size()];
@@ -135,9 +135,9 @@ public final class PlanSolver {
             return sinceOff[size] < PROBE_EVERY || off < PROBE_OFF_SHARE * onScore ? -1 : 0;
         }
         // Turning on costs the extension over missed tokens once more: it must be small beside what is run in between.
-        double extension = missedRows <= batch ? 0 : profile.draft(batch, missedRows);
+        double extension = missedRows <= batch ? 0 : costs.extendSeconds(batch, missedRows);
         boolean due = on > 0 && sinceOn[size] >= PROBE_EVERY && onScore >= PROBE_ON_SHARE * off
-            && extension <= 0.005 * PROBE_EVERY * profile.verify(batch, batch);
+            && extension <= 0.005 * PROBE_EVERY * costs.verifySeconds(batch, SpeculationPlan.OFF);
         return due ? on : -1;
     }
 
@@ -177,17 +177,15 @@ public final class PlanSolver {
     }
 
     private double verifySeconds(SpeculationPlan plan, int batch) {
-        return profile.verify(batch, batch * (plan.tokens() + 1)) * verifyCorrections.factor(batch, plan.tokens() + 1);
+        return costs.verifySeconds(batch, plan) * verifyCorrections.factor(batch, plan.tokens() + 1);
     }
 
     private double draftSeconds(SpeculationPlan plan, int batch, int missedRows, double tokens) {
-        int steady = (int) Math.ceil(batch * tokens);
-        double seconds = profile.draft(batch, Math.max(batch, steady));
-        int extra = missedRows - 2 * steady;
+        double seconds = costs.draftSeconds(batch, plan, tokens);
+        int extra = missedRows - 2 * (int) Math.ceil(batch * tokens);
         if (extra > 0) {
-            seconds += profile.draft(batch, Math.max(batch, extra)) / SWITCH_STEPS;
+            seconds += costs.extendSeconds(batch, extra) / SWITCH_STEPS;
         }
-        seconds += (plan.depth() - 1) * profile.draft(batch, batch * plan.branch());
         return seconds * draftCorrections.factor(batch, plan.branch());
     }
 
@@ -197,7 +195,7 @@ public final class PlanSolver {
         if (index < 0) {
             return;
         }
-        verifyCorrections.observe(batch, plan.tokens() + 1, verifySeconds / profile.verify(batch, batch * (plan.tokens() + 1)));
+        verifyCorrections.observe(batch, plan.tokens() + 1, verifySeconds / costs.verifySeconds(batch, plan));
         if (plan.isOff()) {
             return;
         }

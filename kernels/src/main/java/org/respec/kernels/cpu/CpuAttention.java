@@ -19,8 +19,10 @@ import org.respec.kernels.Tensor;
  * length of the list alone. So a token's result has the same bits as a tree node, decoded, prefilled or in training.
  */
 final class CpuAttention {
-    /** Multiply-adds under which a pool hand-off costs more than the work. */
-    private static final long SMALL = 50_000;
+    /** Multiply-adds of a nanosecond on one thread. */
+    private static final long MULTIPLY_ADDS = 15;
+    /** Less than a sequence and head take: all of them are worth sharing. */
+    private static final long BACKWARD_NANOS = 20_000;
 
     private final WorkerPool pool;
     private final Scratch[] scratch;
@@ -177,7 +179,7 @@ final class CpuAttention {
         }
         // Contexts and some in-flight tokens; two products each.
         long workEach = 2 * (work / Math.max(1, rowCount) + 8) * attention.queryWidth();
-        pool.run(treePart, rowCount, (int) Math.max(1, SMALL / workEach));
+        pool.run(treePart, rowCount, workEach / MULTIPLY_ADDS);
     }
 
     private void begin(String operator, AttentionShape attention, Tensor qkv, Tensor outTensor, int rowCount) {
@@ -316,7 +318,7 @@ final class CpuAttention {
                         int rowCount) {
         packed("chainAttention", stepTensors, chainDepth, attention, spans, sequenceTotal, rowCount);
         begin("chainAttention", attention, stepTensors[chainDepth], outTensor, rowCount);
-        pool.run(chainPart, rowCount, 1);
+        pool.run(chainPart, rowCount, (long) rowCount / Math.max(1, sequenceTotal) * attention.queryWidth() / MULTIPLY_ADDS);
     }
 
     private void packed(String operator, Tensor[] stepTensors, int chainDepth, AttentionShape attention, Spans spans, int sequenceTotal,
@@ -400,7 +402,7 @@ final class CpuAttention {
         gradients = dSteps;
         dOut = dOutTensor.address();
         dOutStride = dOutTensor.rowStride() * 4;
-        pool.run(backwardPart, sequenceTotal * attention.kvHeads(), 1);
+        pool.run(backwardPart, sequenceTotal * attention.kvHeads(), BACKWARD_NANOS);
     }
 
     /** A sequence's rows and one KV head own their part of every gradient, so tasks may run in any order on any thread. */

@@ -43,7 +43,7 @@ final class CpuDenseLosses {
         losses = lossTensor.address();
         inverse = temperature > 0 ? 1.0 / temperature : 1;
         teacherInverse = teacherTemperature > 0 ? 1.0 / teacherTemperature : 1;
-        pool.run(part, rowCount, Math.max(1, 2048 / vocab));
+        pool.run(part, rowCount, vocab);
     }
 
     private void rows(int from, int to, int thread) {

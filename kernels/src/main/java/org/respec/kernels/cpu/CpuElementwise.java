@@ -9,8 +9,6 @@ import org.respec.kernels.Tensor;
 
 /** Row by row operators: copies, embedding, RMS norm, SwiGLU, and their gradients. */
 final class CpuElementwise {
-    /** Elements under which a pool hand-off costs more than the work. */
-    private static final int SMALL = 16_384;
     /** Rows of one partial sum of weight gradients: fixed, so that sums do not depend on the number of threads. */
     private static final int BLOCK = 64;
 
@@ -38,7 +36,7 @@ final class CpuElementwise {
     }
 
     private void run(WorkerPool.Part part, int count, int elementsEach) {
-        pool.run(part, count, Math.max(1, SMALL / Math.max(1, elementsEach)));
+        pool.run(part, count, Math.ceilDiv(elementsEach, 4));
     }
 
     void fill(Tensor x, float value) {

@@ -14,8 +14,8 @@ import org.respec.kernels.TensorArena;
  * when they are many. Neither changes a bit of any output.
  */
 final class CpuLinear {
-    /** Products under this many multiply-adds take less time than waking the pool. */
-    private static final long SMALL = 50_000;
+    /** Up to so many rows a product takes as long as reading its weights. */
+    private static final int LIGHT_ROWS = 3;
     /** Rows whose inputs stay in a core's cache while all panels pass by; a multiple of the kernel's rows. */
     private static final int ROW_BLOCK = 16 * PanelKernel.MAX_ROWS;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
@@ -93,14 +93,14 @@ final class CpuLinear {
         spills = scratch.address();
         if (rowCount < 4 * PanelKernel.MAX_ROWS * pool.threads()) {
             int pairs = (panels + 1) / 2;
-            pool.run(byPanels, pairs, least((long) rowCount * 2 * PanelKernel.WIDTH * inputs));
+            pool.run(byPanels, pairs, nanos((long) Math.max(rowCount, LIGHT_ROWS) * 2 * PanelKernel.WIDTH * inputs));
         } else {
-            pool.run(byRows, Math.ceilDiv(rowCount, PanelKernel.MAX_ROWS), least((long) PanelKernel.MAX_ROWS * outputs * inputs));
+            pool.run(byRows, Math.ceilDiv(rowCount, PanelKernel.MAX_ROWS), nanos((long) PanelKernel.MAX_ROWS * outputs * inputs));
         }
     }
 
-    private static int least(long workEach) {
-        return (int) Math.max(1, SMALL / Math.max(1, workEach));
+    private static long nanos(long multiplyAdds) {
+        return multiplyAdds / (3 * PanelKernel.SPECIES.length());
     }
 
     private void panelPairs(int from, int to, int thread) {

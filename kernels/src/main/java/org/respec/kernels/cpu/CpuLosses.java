@@ -63,7 +63,7 @@ final class CpuLosses {
                 namedLogits[t] = new float[topK];
             }
         }
-        pool.run(part, rowCount, Math.max(1, 4096 / vocab));
+        pool.run(part, rowCount, vocab);
     }
 
     private void rows(int from, int to, int thread) {

@@ -77,7 +77,7 @@ final class CpuRope {
         Checks.matrix("qkNormRope", "out", outTensor, rowCount, shape.fusedWidth());
         out = outTensor.address();
         outStride = outTensor.rowStride() * 4;
-        pool.run(forwardPart, rowCount, 24);
+        pool.run(forwardPart, rowCount, shape.queryWidth() / 2);
     }
 
     private void forwardRows(int from, int to, int thread) {
@@ -141,7 +141,7 @@ final class CpuRope {
         if (partials.length < blocks * 2 * dim) {
             partials = new float[blocks * 2 * dim];
         }
-        pool.run(backwardPart, blocks, 1);
+        pool.run(backwardPart, blocks, BLOCK * (long) shape.fusedWidth());
         for (int which = 0; which < 2; which++) {
             long target = which == 0 ? dQw.address() : dKw.address();
             for (int i = 0; i < dim; i++) {

@@ -75,7 +75,7 @@ final class CpuSampling {
     }
 
     private void run(WorkerPool.Part part, int count) {
-        pool.run(part, count, Math.max(1, 2048 / vocab));
+        pool.run(part, count, 4L * vocab);
     }
 
     void sample(Tensor logitTensor, RowBatch batch, SamplingParams sampling, long noiseSeed, Tensor tokenTensor, Tensor logProbTensor,

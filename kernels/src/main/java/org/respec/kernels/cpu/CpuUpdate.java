@@ -19,6 +19,9 @@ final class CpuUpdate {
     /** Elements of one partial sum of the norm. */
     private static final int NORM_BLOCK = 1 << 16;
 
+    /** Less than any block takes: all of them are worth sharing. */
+    private static final long BLOCK_NANOS = 50_000;
+
     private final WorkerPool pool;
     private final OpenBlas blas;
 
@@ -33,7 +36,7 @@ final class CpuUpdate {
             for (int i = from; i < to; i++) {
                 block.accept(i);
             }
-        }, blocks, 1);
+        }, blocks, BLOCK_NANOS);
     }
 
     void linearBackwardInput(Tensor dY, Tensor weight, Tensor dX, boolean accumulate, int rows) {

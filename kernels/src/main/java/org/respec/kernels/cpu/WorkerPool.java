@@ -6,10 +6,17 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * A fixed team of threads for parallel loops. The caller is one of them. Items are claimed in chunks, first come, first served, and a
- * worker that comes late finds the loop closed: cores of unlike speed, or one that the system has taken away, cost little. (With one
- * fixed half each, the caller spent 56 % of its time waiting on a shared machine.) Between loops workers spin for a short while, then
- * park, so that back-to-back operators pay about a microsecond and an idle engine costs nothing.
+ * A fixed team of threads for parallel loops. The caller is one of them. Each thread has its share of the items, the same one every
+ * time, so that weights stay in its core's cache; it takes it chunk by chunk, and then helps with what others have left, so that cores
+ * of unlike speed, or one that the system has taken away, cost little. (With one fixed half each and no help, the caller spent 56 % of
+ * its time waiting on a shared machine.) Between loops workers spin for a short while, then park, so that back-to-back operators cost
+ * little and an idle engine costs nothing.
+ *
+ * <p>A decode step of a small model has dozens of loops of some microseconds, so what a loop costs is what cache lines have to travel:
+ * where the system puts the two threads on cores without a common cache, every trip takes longer than all work of a chunk. A loop is
+ * handed to a worker by one line, and comes back by the same one. (One gate and one counter for all took 1.25 us a loop on such cores,
+ * and 40 us of a pass over four rows.) What the trip costs now is measured all the time, and a loop that would gain less is run by the
+ * caller alone: the system moves threads about, and other programs take their cores away.
  *
  * <p>Which thread runs which chunk never affects results: items write to disjoint places. A loop allocates nothing.
  */
@@ -27,67 +34,98 @@ public final class WorkerPool implements AutoCloseable {
      */
     private static final long SPIN_NANOS = 2_000_000;
     private static final int SPINS_BEFORE_YIELD = 20_000;
-    /** Chunks that a loop is cut into for each thread, if its items allow. */
+    /** Chunks that a thread's share is cut into, if its items allow. */
     private static final int CHUNKS = 4;
+    /** A chunk takes at least as long as some claims. */
+    private static final long LEAST_CHUNK_NANOS = 250;
+    /** Loops between two measurements of a round trip, and after which a sleeping worker that was woken for one is awake. */
+    private static final int TRIP_EVERY = 1024;
+    private static final int AWAKE_AFTER = 128;
+    /** After this a round trip is given up: the worker's core is busy with something else. */
+    private static final long TRIP_LIMIT_NANOS = 10_000;
+    /** Cache lines that go there and back: what a small loop's arguments, inputs and outputs come to. */
+    private static final int TRIP_LINES = 16;
+    private static final int TRIPS = 4;
+    private static final int TRIPS_EACH = 3;
+    /**
+     * Round trips up to here are those of cores with a common cache; beyond, all that a loop reads and writes travels slowly too. On a
+     * virtual machine of two cores they took 200 ns in one state and 620 in another, either for seconds. (A decode step of the bundled
+     * actor took 88 us on one thread in both, on two threads 67 and 102; one of three rows 119, 95 and 158.)
+     */
+    private static final long NEAR_NANOS = 300;
+    /** A loop is shared if that saves more than so many round trips, and so many times what they take beyond {@link #NEAR_NANOS}. */
+    private static final long NEAR_TRIPS = 2;
+    private static final long FAR_TRIPS = 40;
 
-    /** {@link #gate} holds the loop's number, this bit once it is closed, and how many workers have joined. */
-    private static final long CLOSED = 1L << 15;
-    private static final int NUMBER_SHIFT = 16;
-    private static final long JOINED = CLOSED - 1;
-
-    private static final VarHandle GATE;
-    private static final VarHandle NEXT;
-    private static final VarHandle DONE;
+    private static final VarHandle LEFT;
+    private static final VarHandle FINISHED;
+    private static final VarHandle PARKED;
 
     static {
         try {
             MethodHandles.Lookup lookup = MethodHandles.lookup();
-            GATE = lookup.findVarHandle(WorkerPool.class, "gate", long.class);
-            NEXT = lookup.findVarHandle(WorkerPool.class, "next", int.class);
-            DONE = lookup.findVarHandle(WorkerPool.class, "done", int.class);
+            LEFT = lookup.findVarHandle(Share.class, "left", long.class);
+            FINISHED = lookup.findVarHandle(Share.class, "finished", long.class);
+            PARKED = lookup.findVarHandle(Share.class, "parked", boolean.class);
         } catch (ReflectiveOperationException e) {
             throw new ExceptionInInitializerError(e);
         }
     }
 
+    /** Fields of a subclass lie behind those of its superclass: room in front, so that no other object shares their line. */
+    private abstract static class Front {
+        @SuppressWarnings("unused")
+        private long p0, p1, p2, p3, p4, p5, p6, p7, p8, p9, pa, pb, pc, pd, pe, pf;
+    }
+
+    /** A thread's part of the running loop. */
+    private abstract static class Share extends Front {
+        /** Items that nobody has claimed: the first in the low half, the end in the high one. Whoever changes it owns a chunk. */
+        volatile long left;
+        /** Items that this thread has done in all loops so far; changed by itself alone. */
+        volatile long finished;
+        /** What to do, and how many items to claim at a time: written before {@link #left} offers any, valid while some are left. */
+        Part task;
+        int grain;
+        volatile boolean parked;
+    }
+
+    /** Room behind. */
+    private static final class Lane extends Share {
+        @SuppressWarnings("unused")
+        private long q0, q1, q2, q3, q4, q5, q6, q7, q8, q9, qa, qb, qc, qd, qe, qf;
+    }
+
     private final Thread[] workers;
-    private final Parking[] parkings;
+    /** The caller's comes first. */
+    private final Lane[] lanes;
+    /** Items that all workers had done when the last loop ended. */
+    private long finishedBefore;
     /** Held while a loop runs, and for good once the pool is closed. */
     private final AtomicBoolean busy = new AtomicBoolean();
     private volatile boolean closed;
-    // The loop; written before the gate opens, read by those who have joined.
-    private Part task;
-    private int items;
-    private int grain;
     private volatile Throwable failure;
-    @SuppressWarnings("unused")
-    private long p0, p1, p2, p3, p4, p5, p6, p7;
-    private volatile long gate = CLOSED;
-    @SuppressWarnings("unused")
-    private long q0, q1, q2, q3, q4, q5, q6, q7;
-    /** First item that nobody has claimed. */
-    @SuppressWarnings("unused")
-    private volatile int next;
-    /** Joined workers that have left again. */
-    @SuppressWarnings("unused")
-    private volatile int done;
-
-    /** Whether a worker sleeps. */
-    private static final class Parking {
-        private volatile boolean parked;
-    }
+    /** The last round trips; what counts is the least, since an interrupt says nothing about the next loop. */
+    private final long[] trips = new long[TRIPS];
+    private final long[] cargo = new long[8 * TRIP_LINES];
+    private final Part trip = this::travel;
+    private int tripCount;
+    private int untilTrip;
+    private long leastGain;
 
     /** A pool that runs loops on {@code threads} threads, the caller included. */
     public WorkerPool(int threads) {
-        if (threads < 1 || threads > JOINED) {
-            throw new IllegalArgumentException("threads must be 1 to " + JOINED + ", got " + threads);
+        if (threads < 1 || threads > 1 << 15) {
+            throw new IllegalArgumentException("threads must be 1 to " + (1 << 15) + ", got " + threads);
         }
         workers = new Thread[threads - 1];
-        parkings = new Parking[threads - 1];
+        lanes = new Lane[threads];
+        for (int i = 0; i < threads; i++) {
+            lanes[i] = new Lane();
+        }
         for (int i = 0; i < workers.length; i++) {
-            parkings[i] = new Parking();
-            int worker = i;
-            workers[i] = Thread.ofPlatform().daemon().name("respec-cpu-" + (i + 1)).unstarted(() -> work(worker));
+            int thread = i + 1;
+            workers[i] = Thread.ofPlatform().daemon().name("respec-cpu-" + thread).unstarted(() -> work(thread));
         }
         for (Thread worker : workers) {
             worker.start();
@@ -100,13 +138,14 @@ public final class WorkerPool implements AutoCloseable {
     }
 
     /**
-     * Runs {@code part} over items 0 to {@code count - 1} and returns when all are done, failed ones included.
+     * Runs {@code part} over items 0 to {@code count - 1} and returns when all are done, failed ones included. The caller does them by
+     * itself where that is faster.
      *
-     * @param least where there are no more items than this, at least 1, the caller does them by itself; chunks are no less than half
+     * @param itemNanos about how long one item takes one thread, in nanoseconds
      * @throws RuntimeException what a chunk threw: one of them, if there were several
      * @throws IllegalStateException if a loop is running already, be it that a chunk called this, or if the pool is closed
      */
-    public void run(Part part, int count, int least) {
+    public void run(Part part, int count, long itemNanos) {
         if (count <= 0) {
             return;
         }
@@ -114,59 +153,156 @@ public final class WorkerPool implements AutoCloseable {
             throw new IllegalStateException(closed ? "the worker pool is closed" : "the worker pool is running another loop");
         }
         try {
-            if (workers.length == 0 || count <= least) {
+            if (workers.length > 0 && --untilTrip < 0) {
+                measureTrip();
+            }
+            if (workers.length == 0 || count == 1 || gain(count, itemNanos) < leastGain) {
                 invoke(part, 0, count, 0);
             } else {
-                together(part, count, Math.max(Math.ceilDiv(least, 2), Math.ceilDiv(count, CHUNKS * threads())));
+                together(part, count, Math.max(chunk(itemNanos), Math.ceilDiv(count, CHUNKS * threads())));
             }
         } finally {
-            busy.set(false);
+            busy.setRelease(false);
+        }
+    }
+
+    /** Time that the workers save the caller, at best. */
+    private long gain(int count, long itemNanos) {
+        long helped = count - Math.ceilDiv(count, threads());
+        return itemNanos > Long.MAX_VALUE / count ? Long.MAX_VALUE : helped * itemNanos;
+    }
+
+    private static int chunk(long itemNanos) {
+        return (int) Math.ceilDiv(LEAST_CHUNK_NANOS, Math.max(1, itemNanos));
+    }
+
+    /** Measures what it takes to send some lines to a worker and back, as a small loop does. */
+    private void measureTrip() {
+        int worker = 1 + tripCount % workers.length;
+        if (lanes[worker].parked) {
+            LockSupport.unpark(workers[worker - 1]);
+            untilTrip = AWAKE_AFTER;
+            return;
+        }
+        untilTrip = TRIP_EVERY;
+        long least = TRIP_LIMIT_NANOS;
+        for (int i = 0; i < TRIPS_EACH; i++) {
+            least = Math.min(least, roundTrip(lanes[worker]));
+        }
+        trips[tripCount++ % TRIPS] = least;
+        for (int i = 0; i < Math.min(tripCount, TRIPS); i++) {
+            least = Math.min(least, trips[i]);
+        }
+        leastGain = NEAR_TRIPS * least + FAR_TRIPS * Math.max(0, least - NEAR_NANOS);
+    }
+
+    private long roundTrip(Lane lane) {
+        long start = System.nanoTime();
+        travel(0, 1, 0);
+        offer(lane, trip, 1, 0, 1);
+        while (finished() == finishedBefore) {
+            Thread.onSpinWait();
+            if (System.nanoTime() - start > TRIP_LIMIT_NANOS && drain(lane, 0) == 1) {
+                return TRIP_LIMIT_NANOS;
+            }
+        }
+        finishedBefore++;
+        travel(0, 1, 0);
+        return System.nanoTime() - start;
+    }
+
+    private void travel(int from, int to, int thread) {
+        for (int i = 0; i < cargo.length; i += 8) {
+            cargo[i]++;
         }
     }
 
     private void together(Part part, int count, int chunk) {
-        task = part;
-        items = count;
-        grain = chunk;
-        NEXT.set(this, 0);
-        DONE.set(this, 0);
-        gate = (gate >>> NUMBER_SHIFT) + 1 << NUMBER_SHIFT;
-        for (int i = 0; i < workers.length; i++) {
-            // A worker sets parked, then looks at the gate; here the other way round: one of the two sees the other's write.
-            if (parkings[i].parked) {
-                LockSupport.unpark(workers[i]);
+        int threads = lanes.length;
+        for (int i = threads - 1; i > 0; i--) {
+            offer(lanes[i], part, chunk, share(count, i, threads), share(count, i + 1, threads));
+        }
+        // The first chunk needs no claim.
+        int end = share(count, 1, threads);
+        int first = Math.min(chunk, end);
+        offer(lanes[0], part, chunk, first, end);
+        long done = first;
+        try {
+            invoke(part, 0, first, 0);
+        } catch (Throwable t) {
+            failure = t;
+        }
+        for (Lane lane : lanes) {
+            done += drain(lane, 0);
+        }
+        for (int i = 1; i < threads; i++) {
+            // A worker that falls asleep just now misses this loop, which is done without it, and is woken by the next.
+            if (lanes[i].parked) {
+                LockSupport.unpark(workers[i - 1]);
             }
         }
-        claim(0);
-        int joined = (int) ((long) GATE.getAndBitwiseOr(this, CLOSED) & JOINED);
-        for (int spins = 0; done != joined; spins++) {
+        finishedBefore += count - done;
+        awaitFinished(finishedBefore);
+        Throwable thrown = failure;
+        if (thrown != null) {
+            failure = null;
+            if (thrown instanceof RuntimeException e) {
+                throw e;
+            }
+            throw new IllegalStateException("a parallel loop failed", thrown);
+        }
+    }
+
+    private void awaitFinished(long wanted) {
+        for (int spins = 0; finished() != wanted; spins++) {
             if (spins < SPINS_BEFORE_YIELD) {
                 Thread.onSpinWait();
             } else {
                 Thread.yield();
             }
         }
-        Throwable first = failure;
-        if (first != null) {
-            failure = null;
-            if (first instanceof RuntimeException e) {
-                throw e;
-            }
-            throw new IllegalStateException("a parallel loop failed", first);
-        }
     }
 
-    private void claim(int thread) {
-        Part part = task;
-        int count = items;
-        int chunk = grain;
-        try {
-            for (int from = (int) NEXT.getAndAdd(this, chunk); from < count; from = (int) NEXT.getAndAdd(this, chunk)) {
-                invoke(part, from, Math.min(count, from + chunk), thread);
-            }
-        } catch (Throwable t) {
-            failure = t;
+    /** Where a thread's share begins; the caller's is never empty. */
+    private static int share(int count, int thread, int threads) {
+        return (int) Math.ceilDiv((long) count * thread, (long) threads);
+    }
+
+    private static void offer(Lane lane, Part part, int grain, int from, int end) {
+        lane.task = part;
+        lane.grain = grain;
+        LEFT.setRelease(lane, (long) end << 32 | from);
+    }
+
+    private long finished() {
+        long sum = 0;
+        for (int i = 1; i < lanes.length; i++) {
+            sum += (long) FINISHED.getAcquire(lanes[i]);
         }
+        return sum;
+    }
+
+    /** Claims and does chunks of a lane until none is left; returns the items done. */
+    private int drain(Lane lane, int thread) {
+        int done = 0;
+        long now = (long) LEFT.getAcquire(lane);
+        while ((int) now < (int) (now >>> 32)) {
+            int from = (int) now;
+            int to = (int) Math.min(now >>> 32, (long) from + lane.grain);
+            long seen = (long) LEFT.compareAndExchange(lane, now, now + (to - from));
+            if (seen == now) {
+                // The loop cannot end before this chunk, so its task stays.
+                try {
+                    invoke(lane.task, from, to, thread);
+                } catch (Throwable t) {
+                    failure = t;
+                }
+                done += to - from;
+                seen = (long) LEFT.getAcquire(lane);
+            }
+            now = seen;
+        }
+        return done;
     }
 
     /**
@@ -177,35 +313,42 @@ public final class WorkerPool implements AutoCloseable {
         part.run(from, to, thread);
     }
 
-    private void work(int worker) {
-        long seen = 0;
-        while ((seen = awaitNext(parkings[worker], seen)) >= 0) {
-            long now = gate;
-            while (now >>> NUMBER_SHIFT == seen && (now & CLOSED) == 0) {
-                if (GATE.compareAndSet(this, now, now + 1)) {
-                    claim(worker + 1);
-                    DONE.getAndAdd(this, 1);
-                    break;
-                }
-                now = gate;
+    private void work(int thread) {
+        Lane own = lanes[thread];
+        while (await(own)) {
+            finish(own, drain(own, thread));
+            for (int i = 1; i < lanes.length; i++) {
+                finish(own, drain(lanes[(thread + i) % lanes.length], thread));
             }
         }
     }
 
-    /** Waits for a loop after number {@code seen} and returns its number; -1 when the pool is closed. */
-    private long awaitNext(Parking parking, long seen) {
+    private static void finish(Lane own, int items) {
+        if (items > 0) {
+            FINISHED.setRelease(own, (long) FINISHED.get(own) + items);
+        }
+    }
+
+    /** Waits until the lane offers items; false once the pool is closed. */
+    private boolean await(Lane own) {
         long start = System.nanoTime();
-        for (int spins = 1; gate >>> NUMBER_SHIFT == seen && !closed; spins++) {
+        for (int spins = 1; !offers(own) && !closed; spins++) {
             Thread.onSpinWait();
             if ((spins & 63) == 0 && System.nanoTime() - start > SPIN_NANOS) {
-                parking.parked = true;
-                if (gate >>> NUMBER_SHIFT == seen && !closed) {
+                PARKED.setVolatile(own, true);
+                if (!offers(own) && !closed) {
                     LockSupport.park(this);
                 }
-                parking.parked = false;
+                PARKED.setVolatile(own, false);
+                start = System.nanoTime();
             }
         }
-        return closed ? -1 : gate >>> NUMBER_SHIFT;
+        return !closed;
+    }
+
+    private static boolean offers(Lane lane) {
+        long now = (long) LEFT.getAcquire(lane);
+        return (int) now < (int) (now >>> 32);
     }
 
     /**
