@@ -18,6 +18,11 @@ public interface Ops extends AutoCloseable {
     /** What this computes on, for people: for instance {@code "cpu, 2 threads, AVX2"}. */
     String device();
 
+    /** UUID of the GPU, as NVML has it; empty where operators run on the host. */
+    default String uuid() {
+        return "";
+    }
+
     /** A new, empty arena; {@code name} appears in messages about it. */
     TensorArena arena(String name);
 

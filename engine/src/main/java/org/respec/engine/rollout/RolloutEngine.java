@@ -151,6 +151,11 @@ public final class RolloutEngine implements AutoCloseable {
         return model.maxPositionEmbeddings() - prompt - TreeBatch.MAX_DEPTH;
     }
 
+    /** Who decides how far to speculate. */
+    public PlanPolicy policy() {
+        return policy;
+    }
+
     /** Draws all responses of {@code prompts}; trajectories come in request order. */
     public Rollout generate(List<PromptGroup> prompts) {
         long start = System.nanoTime();
@@ -569,6 +574,7 @@ public final class RolloutEngine implements AutoCloseable {
 
     @Override
     public void close() {
+        policy.close();
         if (speculator != null) {
             speculator.close();
         }

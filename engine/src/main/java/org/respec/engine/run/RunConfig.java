@@ -80,9 +80,14 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
         }
     }
 
-    /** Whether and how far to speculate: the plan of mode {@code fixed}, bounds and switching margin of mode {@code adaptive}. */
+    /**
+     * Whether and how far to speculate: the plan of mode {@code fixed}, bounds and switching margin of mode {@code adaptive}.
+     *
+     * @param utilization whether mode {@code adaptive} watches what others use of the device: {@code auto} or {@code off}
+     * @param costCache folder in which mode {@code adaptive} keeps what passes take here, or null to measure it at every start
+     */
     public record Speculation(String mode, SpeculationPlan plan, int maxDepth, int maxBranch, int maxTokens, double margin,
-                              float sharpness) {
+                              float sharpness, String utilization, Path costCache) {
         private static final int MAX_DEPTH = 6;
         private static final int MAX_BRANCH = 4;
         private static final int MAX_TOKENS = 24;
@@ -92,7 +97,7 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
         public static Speculation of(String setting) {
             boolean fixed = !setting.equals("off") && !setting.equals("adaptive");
             return new Speculation(fixed ? "fixed" : setting, fixed ? SpeculationPlan.parse(setting) : SpeculationPlan.OFF, MAX_DEPTH, MAX_BRANCH,
-                MAX_TOKENS, MARGIN, 1f);
+                MAX_TOKENS, MARGIN, 1f, "auto", null);
         }
 
         /** The setting that {@link #of} takes. */
@@ -110,7 +115,8 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
             Speculation speculation = new Speculation(s.choice("mode", "adaptive", "adaptive", "off", "fixed"), plan,
                 s.integer("max_depth", MAX_DEPTH, 1, TreeBatch.MAX_DEPTH), s.integer("max_branch", MAX_BRANCH, 1, TreeBatch.MAX_BRANCH),
                 s.integer("max_tokens", MAX_TOKENS, 1, TreeBatch.MAX_NODES - 1), s.number("margin", MARGIN, 0, 10),
-                (float) s.number("sharpness", 1, 1e-3, 1e3));
+                (float) s.number("sharpness", 1, 1e-3, 1e3), s.choice("utilization", "auto", "auto", "off"),
+                s.text("cost_cache", null) == null ? null : Path.of(s.text("cost_cache", null)));
             s.finish();
             return speculation;
         }

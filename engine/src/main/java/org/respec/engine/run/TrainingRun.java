@@ -329,6 +329,8 @@ public final class TrainingRun implements AutoCloseable {
         line.put("plan", mostUsed(stats.plans()));
         line.put("tokens", stats.tokens());
         line.put("tokens_per_second", stats.tokensPerSecond());
+        putKnown(line, "cost_error", rollout.policy().costError());
+        putKnown(line, "tokens_error", rollout.policy().tokensError());
         ObjectNode plans = line.putObject("plans");
         stats.plans().forEach(plans::put);
         line.put("preemptions", stats.preemptions());
@@ -353,6 +355,12 @@ public final class TrainingRun implements AutoCloseable {
         seconds.put("drafter", learned == null ? 0 : learned.seconds());
         seconds.put("drafter_exposed", learned == null ? 0 : learned.exposedSeconds());
         return line;
+    }
+
+    private static void putKnown(ObjectNode line, String field, double value) {
+        if (!Double.isNaN(value)) {
+            line.put(field, value);
+        }
     }
 
     /** Speculation as configured against off, by turns, with the final weights and under the full batch, one prompt each request. */

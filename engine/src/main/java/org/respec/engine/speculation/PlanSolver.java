@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.DoubleSupplier;
 import org.respec.kernels.TreeBatch;
 
 /**
@@ -13,6 +14,9 @@ import org.respec.kernels.TreeBatch;
  */
 public final class PlanSolver {
     private static final double GAIN_DECAY = 0.97;
+    /** Steps over which prediction is compared with what came, 1/e of it lost in as many. */
+    private static final double ERROR_DECAY = 0.99;
+    private static final double GAIN_FADE = 0.002;
     /** Steps over which the price of extending the drafter over missed tokens is spread. */
     private static final int SWITCH_STEPS = 16;
     /** Steps between recomputations of expected tokens, which move slowly. */
@@ -23,12 +27,23 @@ public final class PlanSolver {
     private static final int PROBE_EVERY = 500;
     private static final double PROBE_OFF_SHARE = 0.25;
     private static final double PROBE_ON_SHARE = 0.7;
+    /** More of the device than this is never taken to be others': under any load, steps end. */
+    private static final double MOST_LOAD = 0.95;
+    /** A change of the load by more than this is told late: what steps have taken meanwhile was laid to the profile, wrongly. */
+    private static final double LOAD_CHANGE = 0.12;
+    /** Steps in which a change of the load is sure to have been noticed. */
+    private static final int LOAD_LAG = 256;
 
     private final List<SpeculationPlan> plans;
     private final AcceptanceTracker acceptance;
     private final PlanCosts costs;
     private final double margin;
     private final int maxRows;
+    private final DoubleSupplier utilization;
+    /** What others use of the device, as of the last decision. */
+    private double load;
+    private double settledLoad;
+    private int settledSteps;
     private final ExpectedTokens expectation = new ExpectedTokens();
     private final double[] expected;
     private long refreshed = -1;
@@ -43,6 +58,10 @@ public final class PlanSolver {
     private int held;
     private final StepCorrections verifyCorrections = new StepCorrections(TreeBatch.MAX_NODES);
     private final StepCorrections draftCorrections = new StepCorrections(TreeBatch.MAX_BRANCH);
+    private double costErrors;
+    private double costWeights;
+    private double tokensPredicted;
+    private double tokensSeen;
     /** Tokens gained by each plan over those expected: real trees follow the drafter's scores and do better than the best fixed one. */
     private final double[] gains;
 
@@ -52,6 +71,16 @@ public final class PlanSolver {
      * @param maxRows most rows of one verify pass
      */
     public PlanSolver(List<SpeculationPlan> plans, AcceptanceTracker acceptance, PlanCosts costs, double margin, int maxRows) {
+        this(plans, acceptance, costs, margin, maxRows, () -> 0);
+    }
+
+    /**
+     * As above, on a device that others use too.
+     *
+     * @param utilization the share of it that they use now, 0 to 1: see {@link SharedDevice}
+     */
+    public PlanSolver(List<SpeculationPlan> plans, AcceptanceTracker acceptance, PlanCosts costs, double margin, int maxRows,
+                      DoubleSupplier utilization) {
         List<SpeculationPlan> all = new ArrayList<>();
         all.add(SpeculationPlan.OFF);
         plans.stream().filter(p -> !p.isOff()).forEach(all::add);
@@ -60,6 +89,7 @@ public final class PlanSolver {
         this.costs = costs;
         this.margin = margin;
         this.maxRows = maxRows;
+        this.utilization = utilization;
         this.expected = new double[all.size()];
         this.gains = new double[all.size()];
         Arrays.fill(gains, 1);
@@ -95,6 +125,7 @@ public final class PlanSolver {
         }
         decidedBatch = batch;
         held = 0;
+        takeLoad(Math.min(utilization.getAsDouble(), MOST_LOAD));
         refresh(HOLD);
         double currentScore = score(current, batch, missedRows);
         int best = current;
@@ -115,6 +146,23 @@ public final class PlanSolver {
         current = best;
         probe = probe >= 0 ? -1 : probe(batch, missedRows, on, onScore);
         return take(probe >= 0 ? probe : current, batch);
+    }
+
+    private void takeLoad(double now) {
+        load = now;
+        settledSteps += HOLD;
+        boolean changed = Math.abs(now - settledLoad) > LOAD_CHANGE;
+        if (changed) {
+            verifyCorrections.recall();
+            draftCorrections.recall();
+        } else if (settledSteps >= LOAD_LAG) {
+            verifyCorrections.remember();
+            draftCorrections.remember();
+        }
+        if (changed || settledSteps >= LOAD_LAG) {
+            settledLoad = now;
+            settledSteps = 0;
+        }
     }
 
     private SpeculationPlan take(int index, int batch) {
@@ -169,7 +217,22 @@ public final class PlanSolver {
         if (!plan.isOff() && batch * (plan.tokens() + 1) > maxRows) {
             return 0;
         }
-        return batch * tokens(index) / (verifySeconds(plan, batch) + (plan.isOff() ? 0 : draftSeconds(plan, batch, missedRows, tokens(index))));
+        return batch * tokens(index) / (stepSeconds(index, batch, missedRows) * slowdown(index, batch, missedRows));
+    }
+
+    /** Seconds of a step on a device that nobody else uses. */
+    private double stepSeconds(int index, int batch, int missedRows) {
+        SpeculationPlan plan = plans.get(index);
+        return verifySeconds(plan, batch) + (plan.isOff() ? 0 : draftSeconds(plan, batch, missedRows, tokens(index)));
+    }
+
+    /** By how much others' use of the device lengthens a step, over how much it lengthens off's. */
+    private double slowdown(int index, int batch, int missedRows) {
+        if (load == 0 || index == 0) {
+            return 1;
+        }
+        double step = stepSeconds(index, batch, missedRows);
+        return SharedDevice.seconds(verifySeconds(SpeculationPlan.OFF, batch), step, plans.get(index).tokens(), load) / step;
     }
 
     private double tokens(int index) {
@@ -195,16 +258,51 @@ public final class PlanSolver {
         if (index < 0) {
             return;
         }
-        verifyCorrections.observe(batch, plan.tokens() + 1, verifySeconds / costs.verifySeconds(batch, plan));
+        judge(index, batch, missedRows, tokens, draftSeconds + verifySeconds);
+        // What is laid to the load of the device is not laid to the profile.
+        double slowdown = slowdown(index, batch, missedRows);
+        verifyCorrections.observe(batch, plan.tokens() + 1, verifySeconds / (costs.verifySeconds(batch, plan) * slowdown));
         if (plan.isOff()) {
             return;
         }
         double predicted = draftSeconds(plan, batch, missedRows, tokens(index)) / draftCorrections.factor(batch, plan.branch());
-        draftCorrections.observe(batch, plan.branch(), draftSeconds / predicted);
+        if (predicted > 0) {
+            draftCorrections.observe(batch, plan.branch(), draftSeconds / (predicted * slowdown));
+        }
         if (expected[index] > 1.05) {
             double gained = (double) tokens / batch - 1;
             double ratio = Math.clamp(gained / (expected[index] - 1), 0.0, 3.0);
             gains[index] = GAIN_DECAY * gains[index] + (1 - GAIN_DECAY) * ratio;
         }
+        for (int i = 1; i < gains.length; i++) {
+            // What was seen of a plan long ago, perhaps while acceptance was still hoped for, is not held against it for ever.
+            gains[i] += i == index ? 0 : GAIN_FADE * (1 - gains[i]);
+        }
+    }
+
+    private void judge(int index, int batch, int missedRows, int tokens, double seconds) {
+        double predicted = stepSeconds(index, batch, missedRows) * slowdown(index, batch, missedRows);
+        costErrors = ERROR_DECAY * costErrors + Math.min(1, Math.abs(predicted / seconds - 1));
+        costWeights = ERROR_DECAY * costWeights + 1;
+        if (index > 0) {
+            tokensPredicted = ERROR_DECAY * tokensPredicted + batch * tokens(index);
+            tokensSeen = ERROR_DECAY * tokensSeen + tokens;
+        }
+    }
+
+    /**
+     * How wrong steps' predicted times were of late: decayed mean of their relative errors, each at most 1, so that a step that was
+     * interrupted does not outweigh the rest; NaN before the first.
+     */
+    public double costError() {
+        return costWeights == 0 ? Double.NaN : costErrors / costWeights;
+    }
+
+    /**
+     * How wrong the predicted tokens of speculative steps were of late: relative difference of the decayed sums, since how many a single
+     * step gains is chance; NaN before the first.
+     */
+    public double tokensError() {
+        return tokensSeen == 0 ? Double.NaN : Math.abs(tokensPredicted / tokensSeen - 1);
     }
 }

@@ -69,6 +69,11 @@ public final class GpuOps implements Ops {
     }
 
     @Override
+    public String uuid() {
+        return driver.device().uuid();
+    }
+
+    @Override
     public TensorArena arena(String name) {
         return new GpuArena(gpu, name);
     }
