@@ -33,7 +33,7 @@ public final class OnlineDrafter implements AutoCloseable {
      *
      * @param overlap false for updates in turn, on the run's thread
      * @param threads of the learner's own operators
-     * @param patience seconds that an update is waited for
+     * @param patience seconds that an update beside the run is waited for; one in turn with it ends when it ends
      */
     public record Settings(boolean overlap, int threads, int patience, int unroll, AdamW.Settings optimizer, DraftLearner.Settings learning) {
     }

@@ -125,22 +125,24 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
     /**
      * The drafter's learning; see {@code OnlineDrafter}, {@code DraftLearner}, {@code DrafterHealth} and {@code RewardWeights}.
      *
+     * @param batchTokens rows of a step, 0 for 1024 or as many as the longest response needs
      * @param lag rollouts that an update overlaps: 0 for its weights to be in use in the next one, 1 in the one after that
      * @param threads of the learner's own, 0 for a quarter of the run's
-     * @param timeout seconds that an update is waited for
+     * @param timeout seconds that an update beside the run is waited for
      */
     public record Distill(boolean enabled, String weighting, int interval, int stepsPerUpdate, float learningRate, int warmupSteps,
-                          int topK, int capacityTokens, double share, int unroll, float unrollDecay, float tvWeight, float weightFloor,
-                          float weightCap, int batchTokens, float maxGradNorm, boolean overlap, int lag, int threads, int timeout,
-                          int healthSteps) {
+                          float beta2, int topK, int capacityTokens, double share, int unroll, float unrollDecay, float tvWeight,
+                          float weightFloor, float weightCap, int batchTokens, float maxGradNorm, boolean overlap, int lag, int threads,
+                          int timeout, int healthSteps) {
         static Distill read(ConfigSection s) {
             Distill distill = new Distill(s.flag("enabled", true), s.choice("weighting", "reward", "reward", "uniform"),
-                s.integer("interval", 1, 1, 1_000_000), s.integer("steps_per_update", 4, 0, 100_000),
-                (float) s.number("learning_rate", 1e-3, 0, 1), s.integer("warmup_steps", 0, 0, 1_000_000), s.integer("top_k", 16, 1, 1024),
+                s.integer("interval", 1, 1, 1_000_000), s.integer("steps_per_update", 8, 0, 100_000),
+                (float) s.number("learning_rate", 2e-4, 0, 1), s.integer("warmup_steps", 20, 0, 1_000_000),
+                (float) s.number("beta2", 0.99, 0, 0.99999), s.integer("top_k", 16, 1, 1024),
                 s.integer("capacity_tokens", 32768, 16, 1 << 28), s.number("share", 1, 1e-6, 1),
-                s.integer("unroll", 3, 1, TreeBatch.MAX_DEPTH), (float) s.number("unroll_decay", 0.8, 0, 1),
+                s.integer("unroll", 6, 1, TreeBatch.MAX_DEPTH), (float) s.number("unroll_decay", 0.8, 0, 1),
                 (float) s.number("tv_weight", 0, 0, 1), (float) s.number("weight_floor", 0.2, 1e-6, 1),
-                (float) s.number("weight_cap", 2, 1, 1e6), s.integer("batch_tokens", 2048, 16, 1 << 20),
+                (float) s.number("weight_cap", 2, 1, 1e6), s.integer("batch_tokens", 0, 0, 1 << 20),
                 (float) s.number("max_grad_norm", 0.5, 0, 1e6), s.flag("overlap", true), s.integer("lag", 0, 0, 1),
                 s.integer("threads", 0, 0, 1024), s.integer("timeout_seconds", 600, 1, 1_000_000),
                 s.integer("health_steps", 200, 1, 1_000_000_000));

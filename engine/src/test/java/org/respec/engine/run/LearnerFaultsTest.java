@@ -3,6 +3,7 @@ package org.respec.engine.run;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -29,6 +30,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.respec.engine.BadInput;
 import org.respec.engine.distill.OnlineDrafter;
 import org.respec.kernels.Ops;
 import org.respec.kernels.Tensor;
@@ -169,6 +171,12 @@ class LearnerFaultsTest {
                 assertEquals(a.get(field), b.get(field), field + " of iteration " + (i + 1));
             }
         }
+    }
+
+    @Test
+    void stepsTooSmallForAResponseAreRefused() {
+        BadInput e = assertThrows(BadInput.class, () -> run("small", OnlineDrafter.Wiring.plain(), "distill.batch_tokens=20"));
+        assertTrue(e.getMessage().contains("distill.batch_tokens: 20 is less than a trajectory of"), e.getMessage());
     }
 
     // -------------------------------------------------------------------------------------------------------- disturbed

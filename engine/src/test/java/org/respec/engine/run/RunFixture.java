@@ -58,7 +58,7 @@ final class RunFixture {
                     mini_batches: 2, checkpoint_every: 1}
             rollout: {max_batch: 7, max_tokens: 24}
             speculation: {mode: fixed, plan: 2x2x4}
-            distill: {steps_per_update: 2, batch_tokens: 128, capacity_tokens: 600, learning_rate: 0.01}
+            distill: {steps_per_update: 2, batch_tokens: 128, capacity_tokens: 600, learning_rate: 0.01, unroll: 3, warmup_steps: 0}
             eval: {problems: 8}
             """.formatted(folder.resolve("out")));
         return config;
