@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import org.respec.engine.run.RunConfig;
 import org.respec.engine.run.TrainingRun;
+import org.respec.tools.report.EventLog;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -26,14 +27,27 @@ final class TrainCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         RunConfig read = RunConfig.read(config, overrides);
-        try (TrainingRun run = new TrainingRun(read, resume); RunDisplay display = new RunDisplay(System.out, "train")) {
+        try (TrainingRun run = new TrainingRun(read, resume); EventLog events = EventLog.open(read.run().dir());
+             RunDisplay display = new RunDisplay(System.out, "train")) {
             if (run.earlierRun() != null) {
                 display.note(read.run().dir() + " held an earlier run, which is now " + run.earlierRun() + ".");
             }
             display.note("device: " + run.device());
-            ObjectNode summary = run.run(display);
+            ObjectNode summary = run.run(new Watchers(List.of(events, display)));
             display.summary(summary, read.run().dir());
         }
         return 0;
+    }
+
+    private record Watchers(List<TrainingRun.Listener> all) implements TrainingRun.Listener {
+        @Override
+        public void started(int firstIteration, int iterations) {
+            all.forEach(each -> each.started(firstIteration, iterations));
+        }
+
+        @Override
+        public void iterated(ObjectNode metrics) {
+            all.forEach(each -> each.iterated(metrics));
+        }
     }
 }

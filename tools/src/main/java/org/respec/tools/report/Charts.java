@@ -57,7 +57,7 @@ final class Charts {
     /** Lines of at most so many points also mark each of them. */
     private static final int MARKED_POINTS = 24;
     /** Bars of at most so many values also say each of them. */
-    private static final int LABELLED_BARS = 16;
+    private static final int LABELLED_BARS = 8;
     private static final int BAND_ALPHA = 48;
     private static final Shape[] MARKS = {
         new Ellipse2D.Double(-3, -3, 6, 6), new Rectangle2D.Double(-2.6, -2.6, 5.2, 5.2), polygon(0, -3.6, 3.4, 2.8, -3.4, 2.8),
@@ -80,11 +80,11 @@ final class Charts {
             }
             case Plot.Stack stack -> {
                 drawn = stack(stack);
-                names = 2;
+                names = stack.layers().size();
             }
             case Plot.Strip strip -> {
                 drawn = strip(strip);
-                names = 2;
+                names = strip.layers().size();
             }
             case Plot.Heat heat -> {
                 drawn = heat(heat);
@@ -141,6 +141,7 @@ final class Charts {
         }
         XYPlot plot = new XYPlot(data, axis(lines.x()), axis(lines.y()), renderer);
         grid(plot);
+        spread(plot.getRangeAxis());
         if (Double.isFinite(lines.reference())) {
             plot.addRangeMarker(reference(lines.reference()));
             include(plot.getRangeAxis(), lines.reference());
@@ -331,6 +332,15 @@ final class Charts {
         return new ValueMarker(value, Palette.MUTED, new BasicStroke(1.2f, BasicStroke.CAP_BUTT, BasicStroke.JOIN_MITER, 1f, new float[] {5f, 4f}, 0f));
     }
 
+    /** Gives a level line room above and below, or its ticks would differ by less than they show. */
+    private static void spread(ValueAxis axis) {
+        double middle = axis.getRange().getCentralValue();
+        if (axis.isAutoRange() && axis.getRange().getLength() < 1e-6 * Math.max(1e-12, Math.abs(middle))) {
+            double room = middle == 0 ? 1 : Math.abs(middle) / 10;
+            axis.setRange(middle - room, middle + room);
+        }
+    }
+
     private static void include(ValueAxis axis, double value) {
         if (!axis.getRange().contains(value)) {
             axis.setRange(org.jfree.data.Range.expandToInclude(axis.getRange(), value));
@@ -391,6 +401,8 @@ final class Charts {
         axis.setTickLabelPaint(Palette.MUTED);
         axis.setAxisLinePaint(Palette.MUTED);
         axis.setTickMarkPaint(Palette.MUTED);
+        // Ticks stand as far apart as their labels and this.
+        axis.setTickLabelInsets(new RectangleInsets(5, 4, 5, 4));
     }
 
     private static void grid(XYPlot plot) {
