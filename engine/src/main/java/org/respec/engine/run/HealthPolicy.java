@@ -23,4 +23,9 @@ record HealthPolicy(PlanPolicy policy, DrafterHealth health) implements PlanPoli
     public void observeRank(int depth, int rank, int named) {
         policy.observeRank(depth, rank, named);
     }
+
+    @Override
+    public void close() {
+        policy.close();
+    }
 }

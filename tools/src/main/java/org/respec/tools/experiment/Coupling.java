@@ -59,8 +59,8 @@ final class Coupling implements Experiment {
 
     @Override
     public Outcome run(Lab lab) {
-        Table table = new Table("acceptance", "Chance that a level is accepted, all levels before it being the actor's (mean over places; spread "
-            + "over seeds)", "source", "temperature", "level", "children", "ranked", "rejection", "coupled");
+        Table table = new Table("acceptance", "Chance that a level is accepted, all levels before it being the actor's (mean over places; "
+            + "spread over seeds)", "source", "temperature", "level", "children", "ranked", "rejection", "coupled");
         List<Finding> findings = new ArrayList<>();
         List<Outcome.Chart> charts = new ArrayList<>();
         Spread[][][][] zipf = measure(lab, seed -> zipf(lab.choose(400, 1000), seed), 1, lab.choose(10, 25));

@@ -8,6 +8,6 @@ public final class Experiments {
     }
 
     public static List<Experiment> all() {
-        return List.of(new GapOne(), new GapTwo(), new GapThree(), new Coupling(), new Ablation());
+        return List.of(new GapOne(), new GapTwo(), new GapThree(), new Coupling(), new Ablation(), new Load());
     }
 }

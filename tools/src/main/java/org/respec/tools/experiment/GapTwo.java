@@ -31,7 +31,7 @@ final class GapTwo implements Experiment {
     @Override
     public String question() {
         return "How does the accept length go as the actor learns, with the drafter "
-            + " frozen, taught uniformly or by reward, in turn or overlapped?";
+            + "frozen, taught uniformly or by reward, in turn or overlapped?";
     }
 
     private static Variant online(String weighting, boolean overlap, int interval) {
@@ -44,7 +44,7 @@ final class GapTwo implements Experiment {
         for (String weighting : List.of("uniform", "reward")) {
             for (boolean overlap : new boolean[] {false, true}) {
                 for (int interval : new int[] {1, 3, 5}) {
-                    if (!quick || interval == 1 && (weighting.equals("reward") || !overlap)) {
+                    if (!quick || interval == 1 && weighting.equals("reward") == overlap) {
                         variants.add(online(weighting, overlap, interval));
                     }
                 }
@@ -53,17 +53,18 @@ final class GapTwo implements Experiment {
         return variants;
     }
 
-    /** The same variants, but that they begin with another drafter. */
+    /** The same variants, but that they begin with another drafter, which has further to go and takes longer steps. */
     private static List<Variant> beginningWith(Path drafter, List<Variant> variants) {
         return variants.stream().map(variant -> new Variant(STALE + variant.name(),
-            Stream.concat(variant.overrides().stream(), Stream.of("model.drafter=" + drafter.toAbsolutePath())).toList())).toList();
+            Stream.concat(variant.overrides().stream(),
+                Stream.of("distill.learning_rate=0.001", "model.drafter=" + drafter.toAbsolutePath())).toList())).toList();
     }
 
     @Override
     public Outcome run(Lab lab) {
         List<String> common = new ArrayList<>(List.of("speculation.mode=fixed", "speculation.plan=4x2x8", "rollout.max_batch=16"));
-        common.add("train.iterations=" + lab.choose(8, 60));
-        common.add("train.prompts_per_iteration=" + lab.choose(8, 32));
+        common.add("train.iterations=" + lab.choose(7, 60));
+        common.add("train.prompts_per_iteration=" + lab.choose(20, 32));
         List<Variant> fresh = variants(lab.quick());
         List<Variant> stale = beginningWith(new StaleDrafter(lab).make(lab.output().resolve("gap2-stale")), fresh);
         PairedRuns runs = new PairedRuns(lab, name(), common);
@@ -119,9 +120,11 @@ final class GapTwo implements Experiment {
         }
         tables.add(table);
         charts.add(new Outcome.Chart("gap2-" + key + "-weighting",
-            new Plot.Lines("Accept length: frozen, uniform and reward-weighted, begun " + key, Axis.whole("iteration"), Axis.linear("tokens per step"), weightings)));
+            new Plot.Lines("Accept length: frozen, uniform and reward-weighted, begun " + key, Axis.whole("iteration"),
+                Axis.linear("tokens per step"), weightings)));
         charts.add(new Outcome.Chart("gap2-" + key + "-interval",
-            new Plot.Lines("Accept length: updates every so many iterations, begun " + key, Axis.whole("iteration"), Axis.linear("tokens per step"), intervals)));
+            new Plot.Lines("Accept length: updates every so many iterations, begun " + key, Axis.whole("iteration"),
+                Axis.linear("tokens per step"), intervals)));
     }
 
     private static double total(Trace trace, String pointer) {

@@ -29,8 +29,8 @@ final class StaleDrafter {
         }
         List<String> overrides = List.of("run.device=" + lab.device(), "output.actor=" + folder.toAbsolutePath().resolve("actor"),
             "output.drafter=" + folder.toAbsolutePath().resolve("drafter"), "supervised.warmup_steps=20",
-            "supervised.steps=" + lab.choose(60, 300), "supervised.batch_tokens=" + lab.choose(1024, 2048), "distill.rounds=" + lab.choose(4, 24),
-            "distill.steps_per_round=" + lab.choose(12, 24));
+            "supervised.steps=" + lab.choose(60, 300), "supervised.batch_tokens=" + lab.choose(1024, 2048),
+            "distill.rounds=" + lab.choose(4, 24), "distill.steps_per_round=" + lab.choose(12, 24));
         Path mark = folder.resolve("made-by.json");
         try {
             String now = new JsonMapper().writeValueAsString(overrides);

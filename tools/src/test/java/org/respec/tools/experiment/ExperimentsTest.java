@@ -42,7 +42,7 @@ class ExperimentsTest {
     void namesAreKnownOnce() {
         List<String> names = Experiments.all().stream().map(Experiment::name).toList();
         assertEquals(names.size(), names.stream().distinct().count());
-        assertTrue(names.containsAll(List.of("gap1", "gap2", "gap3", "coupling", "ablation")), names.toString());
+        assertTrue(names.containsAll(List.of("gap1", "gap2", "gap3", "coupling", "ablation", "load")), names.toString());
     }
 
     @Test
