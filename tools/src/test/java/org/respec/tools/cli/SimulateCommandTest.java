@@ -37,6 +37,15 @@ class SimulateCommandTest {
         assertEquals(root, new JsonMapper().readTree(json.toFile()));
     }
 
+    /** What the documentation names is there and runs. */
+    @Test
+    void theExampleTraceRuns() {
+        CommandOutcome outcome = CommandOutcome.of("simulate", "--trace", Path.of("examples", "trace.jsonl").toString(), "--profile", PROFILE,
+            "--batch", "16");
+        assertEquals(0, outcome.code(), outcome.err());
+        assertTrue(outcome.out().startsWith("64 requests, 5956 tokens, 1 worker of up to 16 live requests"), outcome.out());
+    }
+
     @Test
     void badArgumentsAndFilesEndInOneSentence() throws IOException {
         Path cells = folder.resolve("cells.json");
