@@ -137,11 +137,11 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
         static Distill read(ConfigSection s) {
             Distill distill = new Distill(s.flag("enabled", true), s.choice("weighting", "reward", "reward", "uniform"),
                 s.integer("interval", 1, 1, 1_000_000), s.integer("steps_per_update", 8, 0, 100_000),
-                (float) s.number("learning_rate", 2e-4, 0, 1), s.integer("warmup_steps", 20, 0, 1_000_000),
+                (float) s.number("learning_rate", 4e-4, 0, 1), s.integer("warmup_steps", 20, 0, 1_000_000),
                 (float) s.number("beta2", 0.99, 0, 0.99999), s.integer("top_k", 16, 1, 1024),
                 s.integer("capacity_tokens", 32768, 16, 1 << 28), s.number("share", 1, 1e-6, 1),
                 s.integer("unroll", 6, 1, TreeBatch.MAX_DEPTH), (float) s.number("unroll_decay", 0.8, 0, 1),
-                (float) s.number("tv_weight", 0, 0, 1), (float) s.number("weight_floor", 0.2, 1e-6, 1),
+                (float) s.number("tv_weight", 0.9, 0, 1), (float) s.number("weight_floor", 0.2, 1e-6, 1),
                 (float) s.number("weight_cap", 2, 1, 1e6), s.integer("batch_tokens", 0, 0, 1 << 20),
                 (float) s.number("max_grad_norm", 0.5, 0, 1e6), s.flag("overlap", true), s.integer("lag", 0, 0, 1),
                 s.integer("threads", 0, 0, 1024), s.integer("timeout_seconds", 600, 1, 1_000_000),

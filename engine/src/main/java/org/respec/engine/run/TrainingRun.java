@@ -349,7 +349,7 @@ public final class TrainingRun implements AutoCloseable {
         line.put("clip_fraction", policy.clipFraction());
         line.put("log_prob_mismatch", policy.mismatch());
         if (learned != null && learned.report() != null) {
-            line.put("kl_distill", learned.report().divergence());
+            line.put("distill_loss", learned.report().divergence());
             line.put("draft_grad_norm", learned.report().gradNorm());
         }
         if (online != null) {
