@@ -128,12 +128,12 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
      * @param batchTokens rows of a step, 0 for 1024 or as many as the longest response needs
      * @param lag rollouts that an update overlaps: 0 for its weights to be in use in the next one, 1 in the one after that
      * @param threads of the learner's own, 0 for a quarter of the run's
-     * @param timeout seconds that an update beside the run is waited for
+     * @param timeoutSeconds how long an update beside the run is waited for
      */
     public record Distill(boolean enabled, String weighting, int interval, int stepsPerUpdate, float learningRate, int warmupSteps,
                           float beta2, int topK, int capacityTokens, double share, int unroll, float unrollDecay, float tvWeight,
                           float weightFloor, float weightCap, int batchTokens, float maxGradNorm, boolean overlap, int lag, int threads,
-                          int timeout, int healthSteps) {
+                          int timeoutSeconds, int healthSteps) {
         static Distill read(ConfigSection s) {
             Distill distill = new Distill(s.flag("enabled", true), s.choice("weighting", "reward", "reward", "uniform"),
                 s.integer("interval", 1, 1, 1_000_000), s.integer("steps_per_update", 8, 0, 100_000),

@@ -145,7 +145,7 @@ public final class TrainingRun implements AutoCloseable {
                 }
                 int threads = config.run().threads() > 0 ? config.run().threads() : Runtime.getRuntime().availableProcessors();
                 online = owned.add(new OnlineDrafter(ops, drafter, replay, health, new OnlineDrafter.Settings(d.overlap(),
-                    d.threads() > 0 ? d.threads() : Math.max(1, threads / 4), d.timeout(), d.unroll(),
+                    d.threads() > 0 ? d.threads() : Math.max(1, threads / 4), d.timeoutSeconds(), d.unroll(),
                     new AdamW.Settings(t.beta1(), d.beta2(), t.eps(), 0f, d.maxGradNorm()), new DraftLearner.Settings(d.stepsPerUpdate(),
                         rows, d.share(), d.unrollDecay(), d.tvWeight(), r.temperature(), d.learningRate(), d.warmupSteps(),
                         config.run().seed())), wiring, newAlarms::add));
