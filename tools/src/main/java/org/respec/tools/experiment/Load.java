@@ -49,12 +49,18 @@ final class Load implements Experiment {
             return to > from ? sum / (to - from) : Double.NaN;
         }
 
-        /** Steps from {@code from} until the mean of a window has come half of the way from one depth to another; NaN for never. */
-        double stepsUntil(int from, int to, double before, double after) {
+        /**
+         * Steps from {@code from} until the mean of a window has come half of the way from one depth to another; NaN for never, and
+         * where the depth did not move in that direction.
+         */
+        double stepsUntil(int from, int to, double before, double after, boolean fall) {
+            if (fall ? after >= before : after <= before) {
+                return Double.NaN;
+            }
             double middle = (before + after) / 2;
             for (int step = from; step + WINDOW <= to; step++) {
                 double now = mean(step, step + WINDOW);
-                if (after < before ? now <= middle : now >= middle) {
+                if (fall ? now <= middle : now >= middle) {
                     return step - from;
                 }
             }
@@ -146,8 +152,8 @@ final class Load implements Experiment {
             double before = r.mean(r.begin - r.begin / 4, r.begin);
             double during = r.mean((r.begin + r.end) / 2, r.end);
             double after = r.mean((r.end + length) / 2, length);
-            double fall = r.stepsUntil(r.begin, r.end, before, during);
-            double rise = r.stepsUntil(r.end, length, during, after);
+            double fall = r.stepsUntil(r.begin, r.end, before, during, true);
+            double rise = r.stepsUntil(r.end, length, during, after, false);
             table.add(i + 1, before, during, after, fall, r.seconds(r.begin, fall), rise, r.seconds(r.end, rise));
             kept.add(during / before);
             back.add(after / before);
