@@ -139,8 +139,8 @@ final class Load implements Experiment {
     }
 
     private static Outcome outcome(List<Record> records) {
-        Table table = new Table("depths", "Mean depth of the chosen plan (0 is off), and how soon it moved half of the way", "seed", "before",
-            "during", "after", "steps_to_fall", "seconds_to_fall", "steps_to_rise", "seconds_to_rise");
+        Table table = new Table("depths", "Mean depth of the chosen plan (0 is off), and how soon it moved half of the way", "seed",
+            "before", "during", "after", "steps_to_fall", "seconds_to_fall", "steps_to_rise", "seconds_to_rise");
         List<Double> kept = new ArrayList<>();
         List<Double> back = new ArrayList<>();
         List<Double> soon = new ArrayList<>();
