@@ -605,6 +605,10 @@ public final class RolloutEngine implements AutoCloseable {
             }
             kept[r] = taken;
             gained += taken;
+            if (speculated) {
+                slot.speculativeSteps++;
+                slot.speculativeTokens += taken;
+            }
         }
         if (moved > 0) {
             ops.push(moves, moves.host().size());
@@ -685,7 +689,7 @@ public final class RolloutEngine implements AutoCloseable {
             place += groups.get(g).prompt.samples();
         }
         finished[place + slot.sample] = new Trajectory(group.index, slot.sample, slot.requestId, group.prompt.prompt(), response, logProbs,
-            slot.ended, captured);
+            slot.ended, captured, slot.speculativeSteps, slot.speculativeTokens);
     }
 
     @Override

@@ -202,11 +202,14 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
         }
     }
 
-    /** Held-out problems before and after, and every so many iterations; temperature null for the rollout's sampling. */
-    public record Eval(int problems, int every, Float temperature) {
+    /**
+     * Held-out problems before and after, and every so many iterations; temperature null for the rollout's sampling; whether a run that
+     * speculates ends with a comparison of its speed with off.
+     */
+    public record Eval(int problems, int every, Float temperature, boolean comparison) {
         static Eval read(ConfigSection s) {
             Eval eval = new Eval(s.integer("problems", 256, 0, 1_000_000), s.integer("every", 0, 0, 1_000_000),
-                s.has("temperature") ? (float) s.number("temperature", 1, 0, 100) : null);
+                s.has("temperature") ? (float) s.number("temperature", 1, 0, 100) : null, s.flag("comparison", true));
             s.finish();
             return eval;
         }

@@ -10,11 +10,12 @@ import org.respec.engine.task.RewardFunction;
 import org.respec.engine.task.Task;
 
 /** Tasks as a config asks for them. */
-final class Tasks {
+public final class Tasks {
     private Tasks() {
     }
 
-    static Task of(TaskConfig config, long seed, LoadedModel model) {
+    /** The task of {@code config}; problems of the generator are a function of {@code seed}. */
+    public static Task of(TaskConfig config, long seed, LoadedModel model) {
         return of(config, seed, model.tokenizer(), model.actor().config());
     }
 

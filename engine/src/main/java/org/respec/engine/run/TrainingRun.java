@@ -283,7 +283,7 @@ public final class TrainingRun implements AutoCloseable {
         double accuracyAfter = accuracy();
         state.secondsTotal = secondsBefore + (System.nanoTime() - start) * 1e-9;
         ObjectNode summary = summary(accuracyAfter);
-        if (!config.speculation().mode().equals("off")) {
+        if (config.eval().comparison() && !config.speculation().mode().equals("off")) {
             compare(summary.putObject("comparison"));
         }
         folder.writeSummary(summary);
@@ -332,6 +332,7 @@ public final class TrainingRun implements AutoCloseable {
         state.add(drawn.stats(), mean, actorSeconds);
         state.iteration++;
         ObjectNode line = line(drawn.stats(), trajectories, mean, policy, learned, actorSeconds);
+        AcceptByReward.of(trajectories, rewards).add(line.putObject("accept_by_reward"));
         line.putObject("host_load").put("rollout", rolloutLoad).put("actor", actorLoad).put("drafter", load.take());
         learned(learned);
         ArrayNode alarms = alarms();
