@@ -35,8 +35,18 @@ public interface Ops extends AutoCloseable {
     /** Copies the first {@code elements} elements from the device to the host and waits until they are there. */
     void pull(HostMirror mirror, long elements);
 
+    /** {@link #pull} that may return before the elements are there: they are after the next {@link #pull} or {@link #synchronize}. */
+    default void startPull(HostMirror mirror, long elements) {
+        pull(mirror, elements);
+    }
+
     /** Waits for all work that was asked for. */
     void synchronize();
+
+    /** A new place for work that repeats; {@code name} appears in messages about it. */
+    default Replay replay(String name) {
+        return new DirectReplay();
+    }
 
     // ---------------------------------------------------------------------------------------------------- elementwise
 
@@ -65,6 +75,15 @@ public interface Ops extends AutoCloseable {
     /** {@code out = x / sqrt(mean(x^2) + eps) * weight}, row by row; weight [1 x cols]; {@code out} may be {@code x}. */
     void rmsNorm(Tensor x, Tensor weight, float eps, Tensor out, int rows);
 
+    /**
+     * {@link #rmsNorm} that also keeps what it reads, {@code copy = x}, in one pass where the device has one. {@code copy} overlaps
+     * neither {@code x} nor {@code out}.
+     */
+    default void copyRmsNorm(Tensor x, Tensor weight, float eps, Tensor copy, Tensor out, int rows) {
+        copy(x, copy, rows);
+        rmsNorm(x, weight, eps, out, rows);
+    }
+
     /** A packed copy of {@code weight} [outputs x inputs], owned by {@code arena}. */
     PackedMatrix pack(TensorArena arena, Tensor weight);
 
@@ -90,6 +109,22 @@ public interface Ops extends AutoCloseable {
 
     /** Writes the key and value heads of fused rows to the slots of the batch in one layer of the cache. */
     void kvAppend(Tensor qkv, AttentionShape shape, KvStore kv, int layer, RowBatch batch, int rows);
+
+    /**
+     * {@link #qkNormRope} in place, at the batch's positions, and {@link #kvAppend}, in one pass where the device has one. Afterwards the
+     * query heads of {@code qkv} are normalised and rotated; its key and value heads are undefined, they are in the cache.
+     *
+     * @param qkv [rows x fusedWidth], in and out
+     * @param qWeight [1 x headDim]
+     * @param kWeight [1 x headDim]
+     * @param rope F32 [positions x headDim]: headDim/2 cosines, then as many sines
+     * @param batch its positions and slots are read
+     */
+    default void qkNormRopeAppend(Tensor qkv, AttentionShape shape, Tensor qWeight, Tensor kWeight, float eps, Tensor rope, KvStore kv,
+                                  int layer, RowBatch batch, int rows) {
+        qkNormRope(qkv, shape, qWeight, kWeight, eps, batch.positions().device(), 0, rope, qkv, rows);
+        kvAppend(qkv, shape, kv, layer, batch, rows);
+    }
 
     /**
      * Attention of in-flight rows over the paged cache, masked as {@link RowBatch} says, scaled by 1/sqrt(headDim). The rows' own
@@ -143,6 +178,15 @@ public interface Ops extends AutoCloseable {
      */
     void draftExpand(Tensor logits, int rowsPerRequest, int level, int branch, float sharpness, SamplingParams params, long seed,
                      HostMirror rootPositions, TreeBatch trees, int requests, RowBatch next, KvStore draftKv);
+
+    /**
+     * Shares {@code total} nodes out among the requests: sets {@code budgets} so that the candidates kept are those with the highest
+     * scores of all pools together, at most {@code each} of a request. Ties go to the earlier request. Where the pools hold fewer, all
+     * are kept.
+     *
+     * @param each 0 to MAX_NODES - 1
+     */
+    void draftBudgets(TreeBatch trees, int requests, int total, int each);
 
     /**
      * Keeps of each pool the {@code budgets[r]} candidates with the highest scores (ties: the earlier) as nodes under the root, and

@@ -62,16 +62,29 @@ public final class ActorInference implements AutoCloseable {
         ops.embedding(actor.embedding, batch.tokens().device(), x, rows);
         int next = 0;
         for (int i = 0; i < actor.layers.length; i++) {
-            ops.rmsNorm(x, actor.inputNorms[i], actor.layers[i].eps, normed, rows);
+            next += norm(i, actor.inputNorms[i], actor.layers[i].eps, capture, next, rows);
             scratch.layer(ops, actor.layers[i], actor.rope, normed, x, kv, i, batch, requests, rows);
-            if (capture && next < featureLayers.length && featureLayers[next] == i + 1) {
-                ops.copy(x, featureParts[next++], rows);
-            }
         }
         if (wantLogits) {
-            ops.rmsNorm(x, actor.finalNorm, (float) actor.config().rmsNormEps(), normed, rows);
+            norm(actor.layers.length, actor.finalNorm, (float) actor.config().rmsNormEps(), capture, next, rows);
             ops.linear(normed, actor.headPacked, logits, false, rows);
+        } else if (captures(actor.layers.length, capture, next)) {
+            ops.copy(x, featureParts[next], rows);
         }
+    }
+
+    private boolean captures(int layers, boolean capture, int next) {
+        return capture && next < featureLayers.length && featureLayers[next] == layers;
+    }
+
+    /** Normalises the hidden state after so many layers, and keeps it where it is a feature; returns how many features that gave. */
+    private int norm(int layers, Tensor weight, float eps, boolean capture, int next, int rows) {
+        if (captures(layers, capture, next)) {
+            ops.copyRmsNorm(x, weight, eps, featureParts[next], normed, rows);
+            return 1;
+        }
+        ops.rmsNorm(x, weight, eps, normed, rows);
+        return 0;
     }
 
     @Override

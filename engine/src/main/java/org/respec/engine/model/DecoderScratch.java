@@ -34,8 +34,7 @@ final class DecoderScratch {
     void layer(Ops ops, DecoderLayer layer, Tensor rope, Tensor input, Tensor x, KvStore kv, int kvLayer, RowBatch batch,
                int requests, int rows) {
         ops.linear(input, layer.qkv, qkv, false, rows);
-        ops.qkNormRope(qkv, layer.shape, layer.weights.qNorm(), layer.weights.kNorm(), layer.eps, batch.positions().device(), 0, rope, qkv, rows);
-        ops.kvAppend(qkv, layer.shape, kv, kvLayer, batch, rows);
+        ops.qkNormRopeAppend(qkv, layer.shape, layer.weights.qNorm(), layer.weights.kNorm(), layer.eps, rope, kv, kvLayer, batch, rows);
         ops.treeAttention(qkv, layer.shape, kv, kvLayer, batch, requests, attention, rows);
         ops.linear(attention, layer.output, x, true, rows);
         ops.rmsNorm(x, layer.weights.postNorm(), layer.eps, normed, rows);

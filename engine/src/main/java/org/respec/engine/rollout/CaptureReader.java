@@ -43,14 +43,21 @@ final class CaptureReader implements AutoCloseable {
         ops.copyRows(teachers.ids(), from, ids.device(), null, taught);
         ops.copyRows(teachers.logProbs(), from, logProbs.device(), null, taught);
         ops.copyRows(teachers.tails(), from, tails.device(), null, taught);
-        return new CapturedRows(rows, firstTaught, read(featureRows, rows), read(ids, taught), read(logProbs, taught), read(tails, taught));
+        // One wait for all four.
+        ops.startPull(featureRows, elements(featureRows, rows));
+        ops.startPull(ids, elements(ids, taught));
+        ops.startPull(logProbs, elements(logProbs, taught));
+        ops.pull(tails, elements(tails, taught));
+        return new CapturedRows(rows, firstTaught, copy(featureRows, rows), copy(ids, taught), copy(logProbs, taught), copy(tails, taught));
     }
 
-    private MemorySegment read(HostMirror mirror, int rows) {
-        long elements = (long) rows * mirror.host().cols();
-        ops.pull(mirror, elements);
+    private static long elements(HostMirror mirror, int rows) {
+        return (long) rows * mirror.host().cols();
+    }
+
+    private static MemorySegment copy(HostMirror mirror, int rows) {
         // Lives as long as the trajectory is reachable: finished responses are handed to the caller, who may drop them at any time.
-        MemorySegment copy = Arena.ofAuto().allocate(elements * mirror.host().dtype().bytes(), 8);
+        MemorySegment copy = Arena.ofAuto().allocate(elements(mirror, rows) * mirror.host().dtype().bytes(), 8);
         MemorySegment.copy(mirror.host().host(), 0, copy, 0, copy.byteSize());
         return copy;
     }

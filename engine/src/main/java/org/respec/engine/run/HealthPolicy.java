@@ -25,6 +25,16 @@ record HealthPolicy(PlanPolicy policy, DrafterHealth health) implements PlanPoli
     }
 
     @Override
+    public double costError() {
+        return policy.costError();
+    }
+
+    @Override
+    public double tokensError() {
+        return policy.tokensError();
+    }
+
+    @Override
     public void close() {
         policy.close();
     }

@@ -7,6 +7,7 @@ import org.respec.engine.model.Drafter;
 import org.respec.engine.rollout.AdaptivePolicy;
 import org.respec.engine.rollout.CostProbe;
 import org.respec.engine.rollout.FixedPolicy;
+import org.respec.engine.rollout.NgramProbe;
 import org.respec.engine.rollout.PlanPolicy;
 import org.respec.engine.rollout.RolloutLimits;
 import org.respec.engine.speculation.AcceptanceTracker;
@@ -45,14 +46,20 @@ public final class PlanPolicies {
     }
 
     private static CostProfile costs(RunConfig.Speculation config, Ops ops, Actor actor, Drafter drafter, RolloutLimits limits) {
-        Consumer<CostProfile> measure = empty -> CostProbe.measure(ops, actor, drafter, limits.maxBatch(), limits.maxRows(), empty);
+        Drafter drafting = config.needsDrafter() ? drafter : null;
+        Consumer<CostProfile> measure = empty -> {
+            CostProbe.measure(ops, actor, drafting, limits.maxBatch(), limits.maxRows(), empty);
+            if (drafting == null) {
+                NgramProbe.measure(ops, actor.config().vocabSize(), limits.maxBatch(), empty);
+            }
+        };
         if (config.costCache() == null) {
             CostProfile profile = new CostProfile();
             measure.accept(profile);
             return profile;
         }
         // What passes take depends on the models' shapes, which their configurations have, not on their weights.
-        String key = ops.device() + " " + ops.uuid() + " " + actor.config() + " " + drafter.config() + " batch " + limits.maxBatch()
+        String key = ops.device() + " " + ops.uuid() + " " + actor.config() + " " + (drafting == null ? "n-grams" : drafting.config()) + " batch " + limits.maxBatch()
             + " rows " + limits.maxRows();
         return new CostCache(config.costCache(), sentence -> System.err.println("respec: " + sentence)).get(key, measure);
     }

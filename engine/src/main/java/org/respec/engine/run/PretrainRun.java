@@ -66,7 +66,7 @@ public final class PretrainRun {
 
     /** Trains both models and writes their folders. */
     public void run(Listener listener) {
-        try (Ops ops = Devices.open(config.run().device(), config.run().threads())) {
+        try (Ops ops = Devices.open(config.run().device(), config.run().threads(), config.run().graphs())) {
             trainActor(ops, listener);
             trainDrafter(ops, listener);
         }

@@ -10,6 +10,7 @@ import com.fasterxml.jackson.databind.util.StdConverter;
 import java.nio.file.Path;
 import java.util.List;
 import org.respec.engine.BadInput;
+import org.respec.engine.rollout.Drafting;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.Backends;
 import org.respec.kernels.TreeBatch;
@@ -23,11 +24,13 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
      * @param dir run folder: metrics, summary, checkpoints
      * @param device see {@link Backends#open}
      * @param threads host threads, 0 for all
+     * @param graphs whether decode steps are replayed as CUDA graphs; means nothing on the CPU
      */
-    public record Run(Path dir, long seed, String device, int threads) {
+    public record Run(Path dir, long seed, String device, int threads, boolean graphs) {
         static Run read(ConfigSection s) {
             Run run = new Run(Path.of(s.text("dir", "runs/train")), s.whole("seed", 1, 0, Long.MAX_VALUE),
-                s.choice("device", "auto", Backends.NAMES.toArray(String[]::new)), s.integer("threads", 0, 0, 1024));
+                s.choice("device", "auto", Backends.NAMES.toArray(String[]::new)), s.integer("threads", 0, 0, 1024),
+                s.flag("graphs", true));
             s.finish();
             return run;
         }
@@ -81,28 +84,41 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
     }
 
     /**
-     * Whether and how far to speculate: the plan of mode {@code fixed}, bounds and switching margin of mode {@code adaptive}.
+     * Whether, by whom and how far to speculate: the plan of mode {@code fixed}, bounds and switching margin of mode {@code adaptive}.
      *
      * @param utilization whether mode {@code adaptive} watches what others use of the device: {@code auto} or {@code off}
      * @param costCache folder in which mode {@code adaptive} keeps what passes take here, or null to measure it at every start
      */
     public record Speculation(String mode, SpeculationPlan plan, int maxDepth, int maxBranch, int maxTokens, double margin,
-                              float sharpness, String utilization, Path costCache) {
+                              Drafting drafting, String utilization, Path costCache) {
+        private static final String NGRAM_PREFIX = "ngram:";
         private static final int MAX_DEPTH = 6;
         private static final int MAX_BRANCH = 4;
         private static final int MAX_TOKENS = 24;
         private static final double MARGIN = 0.05;
 
-        /** Defaults, with {@code off}, {@code adaptive}, or a plan that is kept to. */
+        /** Defaults, with {@code off}, {@code adaptive}, or a plan that is kept to; {@code ngram:} before it names the drafter. */
         public static Speculation of(String setting) {
-            boolean fixed = !setting.equals("off") && !setting.equals("adaptive");
-            return new Speculation(fixed ? "fixed" : setting, fixed ? SpeculationPlan.parse(setting) : SpeculationPlan.OFF, MAX_DEPTH, MAX_BRANCH,
-                MAX_TOKENS, MARGIN, 1f, "auto", null);
+            boolean ngram = setting.startsWith(NGRAM_PREFIX);
+            String how = ngram ? setting.substring(NGRAM_PREFIX.length()) : setting;
+            boolean fixed = !how.equals("off") && !how.equals("adaptive");
+            Drafting.Kind kind = how.equals("off") ? Drafting.Kind.NONE : ngram ? Drafting.Kind.NGRAM : Drafting.Kind.EAGLE;
+            return new Speculation(fixed ? "fixed" : how, fixed ? SpeculationPlan.parse(how) : SpeculationPlan.OFF, MAX_DEPTH, MAX_BRANCH,
+                MAX_TOKENS, MARGIN, Drafting.of(kind, 1f), "auto", null);
         }
 
         /** The setting that {@link #of} takes. */
         public String name() {
-            return mode.equals("fixed") ? plan.toString() : mode;
+            return (drafting.kind() == Drafting.Kind.NGRAM ? NGRAM_PREFIX : "") + (mode.equals("fixed") ? plan.toString() : mode);
+        }
+
+        /** Whether speculation needs a drafter's weights. */
+        public boolean needsDrafter() {
+            return drafting.kind() == Drafting.Kind.EAGLE;
+        }
+
+        public float sharpness() {
+            return drafting.sharpness();
         }
 
         static Speculation read(ConfigSection s) {
@@ -112,10 +128,15 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
             } catch (BadInput e) {
                 throw s.bad("plan", "is wrong: " + e.getMessage().replaceAll("\\.$", ""));
             }
-            Speculation speculation = new Speculation(s.choice("mode", "adaptive", "adaptive", "off", "fixed"), plan,
+            String mode = s.choice("mode", "adaptive", "adaptive", "off", "fixed");
+            boolean ngram = s.choice("drafter", "eagle", "eagle", "ngram").equals("ngram");
+            Drafting.Kind kind = mode.equals("off") ? Drafting.Kind.NONE : ngram ? Drafting.Kind.NGRAM : Drafting.Kind.EAGLE;
+            Speculation speculation = new Speculation(mode, plan,
                 s.integer("max_depth", MAX_DEPTH, 1, TreeBatch.MAX_DEPTH), s.integer("max_branch", MAX_BRANCH, 1, TreeBatch.MAX_BRANCH),
                 s.integer("max_tokens", MAX_TOKENS, 1, TreeBatch.MAX_NODES - 1), s.number("margin", MARGIN, 0, 10),
-                (float) s.number("sharpness", 1, 1e-3, 1e3), s.choice("utilization", "auto", "auto", "off"),
+                new Drafting(kind, (float) s.number("sharpness", 1, 1e-3, 1e3),
+                    s.choice("budgets", "shared", "shared", "uniform").equals("shared"),
+                    s.whole("ngram_mib", Drafting.NGRAM_BYTES >> 20, 1, 1 << 20) << 20), s.choice("utilization", "auto", "auto", "off"),
                 s.text("cost_cache", null) == null ? null : Path.of(s.text("cost_cache", null)));
             s.finish();
             return speculation;
@@ -190,7 +211,14 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
     public ObjectNode toJson() {
         SimpleModule words = new SimpleModule().addSerializer(Path.class, new StdDelegatingSerializer(Path.class, new AbsolutePath()))
             .addSerializer(SpeculationPlan.class, ToStringSerializer.instance);
-        return JsonMapper.builder().addModule(words).propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE).build().valueToTree(this);
+        ObjectNode json = JsonMapper.builder().addModule(words).propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE).build()
+            .valueToTree(this);
+        Drafting drafting = speculation.drafting;
+        ObjectNode keys = (ObjectNode) json.get("speculation");
+        keys.remove("drafting");
+        keys.put("drafter", drafting.kind() == Drafting.Kind.NGRAM ? "ngram" : "eagle").put("sharpness", drafting.sharpness())
+            .put("budgets", drafting.shared() ? "shared" : "uniform").put("ngram_mib", drafting.ngramBytes() >> 20);
+        return json;
     }
 
     private static final class AbsolutePath extends StdConverter<Path, String> {

@@ -25,6 +25,7 @@ import org.respec.engine.rl.Advantages;
 import org.respec.engine.rl.Evaluator;
 import org.respec.engine.rl.PolicyLoss;
 import org.respec.engine.rl.PolicyTrainer;
+import org.respec.engine.rollout.Drafting;
 import org.respec.engine.rollout.PlanPolicy;
 import org.respec.engine.rollout.PromptGroup;
 import org.respec.engine.rollout.Rollout;
@@ -97,13 +98,13 @@ public final class TrainingRun implements AutoCloseable {
         this.config = config;
         boolean built = false;
         try {
-            boolean speculate = !config.speculation().mode().equals("off");
             boolean distill = config.distill().enabled();
-            if (config.model().drafter() == null && (speculate || distill)) {
+            boolean drafterDrafts = config.speculation().needsDrafter();
+            if (config.model().drafter() == null && (drafterDrafts || distill)) {
                 throw new BadInput("model.drafter: speculation and distillation need a drafter; name its folder, or set"
-                    + " speculation.mode=off and distill.enabled=false.");
+                    + " speculation.drafter=ngram or speculation.mode=off, and distill.enabled=false.");
             }
-            ops = owned.add(Devices.open(config.run().device(), config.run().threads()));
+            ops = owned.add(Devices.open(config.run().device(), config.run().threads(), config.run().graphs()));
             LoadedModel model = owned.add(LoadedModel.load(ops, config.model().actor(), config.model().drafter()));
             actor = model.actor();
             drafter = model.drafter();
@@ -118,10 +119,12 @@ public final class TrainingRun implements AutoCloseable {
                 throw new BadInput(config.run().dir() + ": there is no such run folder to resume; start without --resume.");
             }
             folder = owned.add(RunFolder.open(config.run().dir(), resume));
-            health = new DrafterHealth(config.distill().healthSteps(), false);
-            PlanPolicy policy = new HealthPolicy(PlanPolicies.of(config.speculation(), ops, actor, drafter, limits), health);
-            rollout = owned.add(new RolloutEngine(ops, actor, speculate || distill ? drafter : null, limits, sampling, config.run().seed(),
-                stop, policy, speculate, config.speculation().sharpness()));
+            health = new DrafterHealth(config.distill().healthSteps(), true);
+            PlanPolicy plans = PlanPolicies.of(config.speculation(), ops, actor, drafter, limits);
+            // N-grams have no weights that could be at fault: how much they gain is for the policy alone to judge.
+            PlanPolicy policy = drafterDrafts ? new HealthPolicy(plans, health) : plans;
+            rollout = owned.add(new RolloutEngine(ops, actor, drafterDrafts || distill ? drafter : null, limits, sampling,
+                config.run().seed(), stop, policy, config.speculation().drafting()));
             RolloutLimits plainLimits = new RolloutLimits(r.maxBatch(), prompt, r.maxTokens(), r.pageSize(), r.kvPages(), 0);
             plain = owned.add(new RolloutEngine(ops, actor, null, plainLimits, sampling, config.run().seed(), stop, PlanPolicies.off(),
                 false, 1f));
@@ -238,6 +241,9 @@ public final class TrainingRun implements AutoCloseable {
             Problem problem = task.problems().training(number);
             problems.add(problem);
             prompts.add(new PromptGroup(task.encode(problem), group, number * group));
+        }
+        if (config.speculation().needsDrafter()) {
+            rollout.draftWith(health.source() == DrafterHealth.Source.NGRAM ? Drafting.Kind.NGRAM : Drafting.Kind.EAGLE);
         }
         load.take();
         Rollout drawn = rollout.generate(prompts);

@@ -21,13 +21,19 @@ public final class PlanSolver {
     private static final double ERROR_DECAY = 0.99;
     /** Steps between recomputations of expected tokens, which move slowly. */
     private static final int REFRESH = 64;
-    /** Steps for which a decision holds while the batch is the same: scoring all plans takes 5 us. */
-    private static final int HOLD = 8;
+    /** Steps for which a decision holds while the batch is much the same: scoring all plans takes some tens of microseconds. */
+    private static final int HOLD = 16;
+    private static final int TRIAL_HOLD = 4;
+    private static final double SAME_BATCH = 0.125;
     /** Share of all time that may go to trying what is not taken, and seconds of it to begin with. */
-    private static final double TRY_SHARE = 0.003;
+    private static final double TRY_SHARE = 0.01;
     private static final double FIRST_TRIES = 2e-3;
-    /** Steps after which what was not taken is tried again, if its score is at least such a share of the best: a try of off is cheap. */
-    private static final int TRY_EVERY = 500;
+    /**
+     * Steps after which what was not taken is tried again, if its score is at least such a share of the best. A try of off is cheap, and
+     * needed more: what on costs is corrected at every step, while the cost of off, once measured too high, would stay so.
+     */
+    private static final int TRY_OFF_EVERY = 64;
+    private static final int TRY_ON_EVERY = 500;
     private static final double TRY_OFF_SHARE = 0.25;
     private static final double TRY_ON_SHARE = 0.7;
     private static final double EXTENSION_DECAY = 0.998;
@@ -105,8 +111,8 @@ public final class PlanSolver {
         this.expected = new double[all.size()];
         this.gains = new double[all.size()];
         Arrays.fill(gains, 1);
-        Arrays.fill(sinceOff, TRY_EVERY - 2 * HOLD);
-        Arrays.fill(sinceOn, TRY_EVERY - 2 * HOLD);
+        Arrays.fill(sinceOff, TRY_OFF_EVERY - HOLD);
+        Arrays.fill(sinceOn, TRY_ON_EVERY - HOLD);
     }
 
     /** Sensible plans within limits. */
@@ -132,14 +138,14 @@ public final class PlanSolver {
      * @param missedRows decided tokens that the drafter has not been extended over
      */
     public SpeculationPlan choose(int batch, int missedRows) {
-        if (batch == decidedBatch && ++held < HOLD) {
+        if (++held < (trial >= 0 ? TRIAL_HOLD : HOLD) && Math.abs(batch - decidedBatch) <= SAME_BATCH * decidedBatch && fits(batch)) {
             return take(trial >= 0 ? trial : current, batch);
         }
         int passed = Math.max(1, held);
         decidedBatch = batch;
         held = 0;
         takeLoad(Math.min(utilization.getAsDouble(), MOST_LOAD), passed);
-        refresh(HOLD);
+        refresh(passed);
         double off = score(0, batch);
         double currentScore = current == 0 ? off : score(current, batch);
         int best = current;
@@ -170,6 +176,11 @@ public final class PlanSolver {
         }
         trial = trial >= 0 ? -1 : trial(batch, off, on, onScore, turnOn);
         return take(trial >= 0 ? trial : current, batch);
+    }
+
+    /** Whether the plan that was taken fits a batch that may have grown since. */
+    private boolean fits(int batch) {
+        return (long) batch * (plans.get(trial >= 0 ? trial : current).tokens() + 1) <= maxRows;
     }
 
     private void takeLoad(double now, int passed) {
@@ -217,12 +228,12 @@ public final class PlanSolver {
         double taken = tryOff ? score(current, batch) : off;
         double tried = tryOff ? off : onScore;
         int index = tryOff ? 0 : on;
-        boolean due = (tryOff ? sinceOff : sinceOn)[size] >= TRY_EVERY && tried >= (tryOff ? TRY_OFF_SHARE : TRY_ON_SHARE) * taken
-            && tried > 0;
+        boolean due = tryOff ? sinceOff[size] >= TRY_OFF_EVERY && tried >= TRY_OFF_SHARE * taken
+            : sinceOn[size] >= TRY_ON_EVERY && tried >= TRY_ON_SHARE * taken && tried > 0;
         if (!due) {
             return -1;
         }
-        double loss = HOLD * batch * tokens(index) * Math.max(0, 1 / tried - 1 / taken) + (tryOff ? 0 : turnOn);
+        double loss = TRIAL_HOLD * batch * tokens(index) * Math.max(0, 1 / tried - 1 / taken) + (tryOff ? 0 : turnOn);
         if (loss > tries) {
             return -1;
         }
@@ -314,7 +325,7 @@ public final class PlanSolver {
             draftCorrections.observe(batch, plan.branch(), draftSeconds / (predicted * slowdown));
         }
         if (!wasOff) {
-            // What was missed while off is the price of turning on; the rest are new requests' prompts, which on pays for, off does not.
+            // What was missed while off is the price of turning on; the rest are prompts of new requests, which off does not pay for.
             extensionSeconds = EXTENSION_DECAY * extensionSeconds + extension;
             extensionTokens = EXTENSION_DECAY * extensionTokens + tokens;
         }

@@ -10,7 +10,7 @@ import java.util.Arrays;
 final class StepCorrections {
     /** Batches of 1, 2, 3-4, 5-8, ... share their corrections. */
     static final int SIZES = 33;
-    private static final double LEARN = 0.15;
+    private static final double LEARN = 0.25;
     private static final double LEARN_SCALE = 0.01;
     private static final double FADE = 0.001;
     /** Doublings of rows after which a neighbour learns nothing. */

@@ -214,6 +214,11 @@ public final class SplitOps implements Ops {
     }
 
     @Override
+    public void draftBudgets(TreeBatch trees, int requests, int total, int each) {
+        cpu.draftBudgets(trees, requests, total, each);
+    }
+
+    @Override
     public void draftSelect(HostMirror rootTokens, HostMirror rootPositions, TreeBatch trees, int requests, RowBatch verify, KvStore kv) {
         cpu.draftSelect(rootTokens, rootPositions, trees, requests, verify, kv);
     }

@@ -168,6 +168,11 @@ public final class CpuOps implements Ops {
     }
 
     @Override
+    public void draftBudgets(TreeBatch trees, int requests, int total, int each) {
+        speculation.draftBudgets(trees, requests, total, each);
+    }
+
+    @Override
     public void draftSelect(HostMirror rootTokens, HostMirror rootPositions, TreeBatch trees, int requests, RowBatch verify,
             KvStore kv) {
         speculation.draftSelect(rootTokens, rootPositions, trees, requests, verify, kv);

@@ -3,6 +3,7 @@ package org.respec.kernels.gpu;
 import java.util.HashMap;
 import java.util.Map;
 import org.respec.bindings.gpu.GpuDriver;
+import org.respec.bindings.gpu.GpuGraph;
 import org.respec.bindings.gpu.GpuKernel;
 import org.respec.bindings.gpu.GpuModule;
 import org.respec.bindings.gpu.GpuStream;
@@ -15,6 +16,7 @@ final class GpuContext implements AutoCloseable {
     private final HostArena arguments = new HostArena("kernel arguments");
     private final Faults faults;
     private final Map<KernelSpec, GpuKernel> kernels = new HashMap<>();
+    private boolean recording;
 
     GpuContext(GpuDriver driver) {
         this.driver = driver;
@@ -48,6 +50,37 @@ final class GpuContext implements AutoCloseable {
             kernels.put(spec, kernel);
         }
         return kernel;
+    }
+
+    /** Whether work is being recorded: nothing runs, and what is copied from or to host memory would be kept for ever. */
+    boolean isRecording() {
+        return recording;
+    }
+
+    /** What {@code work} launches, as a graph; nothing is run. Throws if something in it cannot be recorded. */
+    GpuGraph record(Runnable work) {
+        stream.beginCapture();
+        recording = true;
+        RuntimeException failure = null;
+        try {
+            work.run();
+        } catch (RuntimeException e) {
+            failure = e;
+        }
+        recording = false;
+        try {
+            GpuGraph graph = stream.endCapture();
+            if (failure == null) {
+                return graph;
+            }
+            graph.close();
+        } catch (RuntimeException e) {
+            if (failure == null) {
+                throw e;
+            }
+            failure.addSuppressed(e);
+        }
+        throw failure;
     }
 
     /** Does not close the driver. */

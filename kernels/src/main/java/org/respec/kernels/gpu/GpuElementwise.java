@@ -75,10 +75,22 @@ final class GpuElementwise {
     }
 
     void rmsNorm(Tensor x, Tensor weight, float eps, Tensor out, int rows) {
-        FloatChecks.matrix("rmsNorm", "x", x, rows, x.cols());
-        FloatChecks.shape("rmsNorm", "weight", weight, 1, x.cols());
-        Checks.matrix("rmsNorm", "out", out, x.dtype(), rows, x.cols());
-        rmsNorm.launch(x, weight, eps, out, rows);
+        checkNorm("rmsNorm", x, weight, out, rows);
+        rmsNorm.launch(x, weight, eps, null, out, rows);
+    }
+
+    void copyRmsNorm(Tensor x, Tensor weight, float eps, Tensor copy, Tensor out, int rows) {
+        checkNorm("copyRmsNorm", x, weight, out, rows);
+        Checks.matrix("copyRmsNorm", "copy", copy, x.dtype(), rows, x.cols());
+        Checks.disjoint("copyRmsNorm", "copy", copy, "x", x);
+        Checks.disjoint("copyRmsNorm", "copy", copy, "out", out);
+        rmsNorm.launch(x, weight, eps, copy, out, rows);
+    }
+
+    private static void checkNorm(String operator, Tensor x, Tensor weight, Tensor out, int rows) {
+        FloatChecks.matrix(operator, "x", x, rows, x.cols());
+        FloatChecks.shape(operator, "weight", weight, 1, x.cols());
+        Checks.matrix(operator, "out", out, x.dtype(), rows, x.cols());
     }
 
     void swiglu(Tensor gateUp, Tensor out, int rows) {

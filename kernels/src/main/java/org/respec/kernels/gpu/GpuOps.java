@@ -7,6 +7,7 @@ import org.respec.kernels.HostMirror;
 import org.respec.kernels.KvStore;
 import org.respec.kernels.Ops;
 import org.respec.kernels.PackedMatrix;
+import org.respec.kernels.Replay;
 import org.respec.kernels.RowBatch;
 import org.respec.kernels.SamplingParams;
 import org.respec.kernels.Spans;
@@ -34,6 +35,7 @@ public final class GpuOps implements Ops {
     private final GpuSpeculation speculation;
     private final GpuLosses distillation;
     private final NoiseFieldKernel noise;
+    private boolean graphs = true;
 
     /** Operators on a driver, which this closes. */
     public GpuOps(GpuDriver driver) {
@@ -63,6 +65,10 @@ public final class GpuOps implements Ops {
         return gpu.stream();
     }
 
+    GpuContext context() {
+        return gpu;
+    }
+
     @Override
     public String device() {
         return driver.device().name() + ", " + driver.device().architecture();
@@ -89,7 +95,15 @@ public final class GpuOps implements Ops {
         gpu.faults().check(gpu.stream());
     }
 
+    @Override
+    public void startPull(HostMirror mirror, long elements) {
+        transfer("startPull", mirror, elements, false);
+    }
+
     private void transfer(String operator, HostMirror mirror, long elements, boolean in) {
+        if (gpu.isRecording()) {
+            throw new IllegalStateException(operator + ": work that is recorded must not copy from or to the host");
+        }
         Tensor host = mirror.host();
         Tensor device = mirror.device();
         if (elements < 0 || elements > host.size() || !host.contiguous() || !device.contiguous()) {
@@ -107,6 +121,17 @@ public final class GpuOps implements Ops {
     @Override
     public void synchronize() {
         gpu.faults().check(gpu.stream());
+    }
+
+    /** Graphs, unless {@link #useGraphs} has turned them off. */
+    @Override
+    public Replay replay(String name) {
+        return graphs ? new GraphReplay(gpu, name) : Ops.super.replay(name);
+    }
+
+    /** Whether what {@link #replay} makes from now on records graphs; it does until this says otherwise. */
+    public void useGraphs(boolean use) {
+        graphs = use;
     }
 
     @Override
@@ -140,6 +165,11 @@ public final class GpuOps implements Ops {
     }
 
     @Override
+    public void copyRmsNorm(Tensor x, Tensor weight, float eps, Tensor copy, Tensor out, int rows) {
+        elementwise.copyRmsNorm(x, weight, eps, copy, out, rows);
+    }
+
+    @Override
     public PackedMatrix pack(TensorArena arena, Tensor weight) {
         return linear.pack(arena, weight);
     }
@@ -163,6 +193,12 @@ public final class GpuOps implements Ops {
     @Override
     public void kvAppend(Tensor qkv, AttentionShape shape, KvStore kv, int layer, RowBatch batch, int rows) {
         cache.kvAppend(qkv, shape, kv, layer, batch, rows);
+    }
+
+    @Override
+    public void qkNormRopeAppend(Tensor qkv, AttentionShape shape, Tensor qWeight, Tensor kWeight, float eps, Tensor rope, KvStore kv,
+            int layer, RowBatch batch, int rows) {
+        rotary.qkNormRopeAppend(qkv, shape, qWeight, kWeight, eps, rope, kv, layer, batch, rows);
     }
 
     @Override
@@ -199,6 +235,11 @@ public final class GpuOps implements Ops {
     public void draftExpand(Tensor logits, int rowsPerRequest, int level, int branch, float sharpness, SamplingParams params, long seed,
             HostMirror rootPositions, TreeBatch trees, int requests, RowBatch next, KvStore draftKv) {
         speculation.draftExpand(logits, rowsPerRequest, level, branch, sharpness, params, seed, rootPositions, trees, requests, next, draftKv);
+    }
+
+    @Override
+    public void draftBudgets(TreeBatch trees, int requests, int total, int each) {
+        speculation.draftBudgets(trees, requests, total, each);
     }
 
     @Override

@@ -59,8 +59,7 @@ final class GpuCheckCommand implements Callable<Integer> {
             throw new BadInput("--device: '" + device + "' runs no CUDA kernels; use " + String.join(" or ", DEVICES) + ".");
         }
         List<OperatorCheck> checks = OperatorChecks.all().stream().filter(check -> check.name().startsWith(only)).toList();
-        boolean generates = GenerateCheck.TEMPERATURES.stream().anyMatch(t -> GenerateCheck.SPECULATIONS.stream()
-            .anyMatch(s -> GenerateCheck.name(t, s).startsWith(only)));
+        boolean generates = GenerateCheck.any(only);
         if (checks.isEmpty() && !generates) {
             throw new BadInput("--only: no check's name begins with '" + only + "'; without it all of them run, by name.");
         }
@@ -140,11 +139,12 @@ final class GpuCheckCommand implements Callable<Integer> {
                 passed += result.passed() ? 1 : 0;
                 failed += result.passed() ? 0 : 1;
                 rows.addObject().put("temperature", result.temperature()).put("speculation", result.speculation())
+                    .put("graphs", result.graphs())
                     .put("tokens", result.tokens()).put("equal", result.equal()).put("near_ties", result.nearTies())
                     .put("largest_log_prob_difference", result.largestDifference()).put("passed", result.passed())
                     .put("message", result.message());
                 System.out.printf("%-60s %-7s %d of %d tokens equal, %d near ties, log-probabilities within %.1e%s%n",
-                    GenerateCheck.name(result.temperature(), result.speculation()), result.passed() ? "ok" : "FAILED", result.equal(),
+                    result.name(), result.passed() ? "ok" : "FAILED", result.equal(),
                     result.tokens(), result.nearTies(), result.largestDifference(), result.passed() ? "" : ": " + result.message());
             });
         } catch (GpuException | IllegalStateException | IllegalArgumentException e) {

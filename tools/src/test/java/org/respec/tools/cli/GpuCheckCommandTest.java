@@ -13,6 +13,7 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.respec.engine.rollout.Trajectory;
@@ -77,13 +78,33 @@ class GpuCheckCommandTest {
             "--model", MODELS.resolve("actor").toString(), "--drafter", MODELS.resolve("drafter").toString()));
         JsonNode root = new JsonMapper().readTree(file.toFile());
         assertTrue(root.path("checks").isEmpty(), root.toString());
-        assertEquals(List.of("off", "4x2x8"), root.path("generate").findValuesAsText("speculation"));
+        assertEquals(List.of("off", "off", "4x2x8", "4x2x8"), root.path("generate").findValuesAsText("speculation"));
+        assertEquals(List.of("true", "false", "true", "false"), root.path("generate").findValuesAsText("graphs"));
         for (JsonNode row : root.path("generate")) {
             assertEquals(1, row.path("temperature").doubleValue());
             assertTrue(row.path("tokens").intValue() >= 16, row.toString());
             assertTrue(row.path("equal").intValue() <= row.path("tokens").intValue(), row.toString());
             assertTrue(row.path("largest_log_prob_difference").doubleValue() < GenerateCheck.TOLERANCE, row.toString());
         }
+    }
+
+    @Test
+    void generateDrawsTheSameWithAndWithoutGraphs() {
+        needsEmulator();
+        List<String> outcomes = Stream.of("--graphs", "--no-graphs").map(graphs -> {
+            PrintStream out = System.out;
+            ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+            System.setOut(new PrintStream(bytes, true, StandardCharsets.UTF_8));
+            try {
+                assertEquals(0, Main.execute("generate", "--model", MODELS.resolve("actor").toString(), "--drafter",
+                    MODELS.resolve("drafter").toString(), "--device", "emulator", "--prompt", "12+34=", "--max-tokens", "8", "--json", graphs));
+            } finally {
+                System.setOut(out);
+            }
+            return bytes.toString(StandardCharsets.UTF_8);
+        }).toList();
+        assertTrue(outcomes.getFirst().contains("\"tokens\":["), outcomes.getFirst());
+        assertEquals(outcomes.getFirst(), outcomes.getLast());
     }
 
     @Test
@@ -100,7 +121,7 @@ class GpuCheckCommandTest {
     }
 
     private static GenerateCheck.Result compare(float temperature, Trajectory want, Trajectory got) {
-        return GenerateCheck.compare(temperature, "off", List.of(want), List.of(got));
+        return GenerateCheck.compare(temperature, "off", true, List.of(want), List.of(got));
     }
 
     @Test

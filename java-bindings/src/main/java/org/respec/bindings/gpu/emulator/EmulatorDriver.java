@@ -38,9 +38,22 @@ public final class EmulatorDriver implements GpuDriver {
     private final long handle;
     private final List<EmulatedModule> modules = new ArrayList<>();
     private final Set<EmulatedPinned> pinned = new HashSet<>();
+    private final long[] calls = new long[Call.values().length];
     private OpenBlas blas;
     private String death;
     private boolean open = true;
+
+    /** Calls of a driver that cost a host time. */
+    public enum Call {
+        /** Kernels and products that were launched or recorded one by one. */
+        LAUNCH,
+        /** Graphs that were launched. */
+        GRAPH,
+        COPY_IN,
+        COPY_OUT,
+        /** Waits for a stream. */
+        WAIT
+    }
 
     private EmulatorDriver(EmulatorOptions options) {
         HostCompiler compiler = HostCompiler.find();
@@ -70,6 +83,15 @@ public final class EmulatorDriver implements GpuDriver {
     @Override
     public GpuDevice device() {
         return device;
+    }
+
+    /** How often something was called so far, by all streams. */
+    public long calls(Call call) {
+        return calls[call.ordinal()];
+    }
+
+    void count(Call call) {
+        calls[call.ordinal()]++;
     }
 
     boolean isOpen() {
