@@ -43,6 +43,16 @@ public interface Ops extends AutoCloseable {
     /** Waits for all work that was asked for. */
     void synchronize();
 
+    /** Whether weights, activations and caches may be stored in this type. */
+    default boolean stores(DType dtype) {
+        return dtype == DType.F32;
+    }
+
+    /** Bytes of memory that arenas can still have; {@link Long#MAX_VALUE} where nobody counts them. */
+    default long freeBytes() {
+        return Long.MAX_VALUE;
+    }
+
     /** A new place for work that repeats; {@code name} appears in messages about it. */
     default Replay replay(String name) {
         return new DirectReplay();
@@ -55,6 +65,9 @@ public interface Ops extends AutoCloseable {
 
     /** Copies {@code rows} rows of {@code src} to {@code dst}; same dtype and number of columns, any strides. */
     void copy(Tensor src, Tensor dst, int rows);
+
+    /** {@link #copy} that may change the type: from or to BF16 (to nearest, ties to even) where the device stores it. */
+    void convert(Tensor src, Tensor dst, int rows);
 
     /** {@code y += x} over the first {@code rows} rows. */
     void add(Tensor x, Tensor y, int rows);
@@ -86,6 +99,14 @@ public interface Ops extends AutoCloseable {
 
     /** A packed copy of {@code weight} [outputs x inputs], owned by {@code arena}. */
     PackedMatrix pack(TensorArena arena, Tensor weight);
+
+    /**
+     * A form of {@code weight} for {@link #linear} that may be the weight itself, so that it costs no memory where the device needs no
+     * other form: products may see a change of the weight before {@link #repack}.
+     */
+    default PackedMatrix share(TensorArena arena, Tensor weight) {
+        return pack(arena, weight);
+    }
 
     /** Refreshes {@code packed} from {@code weight} of the same shape. */
     void repack(Tensor weight, PackedMatrix packed);
@@ -265,6 +286,18 @@ public interface Ops extends AutoCloseable {
     void logProbsBackward(Tensor logits, Tensor targets, float temperature, Tensor coefficients, int rows);
 
     /**
+     * The policy-gradient loss of each row's target token as {@link PolicyTerms} says, in one pass over the logits: its log-probability under
+     * softmax(logits / temperature) (0 counts as 1), and the gradient of the weighted sum of losses by the logits. Rows with weight 0
+     * become zeros with log-probability 0.
+     *
+     * @param logits [rows x vocab]
+     * @param targets I32 [1 x rows]
+     * @param logProbs F32 [1 x rows] out
+     * @param gradient [rows x vocab] out: F32, or BF16 where the device stores it; may be {@code logits} where their types are equal
+     */
+    void policyLoss(Tensor logits, Tensor targets, float temperature, PolicyTerms terms, Tensor logProbs, Tensor gradient, int rows);
+
+    /**
      * Weighted forward KL(teacher || student), or a blend with total variation, over the teacher's top k tokens and one bucket for the
      * rest, and in place of the student's logits its gradient. With p the teacher's and q the student's probabilities, N the named tokens that the student has,
      * tail the teacher's mass on all others and rest = sum of q outside N:
@@ -326,6 +359,9 @@ public interface Ops extends AutoCloseable {
     /**
      * One AdamW step (Loshchilov and Hutter, 2019) over flat tensors of equal size, with bias correction for step {@code step >= 1}.
      * Gradients are multiplied by {@code gradientScale} first.
+     *
+     * @param first mean of gradients: F32, or BF16 where the device stores it, rounded by chance so that small changes are not lost
+     * @param second mean of their squares, of the same type
      */
     void adamW(Tensor weights, Tensor gradients, Tensor first, Tensor second, float learningRate, float beta1, float beta2, float eps,
                float weightDecay, int step, float gradientScale);

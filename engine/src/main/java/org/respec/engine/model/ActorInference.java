@@ -29,25 +29,27 @@ public final class ActorInference implements AutoCloseable {
         this.actor = actor;
         this.featureLayers = featureLayers.clone();
         ModelConfig config = actor.config();
+        DType dtype = actor.dtype();
         arena = ops.arena("actor inference");
-        scratch = new DecoderScratch(arena, maxRows, config.hiddenSize(), config.intermediateSize(), actor.shape);
-        x = arena.allocate(DType.F32, maxRows, config.hiddenSize());
-        normed = arena.allocate(DType.F32, maxRows, config.hiddenSize());
+        scratch = new DecoderScratch(arena, dtype, maxRows, config.hiddenSize(), config.intermediateSize(), actor.shape);
+        x = arena.allocate(dtype, maxRows, config.hiddenSize());
+        normed = arena.allocate(dtype, maxRows, config.hiddenSize());
+        // F32 whatever the weights: samples are drawn from sums that were not rounded, and next to the weights their bytes are few.
         logits = arena.allocate(DType.F32, maxRows, config.vocabSize());
         int h = config.hiddenSize();
-        features = featureLayers.length == 0 ? null : arena.allocate(DType.F32, maxRows, featureLayers.length * h);
+        features = featureLayers.length == 0 ? null : arena.allocate(dtype, maxRows, featureLayers.length * h);
         featureParts = new Tensor[featureLayers.length];
         for (int i = 0; i < featureParts.length; i++) {
             featureParts[i] = features.columns(i * h, (i + 1) * h);
         }
     }
 
-    /** Logits of the last pass that asked for them, [maxRows x vocab]. */
+    /** Logits of the last pass that asked for them, F32 [maxRows x vocab]. */
     public Tensor logits() {
         return logits;
     }
 
-    /** Features of the last pass that captured them, [maxRows x 3 hidden]. */
+    /** Features of the last pass that captured them, [maxRows x 3 hidden] in the actor's type. */
     public Tensor features() {
         return features;
     }

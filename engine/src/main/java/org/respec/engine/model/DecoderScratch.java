@@ -16,12 +16,12 @@ final class DecoderScratch {
     final Tensor gateUp;
     final Tensor activated;
 
-    DecoderScratch(TensorArena arena, int maxRows, int hidden, int intermediate, AttentionShape shape) {
-        qkv = arena.allocate(DType.F32, maxRows, shape.fusedWidth());
-        attention = arena.allocate(DType.F32, maxRows, shape.queryWidth());
-        normed = arena.allocate(DType.F32, maxRows, hidden);
-        gateUp = arena.allocate(DType.F32, maxRows, 2 * intermediate);
-        activated = arena.allocate(DType.F32, maxRows, intermediate);
+    DecoderScratch(TensorArena arena, DType dtype, int maxRows, int hidden, int intermediate, AttentionShape shape) {
+        qkv = arena.allocate(dtype, maxRows, shape.fusedWidth());
+        attention = arena.allocate(dtype, maxRows, shape.queryWidth());
+        normed = arena.allocate(dtype, maxRows, hidden);
+        gateUp = arena.allocate(dtype, maxRows, 2 * intermediate);
+        activated = arena.allocate(dtype, maxRows, intermediate);
     }
 
     /**

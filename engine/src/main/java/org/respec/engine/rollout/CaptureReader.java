@@ -14,6 +14,7 @@ final class CaptureReader implements AutoCloseable {
     private final FeatureStore features;
     private final TeacherStore teachers;
     private final HostView indices;
+    private final Tensor gathered;
     private final HostMirror featureRows;
     private final HostMirror ids;
     private final HostMirror logProbs;
@@ -25,6 +26,8 @@ final class CaptureReader implements AutoCloseable {
         this.teachers = teachers;
         indices = new HostView(arena.mirror(DType.I32, 1, maxLength));
         featureRows = arena.mirror(DType.F32, maxLength, features.rows().cols());
+        gathered = features.rows().dtype() == DType.F32 ? featureRows.device()
+            : arena.allocate(features.rows().dtype(), maxLength, features.rows().cols());
         ids = arena.mirror(DType.I32, maxLength, teachers.topK());
         logProbs = arena.mirror(DType.F32, maxLength, teachers.topK());
         tails = arena.mirror(DType.F32, maxLength, 1);
@@ -34,7 +37,10 @@ final class CaptureReader implements AutoCloseable {
         int rows = slot.committed();
         int firstTaught = slot.promptLength() - 1;
         int taught = rows - firstTaught;
-        features.gather(ops, slot, rows, indices, featureRows.device());
+        features.gather(ops, slot, rows, indices, gathered);
+        if (gathered != featureRows.device()) {
+            ops.convert(gathered, featureRows.device(), rows);
+        }
         for (int i = 0; i < taught; i++) {
             indices.setInt(i, features.row(slot, firstTaught + i));
         }

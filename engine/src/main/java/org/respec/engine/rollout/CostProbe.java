@@ -180,7 +180,7 @@ public final class CostProbe {
         private final boolean capture;
 
         VerifyPass(Ops ops, TensorArena arena, Actor actor, Drafter drafter, int maxBatch, int maxRows) {
-            super(ops, arena, new KvLayout(DType.F32, actor.config().numHiddenLayers(), actor.shape().kvHeads(), actor.shape().headDim(),
+            super(ops, arena, new KvLayout(actor.dtype(), actor.config().numHiddenLayers(), actor.shape().kvHeads(), actor.shape().headDim(),
                 16, pages(maxBatch, 16)), maxBatch, maxRows);
             capture = drafter != null;
             inference = new ActorInference(ops, actor, maxRows, capture ? drafter.config().featureLayers() : new int[0]);
@@ -207,10 +207,10 @@ public final class CostProbe {
         private final Tensor storeRows;
 
         DraftPass(Ops ops, TensorArena arena, Drafter drafter, int maxBatch, int maxRows) {
-            super(ops, arena, new KvLayout(DType.F32, 1, drafter.shape().kvHeads(), drafter.shape().headDim(), 16, pages(maxBatch, 16)),
+            super(ops, arena, new KvLayout(drafter.dtype(), 1, drafter.shape().kvHeads(), drafter.shape().headDim(), 16, pages(maxBatch, 16)),
                 maxBatch, maxRows);
             inference = new DrafterInference(ops, drafter, maxRows, maxRows);
-            store = arena.allocate(DType.F32, 1, drafter.weights().get("fc.weight").cols());
+            store = arena.allocate(drafter.dtype(), 1, drafter.weights().get("fc.weight").cols());
             storeRows = arena.allocate(DType.I32, 1, maxRows);
         }
 

@@ -138,23 +138,21 @@ public final class RolloutEngine implements AutoCloseable {
                 + " positions, but the model has max_position_embeddings " + actor.config().maxPositionEmbeddings()
                 + "; lower rollout.max_tokens.");
         }
-        int perSequence = limits.maxLength() + TreeBatch.MAX_NODES;
-        int fullPages = (perSequence + limits.pageSize() - 1) / limits.pageSize() + 1;
-        int pages = limits.kvPages() > 0 ? limits.kvPages() : Math.multiplyExact(batch, fullPages + limits.maxPrompt() / limits.pageSize() + 1);
-        if (pages < fullPages + 1) {
+        int pages = limits.pages();
+        if (pages < limits.leastPages()) {
             throw new BadInput("rollout.kv_pages: " + pages + " pages of " + limits.pageSize() + " tokens cannot hold one request of "
-                + limits.maxLength() + " tokens with its draft tree; give at least " + (fullPages + 1) + ".");
+                + limits.maxLength() + " tokens with its draft tree; give at least " + limits.leastPages() + ".");
         }
         boolean captures = drafter != null;
         this.maxRows = limits.maxRows();
         this.arena = ops.arena("rollout");
         int[] featureLayers = captures ? drafter.config().featureLayers() : new int[0];
         this.inference = new ActorInference(ops, actor, maxRows, featureLayers);
-        KvLayout layout = new KvLayout(DType.F32, actor.config().numHiddenLayers(), actor.shape().kvHeads(), actor.shape().headDim(),
+        KvLayout layout = new KvLayout(actor.dtype(), actor.config().numHiddenLayers(), actor.shape().kvHeads(), actor.shape().headDim(),
             limits.pageSize(), pages);
-        this.cache = new PagedKvCache(ops, layout, 2 * batch, perSequence, "actor KV");
+        this.cache = new PagedKvCache(ops, layout, 2 * batch, limits.perSequence(), "actor KV");
         this.features = captures
-            ? new FeatureStore(arena, batch, limits.maxLength(), featureLayers.length * actor.config().hiddenSize()) : null;
+            ? new FeatureStore(arena, actor.dtype(), batch, limits.maxLength(), featureLayers.length * actor.config().hiddenSize()) : null;
         MirrorBlock block = new MirrorBlock(arena, RowBatch.bytes(maxRows, batch) + 2 * MirrorBlock.bytes(DType.I32, 1, batch)
             + TreeBatch.readBytes(batch) + VerifyResult.bytes(batch) + 2 * MirrorBlock.bytes(DType.I32, 1, maxRows));
         this.verify = new BatchView(block, maxRows, batch);
@@ -257,8 +255,21 @@ public final class RolloutEngine implements AutoCloseable {
         return end((System.nanoTime() - start) * 1e-9);
     }
 
+    /** Gives the memory of cached keys and values back until the next {@link #generate}. */
+    public void release() {
+        passes.close();
+        cache.release();
+        if (eagle != null) {
+            eagle.release();
+        }
+    }
+
     /** Queues prompts and clears the counters; {@link #step} then does the work. */
     void begin(List<PromptGroup> prompts) {
+        cache.acquire();
+        if (eagle != null) {
+            eagle.acquire();
+        }
         List<GroupState> states = new ArrayList<>();
         int requests = 0;
         for (PromptGroup prompt : prompts) {

@@ -62,7 +62,7 @@ final class TreeSpeculator implements Speculator {
         // Every live request and every open group's prefix fit at full length: the drafter has one layer, so this is cheap and its
         // cache can never be what a step waits for.
         int pages = Math.multiplyExact(2 * batch, (perSequence + limits.pageSize() - 1) / limits.pageSize() + 1);
-        KvLayout layout = new KvLayout(DType.F32, 1, drafter.shape().kvHeads(), drafter.shape().headDim(), limits.pageSize(), pages);
+        KvLayout layout = new KvLayout(drafter.dtype(), 1, drafter.shape().kvHeads(), drafter.shape().headDim(), limits.pageSize(), pages);
         cache = new PagedKvCache(ops, layout, 2 * batch, perSequence, "draft KV");
         MirrorBlock block = new MirrorBlock(arena, RowBatch.bytes(maxRows, batch) + MirrorBlock.bytes(DType.I32, 1, maxRows)
             + MirrorBlock.bytes(DType.I32, 1, batch));
@@ -259,6 +259,16 @@ final class TreeSpeculator implements Speculator {
         if (!reserved) {
             throw new IllegalStateException("the draft cache ran out of pages that were planned for");
         }
+    }
+
+    /** Gives the cache's memory back until {@link #acquire}. */
+    void release() {
+        passes.close();
+        cache.release();
+    }
+
+    void acquire() {
+        cache.acquire();
     }
 
     @Override

@@ -13,6 +13,7 @@ import org.respec.engine.BadInput;
 import org.respec.engine.rollout.Drafting;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.Backends;
+import org.respec.kernels.DType;
 import org.respec.kernels.TreeBatch;
 
 /** Everything a training run depends on. */
@@ -25,12 +26,13 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
      * @param device see {@link Backends#open}
      * @param threads host threads, 0 for all
      * @param graphs whether decode steps are replayed as CUDA graphs; means nothing on the CPU
+     * @param dtype {@code f32}, {@code bf16} or {@code auto}; see {@link Devices#dtype}
      */
-    public record Run(Path dir, long seed, String device, int threads, boolean graphs) {
+    public record Run(Path dir, long seed, String device, int threads, boolean graphs, String dtype) {
         static Run read(ConfigSection s) {
             Run run = new Run(Path.of(s.text("dir", "runs/train")), s.whole("seed", 1, 0, Long.MAX_VALUE),
                 s.choice("device", "auto", Backends.NAMES.toArray(String[]::new)), s.integer("threads", 0, 0, 1024),
-                s.flag("graphs", true));
+                s.flag("graphs", true), s.choice("dtype", "auto", Devices.DTYPES.toArray(String[]::new)));
             s.finish();
             return run;
         }
@@ -50,11 +52,28 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
         }
     }
 
-    /** GRPO; see {@code PolicyTrainer} and {@code PolicyLoss} for what the numbers do. */
+    /**
+     * GRPO; see {@code PolicyTrainer} and {@code PolicyLoss} for what the numbers do.
+     *
+     * @param importanceCap null for what suits the type that the run computes in; see {@link #importanceCap(DType)}
+     * @param checkpointActivations whether layers are computed again for their gradients, rather than kept
+     * @param moments {@code f32} or, on a GPU alone, {@code bf16}: type of the actor's AdamW moments
+     */
     public record Train(int iterations, int promptsPerIteration, int groupSize, int microBatchTokens, int miniBatches, int epochs,
                         float learningRate, int warmupIterations, float weightDecay, float beta1, float beta2, float eps,
                         float maxGradNorm, float clipLow, float clipHigh, float klCoefficient, String loss, boolean normaliseAdvantages,
-                        int checkpointEvery, int keepCheckpoints) {
+                        int checkpointEvery, int keepCheckpoints, Float importanceCap, boolean checkpointActivations,
+                        String moments) {
+        /** The type that {@code moments} names. */
+        public DType momentType() {
+            return moments.equals("bf16") ? DType.BF16 : DType.F32;
+        }
+
+        /** The configured cap; else 2 in BF16, and none in F32, where rollout and training differ by rounding that corrects nothing. */
+        public float importanceCap(DType dtype) {
+            return importanceCap != null ? importanceCap : dtype == DType.BF16 ? 2 : 0;
+        }
+
         static Train read(ConfigSection s) {
             Train train = new Train(s.integer("iterations", 40, 0, 1_000_000), s.integer("prompts_per_iteration", 32, 1, 65536),
                 s.integer("group_size", 8, 2, 1024), s.integer("micro_batch_tokens", 2048, 16, 1 << 20), s.integer("mini_batches", 1, 1, 1024),
@@ -63,7 +82,9 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
                 (float) s.number("eps", 1e-8, 1e-15, 1), (float) s.number("max_grad_norm", 1, 0, 1e6), (float) s.number("clip_low", 0.2, 0, 1),
                 (float) s.number("clip_high", 0.2, 0, 100), (float) s.number("kl_coefficient", 0, 0, 100),
                 s.choice("loss", "token", "token", "sequence"), s.flag("normalise_advantages", true),
-                s.integer("checkpoint_every", 10, 1, 1_000_000), s.integer("keep_checkpoints", 2, 1, 1000));
+                s.integer("checkpoint_every", 10, 1, 1_000_000), s.integer("keep_checkpoints", 2, 1, 1000),
+                s.has("importance_cap") ? (float) s.number("importance_cap", 2, 0, 1e6) : null, s.flag("checkpoint_activations", false),
+                s.choice("moments", "f32", "f32", "bf16"));
             s.finish();
             if (train.miniBatches > train.promptsPerIteration * train.groupSize) {
                 throw s.bad("mini_batches", "is " + train.miniBatches + ", more than the responses of an iteration; lower it");
@@ -72,12 +93,21 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
         }
     }
 
-    /** How responses are drawn; {@code kvPages} 0 for as many as a full batch can use. */
-    public record Rollout(int maxBatch, int maxTokens, float temperature, int topK, float topP, int pageSize, int kvPages) {
+    /**
+     * How responses are drawn.
+     *
+     * @param kvPages 0 for as many as a full batch can use, {@link #AUTO} for as many of these as a device has memory for
+     * @param releaseKv whether rollout and updates have memory by turns: pages are given back for an update, its passes after it
+     */
+    public record Rollout(int maxBatch, int maxTokens, float temperature, int topK, float topP, int pageSize, int kvPages, boolean releaseKv) {
+        /** {@code kvPages} by what is left on the device. */
+        public static final int AUTO = -1;
+
         static Rollout read(ConfigSection s) {
             Rollout rollout = new Rollout(s.integer("max_batch", 64, 1, 4096), s.integer("max_tokens", 128, 1, 1 << 18),
                 (float) s.number("temperature", 1, 0, 100), s.integer("top_k", 0, 0, 1 << 20), (float) s.number("top_p", 1, 1e-6, 1),
-                s.integer("page_size", 16, 1, 256), s.integer("kv_pages", 0, 0, 1 << 24));
+                s.integer("page_size", 16, 1, 256),
+                "auto".equals(s.text("kv_pages", null)) ? AUTO : s.integer("kv_pages", 0, AUTO, 1 << 24), s.flag("release_kv", false));
             s.finish();
             return rollout;
         }
@@ -149,7 +179,7 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
      * @param batchTokens rows of a step, 0 for 1024 or as many as the longest response needs
      * @param lag rollouts that an update overlaps: 0 for its weights to be in use in the next one, 1 in the one after that
      * @param threads of the learner's own, 0 for a quarter of the run's
-     * @param timeoutSeconds how long an update beside the run is waited for
+     * @param timeoutSeconds seconds that an update beside the run is waited for
      */
     public record Distill(boolean enabled, String weighting, int interval, int stepsPerUpdate, float learningRate, int warmupSteps,
                           float beta2, int topK, int capacityTokens, double share, int unroll, float unrollDecay, float tvWeight,

@@ -82,7 +82,11 @@ public final class DraftPairs {
         }
         target.forward(1, rows);
         draft.forward(1, rows);
-        pull(ops, target.logits(), p, rows);
+        for (int from = 0; from < rows; from += target.logitRows()) {
+            int to = Math.min(rows, from + target.logitRows());
+            ops.copy(target.logits(from, to), p.device().rows(from, to), to - from);
+        }
+        ops.pull(p, (long) rows * p.host().cols());
         for (int s = 0; s < draft.unroll(); s++) {
             pull(ops, draft.logits(s), q, rows);
             // Row t of step s predicts token t + 2 + s, as the actor's row t + 1 + s does.

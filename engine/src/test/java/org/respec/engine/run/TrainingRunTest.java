@@ -58,6 +58,8 @@ class TrainingRunTest {
             List.of("speculation.plan=4x4x16"), List.of("rollout.max_batch=1"), List.of("rollout.max_batch=64"),
             List.of("run.threads=1"), List.of("rollout.kv_pages=9", "rollout.page_size=16"), List.of("distill.enabled=false"),
             List.of("distill.weighting=uniform"), List.of("rollout.page_size=5"), List.of("rollout.max_batch=1", "speculation.mode=off"),
+            List.of("rollout.release_kv=true", "rollout.kv_pages=auto"), List.of("train.checkpoint_activations=true"),
+            List.of("run.dtype=f32"), List.of("train.importance_cap=0"),
             List.of("speculation.drafter=ngram"), List.of("speculation.budgets=uniform", "speculation.plan=3x2x5"),
             List.of("speculation.drafter=ngram", "speculation.mode=adaptive", "model.drafter=", "distill.enabled=false"));
     }

@@ -1,5 +1,6 @@
 package org.respec.kernels.check;
 
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import org.respec.kernels.DType;
@@ -34,6 +35,7 @@ final class ElementwiseChecks {
             checks.add(new OperatorCheck("swiglu" + name, bench -> swiglu(bench, dtype, relative)));
             checks.add(new OperatorCheck("swigluBackward" + name, bench -> swigluBackward(bench, dtype, relative)));
         }
+        checks.add(new OperatorCheck("convert", ElementwiseChecks::convert));
         checks.add(new OperatorCheck("copy i32", bench -> copy(bench, DType.I32)));
         checks.add(new OperatorCheck("copyRows i32", bench -> copyRows(bench, DType.I32)));
         checks.add(new OperatorCheck("elementwise refusals", ElementwiseChecks::refusals));
@@ -77,6 +79,33 @@ final class ElementwiseChecks {
                     bench.truth().copy(src.truth(), dst.truth(), rows);
                     bench.device().copy(src.device(), dst.device(), rows);
                     bench.compareExactly("copy " + rows + "x" + cols, dst, rows + 1);
+                }
+            }
+        }
+    }
+
+    /** The CPU stores F32 alone, so that the rounding is done here. */
+    private static void convert(CheckBench bench) {
+        for (DType from : new DType[] {DType.F32, DType.BF16}) {
+            for (DType to : new DType[] {DType.F32, DType.BF16}) {
+                for (int rows : ROWS) {
+                    for (int cols : COLS) {
+                        for (int gap : GAPS) {
+                            Twin src = source(bench, from, rows + 1, cols, gap);
+                            Twin dst = bench.poisoned(to, rows + 1, cols, gap / 2);
+                            bench.device().convert(src.device(), dst.device(), rows);
+                            for (int r = 0; r < rows; r++) {
+                                for (int c = 0; c < cols; c++) {
+                                    float value = (float) src.want(r, c);
+                                    dst.truth().host().set(ValueLayout.JAVA_FLOAT, (r * dst.truth().rowStride() + c) * 4,
+                                        to == DType.BF16 ? Float.intBitsToFloat(Twin.bf16(value) << 16) : value);
+                                }
+                            }
+                            String what = "convert " + rows + "x" + cols + " from " + from + " to " + to;
+                            bench.compareExactly(what, dst, rows);
+                            bench.untouched(what, dst, rows);
+                        }
+                    }
                 }
             }
         }

@@ -5,9 +5,12 @@ import java.util.Map;
 import org.respec.bindings.gpu.GpuDriver;
 import org.respec.bindings.gpu.GpuGraph;
 import org.respec.bindings.gpu.GpuKernel;
+import org.respec.bindings.gpu.GpuMemory;
 import org.respec.bindings.gpu.GpuModule;
+import org.respec.bindings.gpu.GpuOutOfMemory;
 import org.respec.bindings.gpu.GpuStream;
 import org.respec.bindings.memory.HostArena;
+import org.respec.kernels.OutOfDeviceMemory;
 
 /** What the launch classes share: a driver, the stream they launch in, and the kernels compiled so far. */
 final class GpuContext implements AutoCloseable {
@@ -26,6 +29,15 @@ final class GpuContext implements AutoCloseable {
 
     GpuDriver driver() {
         return driver;
+    }
+
+    /** Device memory, zero-filled. Throws {@link OutOfDeviceMemory} if there is not so much left. */
+    GpuMemory allocate(long bytes) {
+        try {
+            return driver.allocate(bytes);
+        } catch (GpuOutOfMemory e) {
+            throw new OutOfDeviceMemory(e.getMessage(), e);
+        }
     }
 
     GpuStream stream() {

@@ -3,10 +3,12 @@ package org.respec.kernels.gpu;
 import org.respec.bindings.gpu.GpuDriver;
 import org.respec.bindings.gpu.GpuStream;
 import org.respec.kernels.AttentionShape;
+import org.respec.kernels.DType;
 import org.respec.kernels.HostMirror;
 import org.respec.kernels.KvStore;
 import org.respec.kernels.Ops;
 import org.respec.kernels.PackedMatrix;
+import org.respec.kernels.PolicyTerms;
 import org.respec.kernels.Replay;
 import org.respec.kernels.RowBatch;
 import org.respec.kernels.SamplingParams;
@@ -132,6 +134,26 @@ public final class GpuOps implements Ops {
     /** Whether what {@link #replay} makes from now on records graphs; it does until this says otherwise. */
     public void useGraphs(boolean use) {
         graphs = use;
+    }
+
+    @Override
+    public boolean stores(DType dtype) {
+        return dtype == DType.F32 || dtype == DType.BF16;
+    }
+
+    @Override
+    public long freeBytes() {
+        return driver.freeBytes();
+    }
+
+    @Override
+    public void convert(Tensor src, Tensor dst, int rows) {
+        elementwise.convert(src, dst, rows);
+    }
+
+    @Override
+    public PackedMatrix share(TensorArena arena, Tensor weight) {
+        return linear.share(weight);
     }
 
     @Override
@@ -318,6 +340,11 @@ public final class GpuOps implements Ops {
     @Override
     public void logProbsBackward(Tensor logits, Tensor targets, float temperature, Tensor coefficients, int rows) {
         sampling.logProbsBackward(logits, targets, temperature, coefficients, rows);
+    }
+
+    @Override
+    public void policyLoss(Tensor logits, Tensor targets, float temperature, PolicyTerms terms, Tensor logProbs, Tensor gradient, int rows) {
+        distillation.policyLoss(logits, targets, temperature, terms, logProbs, gradient, rows);
     }
 
     @Override

@@ -31,6 +31,7 @@ public final class KernelCatalog {
             KvMoveKernel.specs(),
             LogProbsBackwardKernel.specs(),
             NoiseFieldKernel.specs(),
+            PolicyLossKernel.specs(),
             QkNormRopeAppendKernel.specs(),
             QkNormRopeBackwardKernel.specs(),
             QkNormRopeKernel.specs(),

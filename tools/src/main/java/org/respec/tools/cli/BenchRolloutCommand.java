@@ -91,7 +91,8 @@ final class BenchRolloutCommand implements Callable<Integer> {
         }
         ArrayNode rows = new JsonMapper().createArrayNode();
         System.out.printf("%6s  %-14s %12s %13s %14s%n", "batch", "speculation", "tokens/s", "ratio to off", "accept length");
-        try (Ops ops = Devices.open(device, 0); LoadedModel loaded = LoadedModel.load(ops, actorFolder, drafterFolder)) {
+        try (Ops ops = Devices.open(device, 0); LoadedModel loaded = LoadedModel.load(ops, actorFolder, drafterFolder,
+            Devices.dtype("auto", device, ops), false)) {
             for (int batch : batches) {
                 measure(ops, loaded, settings, batch, rows);
             }

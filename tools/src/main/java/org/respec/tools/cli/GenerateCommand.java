@@ -67,6 +67,10 @@ final class GenerateCommand implements Callable<Integer> {
     @Option(names = "--device", defaultValue = "auto", description = "auto, cpu, cuda or emulator (default: ${DEFAULT-VALUE}).")
     private String device;
 
+    @Option(names = "--dtype", defaultValue = "auto",
+        description = "f32, bf16, or auto: bf16 on a GPU, f32 elsewhere (default: ${DEFAULT-VALUE}).")
+    private String dtype;
+
     @Option(names = "--graphs", negatable = true, defaultValue = "true", fallbackValue = "true",
         description = "Replays steps as CUDA graphs; means nothing on the CPU (default: ${DEFAULT-VALUE}).")
     private boolean graphs;
@@ -86,7 +90,9 @@ final class GenerateCommand implements Callable<Integer> {
         check(temperature >= 0 && temperature <= 100, "--temperature", temperature, "from 0 to 100");
         check(topP > 0 && topP <= 1, "--top-p", topP, "over 0 and at most 1");
         check(topK >= 0, "--top-k", topK, "0 or more");
-        try (Ops ops = Devices.open(device, 0, graphs); LoadedModel loaded = LoadedModel.load(ops, model, drafted ? drafter : null)) {
+        check(Devices.DTYPES.contains(dtype), "--dtype", dtype, "one of " + String.join(", ", Devices.DTYPES));
+        try (Ops ops = Devices.open(device, 0, graphs);
+             LoadedModel loaded = LoadedModel.load(ops, model, drafted ? drafter : null, Devices.dtype(dtype, device, ops), false)) {
             int[] ids = prompt(loaded);
             int most = RolloutEngine.mostTokens(loaded.actor().config(), ids.length);
             check(maxTokens >= 1 && maxTokens <= most, "--max-tokens", maxTokens, "from 1 to " + most + ", what the model has positions for");

@@ -261,8 +261,8 @@ public final class Report {
         section.plot(Figures.overIterations(runs, "Gradient norm of the actor", Axis.fromZero("norm before clipping"), "grad_norm"), null);
         section.plot(Figures.overIterations(runs, "Drafter against actor", Axis.fromZero("divergence (nats per token)"), "kl_distill"),
             "Loss of the drafter's updates.");
-        if (runs.stream().anyMatch(run -> Arrays.stream(run.values("log_prob_mismatch")).anyMatch(mismatch -> mismatch > 0))) {
-            section.plot(Figures.overIterations(runs, "Log-prob mismatch", Axis.linear("rollout against trainer"), "log_prob_mismatch"), null);
+        if (runs.stream().anyMatch(run -> Arrays.stream(run.values("mismatch", "mean")).anyMatch(mismatch -> mismatch > 0))) {
+            section.plot(Figures.overIterations(runs, "Log-prob mismatch", Axis.linear("rollout against trainer"), "mismatch", "mean"), null);
         }
     }
 

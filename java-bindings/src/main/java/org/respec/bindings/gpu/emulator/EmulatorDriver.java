@@ -12,6 +12,7 @@ import org.respec.bindings.gpu.GpuEvent;
 import org.respec.bindings.gpu.GpuException;
 import org.respec.bindings.gpu.GpuMemory;
 import org.respec.bindings.gpu.GpuModule;
+import org.respec.bindings.gpu.GpuOutOfMemory;
 import org.respec.bindings.gpu.GpuStream;
 import org.respec.bindings.gpu.KernelImage;
 import org.respec.bindings.gpu.KernelSource;
@@ -114,7 +115,7 @@ public final class EmulatorDriver implements GpuDriver {
         checkSize(bytes);
         long address = runtime.allocate(handle, bytes, false);
         if (address == 0) {
-            throw new GpuException("the emulated device has no " + bytes + " bytes left, only " + freeBytes() + " of "
+            throw new GpuOutOfMemory("the emulated device has no " + bytes + " bytes left, only " + freeBytes() + " of "
                 + device.memoryBytes());
         }
         return new EmulatedMemory(this, address, bytes);

@@ -1,10 +1,11 @@
-package org.respec.tools.cli;
+package org.respec.tools.check;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 import java.util.stream.IntStream;
 import org.respec.engine.model.LoadedModel;
 import org.respec.engine.rollout.PromptGroup;
@@ -42,7 +43,8 @@ final class GenerateCheck {
      * @param largestDifference of log-probabilities of equal tokens
      * @param message why it failed, or empty
      */
-    record Result(float temperature, String speculation, boolean graphs, int tokens, int equal, int nearTies, double largestDifference, String message) {
+    record Result(float temperature, String speculation, boolean graphs, int tokens, int equal, int nearTies, double largestDifference,
+                  String message) {
         Result failed(String why) {
             return new Result(temperature, speculation, graphs, tokens, equal, nearTies, largestDifference, why);
         }
@@ -74,27 +76,18 @@ final class GenerateCheck {
 
     /** What a setting is called; {@code --only} goes by it. */
     static String name(float temperature, String speculation, boolean graphs) {
-        return "generate, temperature " + (int) temperature + ", speculation " + speculation + ", graphs " + (graphs ? "on" : "off");
+        return "temperature " + (int) temperature + ", speculation " + speculation + ", graphs " + (graphs ? "on" : "off");
     }
 
-    /** Whether any setting's name begins with {@code prefix}. */
-    static boolean any(String prefix) {
-        return TEMPERATURES.stream().anyMatch(t -> SPECULATIONS.stream().anyMatch(s -> chosen(prefix, t, s, true) || chosen(prefix, t, s, false)));
-    }
-
-    private static boolean chosen(String prefix, float temperature, String speculation, boolean graphs) {
-        return name(temperature, speculation, graphs).startsWith(prefix);
-    }
-
-    /** Runs the settings whose names begin with {@code prefix}, and hands out each one's outcome. */
-    void run(String prefix, Consumer<Result> outcomes) {
+    /** Runs the settings whose names are wanted, and hands out each one's outcome. */
+    void run(Predicate<String> wanted, Consumer<Result> outcomes) {
         try (LoadedModel onTruth = LoadedModel.load(truth, actor, null); LoadedModel onDevice = LoadedModel.load(device, actor, drafter)) {
             for (float temperature : TEMPERATURES) {
                 List<Trajectory> want = null;
                 for (String speculation : SPECULATIONS) {
                     List<Trajectory> first = null;
                     for (boolean graphs : new boolean[] {true, false}) {
-                        if (chosen(prefix, temperature, speculation, graphs)) {
+                        if (wanted.test(name(temperature, speculation, graphs))) {
                             want = want == null ? draw(truth, onTruth, temperature, "off") : want;
                             device.useGraphs(graphs);
                             List<Trajectory> got = draw(device, onDevice, temperature, speculation);
