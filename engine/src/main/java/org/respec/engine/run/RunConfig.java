@@ -241,7 +241,14 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
     public ObjectNode toJson() {
         SimpleModule words = new SimpleModule().addSerializer(Path.class, new StdDelegatingSerializer(Path.class, new AbsolutePath()))
             .addSerializer(SpeculationPlan.class, ToStringSerializer.instance);
-        return JsonMapper.builder().addModule(words).propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE).build().valueToTree(this);
+        ObjectNode json = JsonMapper.builder().addModule(words).propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE).build()
+            .valueToTree(this);
+        Drafting drafting = speculation.drafting;
+        ObjectNode keys = (ObjectNode) json.get("speculation");
+        keys.remove("drafting");
+        keys.put("drafter", drafting.kind() == Drafting.Kind.NGRAM ? "ngram" : "eagle").put("sharpness", drafting.sharpness())
+            .put("budgets", drafting.shared() ? "shared" : "uniform").put("ngram_mib", drafting.ngramBytes() >> 20);
+        return json;
     }
 
     private static final class AbsolutePath extends StdConverter<Path, String> {

@@ -191,7 +191,9 @@ class TrainingRunTest {
             assertEquals(line.at("/plans/2x2x4").longValue(), steps, text);
             assertEquals(line.at("/seconds/draft").doubleValue() + line.at("/seconds/verify").doubleValue(), seconds, 1e-6, text);
             double load = line.at("/host_load/rollout").doubleValue();
-            assertTrue(load > 0 && load <= 1, text);
+            // A rollout of a few ms may lie between two ticks of the kernel's clock, which then says 0.
+            assertTrue(load >= 0 && load <= 1, text);
+            assertTrue(load + line.at("/host_load/actor").doubleValue() > 0, text);
         }
         JsonNode written = new JsonMapper().readTree(folder.resolve("reference/config.json").toFile());
         assertEquals(3, written.at("/train/iterations").intValue());
