@@ -13,17 +13,31 @@ public final class SafeFiles {
     private SafeFiles() {
     }
 
+    /** What writes a file's bytes. */
+    public interface Content {
+        void writeTo(FileChannel channel) throws IOException;
+    }
+
     /** Writes a temporary file beside {@code file}, syncs it, renames it, syncs the folder. */
     public static void write(Path file, byte[] bytes) {
+        write(file, channel -> writeAll(channel, ByteBuffer.wrap(bytes)));
+    }
+
+    /** Writes all that is left of {@code buffer}. */
+    public static void writeAll(FileChannel channel, ByteBuffer buffer) throws IOException {
+        while (buffer.hasRemaining()) {
+            channel.write(buffer);
+        }
+    }
+
+    /** The same for files that need not fit memory. */
+    public static void write(Path file, Content content) {
         Path folder = file.toAbsolutePath().getParent();
         Path temporary = folder.resolve(file.getFileName() + ".tmp");
         try {
             try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.CREATE, StandardOpenOption.WRITE,
                 StandardOpenOption.TRUNCATE_EXISTING)) {
-                ByteBuffer buffer = ByteBuffer.wrap(bytes);
-                while (buffer.hasRemaining()) {
-                    channel.write(buffer);
-                }
+                content.writeTo(channel);
                 channel.force(true);
             }
             Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);

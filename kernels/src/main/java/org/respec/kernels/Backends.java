@@ -18,23 +18,29 @@ public final class Backends {
     private Backends() {
     }
 
+    /** Operators on a device, with graphs where it has them. */
+    public static Ops open(String device, int threads) {
+        return open(device, threads, true);
+    }
+
     /**
      * Operators on a device. What it is, and why {@code auto} chose it, is in {@link Ops#device}.
      *
      * @param device {@code cpu}; {@code cuda}, the machine's first NVIDIA GPU; {@code emulator}, the GPU's kernels run on the host;
      *     or {@code auto} for the GPU where there is a usable one, else the CPU
      * @param threads host threads of the CPU's operators; 0 for as many as there are processors
+     * @param graphs whether a GPU, or the emulated one, replays work that repeats as graphs (see {@link Replay})
      * @throws IllegalArgumentException for another name, or for a device that this machine cannot offer: one sentence without its
      *     full stop, with the reason
      */
-    public static Ops open(String device, int threads) {
+    public static Ops open(String device, int threads, boolean graphs) {
         int count = threads > 0 ? threads : Runtime.getRuntime().availableProcessors();
         return switch (device) {
             case "cpu" -> new CpuOps(count);
-            case "cuda" -> gpu(device, () -> JcudaDriver.open(0));
+            case "cuda" -> gpu(device, graphs, () -> JcudaDriver.open(0));
             // Unchecked: what bounds and races there are to find, the checks of the operators look for.
-            case "emulator" -> gpu(device, () -> EmulatorDriver.open(EmulatorOptions.defaults().withChecked(false)));
-            case "auto" -> best(count);
+            case "emulator" -> gpu(device, graphs, () -> EmulatorDriver.open(EmulatorOptions.defaults().withChecked(false)));
+            case "auto" -> best(count, graphs);
             default -> throw new IllegalArgumentException("device '" + device + "' is not known; use one of " + String.join(", ", NAMES));
         };
     }
@@ -49,25 +55,27 @@ public final class Backends {
         return ops instanceof CpuOps ? new CpuOps(threads) : null;
     }
 
-    private static Ops gpu(String device, Supplier<GpuDriver> driver) {
+    private static Ops gpu(String device, boolean graphs, Supplier<GpuDriver> driver) {
         try {
-            return on(driver.get());
+            return on(driver.get(), graphs);
         } catch (GpuException e) {
             throw new IllegalArgumentException("device '" + device + "' cannot be used: " + sentence(e), e);
         }
     }
 
-    private static Ops best(int threads) {
+    private static Ops best(int threads, boolean graphs) {
         try {
-            return on(JcudaDriver.open(0));
+            return on(JcudaDriver.open(0), graphs);
         } catch (GpuException e) {
             return new CpuOps(threads, ", since there is no usable GPU (" + sentence(e) + ")");
         }
     }
 
-    private static Ops on(GpuDriver driver) {
+    private static Ops on(GpuDriver driver, boolean graphs) {
         try {
-            return new GpuOps(driver);
+            GpuOps ops = new GpuOps(driver);
+            ops.useGraphs(graphs);
+            return ops;
         } catch (RuntimeException e) {
             driver.close();
             throw e;

@@ -41,7 +41,11 @@ public final class NoiseField {
 
     /** The variate of one token. */
     public static float at(long seed, long request, int position, int token) {
-        int[] words = new int[4];
+        return at(seed, request, position, token, new int[4]);
+    }
+
+    /** The variate of one token, without allocation: {@code words} is scratch, at least 4. */
+    public static float at(long seed, long request, int position, int token, int[] words) {
         philox(seed, request, position, token >>> 2, words, 0);
         return gumbel(words[token & 3]);
     }

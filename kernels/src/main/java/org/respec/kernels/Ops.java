@@ -18,6 +18,11 @@ public interface Ops extends AutoCloseable {
     /** What this computes on, for people: for instance {@code "cpu, 2 threads, AVX2"}. */
     String device();
 
+    /** UUID of the GPU, as NVML has it; empty where operators run on the host. */
+    default String uuid() {
+        return "";
+    }
+
     /** A new, empty arena; {@code name} appears in messages about it. */
     TensorArena arena(String name);
 
@@ -30,8 +35,28 @@ public interface Ops extends AutoCloseable {
     /** Copies the first {@code elements} elements from the device to the host and waits until they are there. */
     void pull(HostMirror mirror, long elements);
 
+    /** {@link #pull} that may return before the elements are there: they are after the next {@link #pull} or {@link #synchronize}. */
+    default void startPull(HostMirror mirror, long elements) {
+        pull(mirror, elements);
+    }
+
     /** Waits for all work that was asked for. */
     void synchronize();
+
+    /** Whether weights, activations and caches may be stored in this type. */
+    default boolean stores(DType dtype) {
+        return dtype == DType.F32;
+    }
+
+    /** Bytes of memory that arenas can still have; {@link Long#MAX_VALUE} where nobody counts them. */
+    default long freeBytes() {
+        return Long.MAX_VALUE;
+    }
+
+    /** A new place for work that repeats; {@code name} appears in messages about it. */
+    default Replay replay(String name) {
+        return new DirectReplay();
+    }
 
     // ---------------------------------------------------------------------------------------------------- elementwise
 
@@ -40,6 +65,9 @@ public interface Ops extends AutoCloseable {
 
     /** Copies {@code rows} rows of {@code src} to {@code dst}; same dtype and number of columns, any strides. */
     void copy(Tensor src, Tensor dst, int rows);
+
+    /** {@link #copy} that may change the type: from or to BF16 (to nearest, ties to even) where the device stores it. */
+    void convert(Tensor src, Tensor dst, int rows);
 
     /** {@code y += x} over the first {@code rows} rows. */
     void add(Tensor x, Tensor y, int rows);
@@ -60,8 +88,25 @@ public interface Ops extends AutoCloseable {
     /** {@code out = x / sqrt(mean(x^2) + eps) * weight}, row by row; weight [1 x cols]; {@code out} may be {@code x}. */
     void rmsNorm(Tensor x, Tensor weight, float eps, Tensor out, int rows);
 
+    /**
+     * {@link #rmsNorm} that also keeps what it reads, {@code copy = x}, in one pass where the device has one. {@code copy} overlaps
+     * neither {@code x} nor {@code out}.
+     */
+    default void copyRmsNorm(Tensor x, Tensor weight, float eps, Tensor copy, Tensor out, int rows) {
+        copy(x, copy, rows);
+        rmsNorm(x, weight, eps, out, rows);
+    }
+
     /** A packed copy of {@code weight} [outputs x inputs], owned by {@code arena}. */
     PackedMatrix pack(TensorArena arena, Tensor weight);
+
+    /**
+     * A form of {@code weight} for {@link #linear} that may be the weight itself, so that it costs no memory where the device needs no
+     * other form: products may see a change of the weight before {@link #repack}.
+     */
+    default PackedMatrix share(TensorArena arena, Tensor weight) {
+        return pack(arena, weight);
+    }
 
     /** Refreshes {@code packed} from {@code weight} of the same shape. */
     void repack(Tensor weight, PackedMatrix packed);
@@ -85,6 +130,22 @@ public interface Ops extends AutoCloseable {
 
     /** Writes the key and value heads of fused rows to the slots of the batch in one layer of the cache. */
     void kvAppend(Tensor qkv, AttentionShape shape, KvStore kv, int layer, RowBatch batch, int rows);
+
+    /**
+     * {@link #qkNormRope} in place, at the batch's positions, and {@link #kvAppend}, in one pass where the device has one. Afterwards the
+     * query heads of {@code qkv} are normalised and rotated; its key and value heads are undefined, they are in the cache.
+     *
+     * @param qkv [rows x fusedWidth], in and out
+     * @param qWeight [1 x headDim]
+     * @param kWeight [1 x headDim]
+     * @param rope F32 [positions x headDim]: headDim/2 cosines, then as many sines
+     * @param batch its positions and slots are read
+     */
+    default void qkNormRopeAppend(Tensor qkv, AttentionShape shape, Tensor qWeight, Tensor kWeight, float eps, Tensor rope, KvStore kv,
+                                  int layer, RowBatch batch, int rows) {
+        qkNormRope(qkv, shape, qWeight, kWeight, eps, batch.positions().device(), 0, rope, qkv, rows);
+        kvAppend(qkv, shape, kv, layer, batch, rows);
+    }
 
     /**
      * Attention of in-flight rows over the paged cache, masked as {@link RowBatch} says, scaled by 1/sqrt(headDim). The rows' own
@@ -138,6 +199,15 @@ public interface Ops extends AutoCloseable {
      */
     void draftExpand(Tensor logits, int rowsPerRequest, int level, int branch, float sharpness, SamplingParams params, long seed,
                      HostMirror rootPositions, TreeBatch trees, int requests, RowBatch next, KvStore draftKv);
+
+    /**
+     * Shares {@code total} nodes out among the requests: sets {@code budgets} so that the candidates kept are those with the highest
+     * scores of all pools together, at most {@code each} of a request. Ties go to the earlier request. Where the pools hold fewer, all
+     * are kept.
+     *
+     * @param each 0 to MAX_NODES - 1
+     */
+    void draftBudgets(TreeBatch trees, int requests, int total, int each);
 
     /**
      * Keeps of each pool the {@code budgets[r]} candidates with the highest scores (ties: the earlier) as nodes under the root, and
@@ -216,6 +286,18 @@ public interface Ops extends AutoCloseable {
     void logProbsBackward(Tensor logits, Tensor targets, float temperature, Tensor coefficients, int rows);
 
     /**
+     * The policy-gradient loss of each row's target token as {@link PolicyTerms} says, in one pass over the logits: its log-probability under
+     * softmax(logits / temperature) (0 counts as 1), and the gradient of the weighted sum of losses by the logits. Rows with weight 0
+     * become zeros with log-probability 0.
+     *
+     * @param logits [rows x vocab]
+     * @param targets I32 [1 x rows]
+     * @param logProbs F32 [1 x rows] out
+     * @param gradient [rows x vocab] out: F32, or BF16 where the device stores it; may be {@code logits} where their types are equal
+     */
+    void policyLoss(Tensor logits, Tensor targets, float temperature, PolicyTerms terms, Tensor logProbs, Tensor gradient, int rows);
+
+    /**
      * Weighted forward KL(teacher || student), or a blend with total variation, over the teacher's top k tokens and one bucket for the
      * rest, and in place of the student's logits its gradient. With p the teacher's and q the student's probabilities, N the named tokens that the student has,
      * tail the teacher's mass on all others and rest = sum of q outside N:
@@ -277,6 +359,9 @@ public interface Ops extends AutoCloseable {
     /**
      * One AdamW step (Loshchilov and Hutter, 2019) over flat tensors of equal size, with bias correction for step {@code step >= 1}.
      * Gradients are multiplied by {@code gradientScale} first.
+     *
+     * @param first mean of gradients: F32, or BF16 where the device stores it, rounded by chance so that small changes are not lost
+     * @param second mean of their squares, of the same type
      */
     void adamW(Tensor weights, Tensor gradients, Tensor first, Tensor second, float learningRate, float beta1, float beta2, float eps,
                float weightDecay, int step, float gradientScale);

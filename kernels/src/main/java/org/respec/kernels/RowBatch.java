@@ -23,12 +23,19 @@ public record RowBatch(HostMirror tokens, HostMirror positions, HostMirror slots
                        HostMirror rowRequests, HostMirror firstRows, HostMirror sequences, HostMirror committed,
                        HostMirror requestIds) {
 
-    public static RowBatch allocate(TensorArena arena, int maxRows, int maxRequests) {
+    public static RowBatch allocate(Mirrors arena, int maxRows, int maxRequests) {
         return new RowBatch(arena.mirror(DType.I32, 1, maxRows), arena.mirror(DType.I32, 1, maxRows),
             arena.mirror(DType.I32, 1, maxRows), arena.mirror(DType.I32, 1, maxRows), arena.mirror(DType.I64, 1, maxRows),
             arena.mirror(DType.I32, 1, maxRows), arena.mirror(DType.I32, 1, maxRequests + 1),
             arena.mirror(DType.I32, 1, maxRequests), arena.mirror(DType.I32, 1, maxRequests),
             arena.mirror(DType.I64, 1, maxRequests));
+    }
+
+    /** Bytes that {@link #allocate} takes of a {@link MirrorBlock}. */
+    public static long bytes(int maxRows, int maxRequests) {
+        return 5 * MirrorBlock.bytes(DType.I32, 1, maxRows) + MirrorBlock.bytes(DType.I64, 1, maxRows)
+            + MirrorBlock.bytes(DType.I32, 1, maxRequests + 1) + 2 * MirrorBlock.bytes(DType.I32, 1, maxRequests)
+            + MirrorBlock.bytes(DType.I64, 1, maxRequests);
     }
 
     public int maxRows() {

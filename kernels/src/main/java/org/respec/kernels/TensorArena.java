@@ -1,12 +1,13 @@
 package org.respec.kernels;
 
 /** Owner of tensors: all of them live until it is closed. Use after close is an {@link IllegalStateException}. */
-public interface TensorArena extends AutoCloseable {
-    /** A zero-filled tensor on the device of the {@link Ops} that made this arena, aligned to 64 bytes. */
+public interface TensorArena extends Mirrors, AutoCloseable {
+    /**
+     * A zero-filled tensor on the device of the {@link Ops} that made this arena, aligned to 64 bytes.
+     *
+     * @throws OutOfDeviceMemory if it has not so much left
+     */
     Tensor allocate(DType dtype, int rows, int cols);
-
-    /** A zero-filled pair of host and device copies of the same shape (on the CPU: one tensor twice). */
-    HostMirror mirror(DType dtype, int rows, int cols);
 
     /** Bytes allocated on the device so far. */
     long bytes();

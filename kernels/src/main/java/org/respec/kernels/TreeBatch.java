@@ -37,14 +37,28 @@ public record TreeBatch(HostMirror poolTokens, HostMirror poolParents, HostMirro
     /** Room for the candidates of one tree. */
     public static final int POOL = MAX_BRANCH + (MAX_DEPTH - 1) * MAX_BRANCH * MAX_BRANCH;
 
-    public static TreeBatch allocate(TensorArena arena, int maxRequests) {
-        return new TreeBatch(arena.mirror(DType.I32, maxRequests, POOL), arena.mirror(DType.I32, maxRequests, POOL),
-            arena.mirror(DType.I32, maxRequests, POOL), arena.mirror(DType.I32, maxRequests, POOL),
-            arena.mirror(DType.F32, maxRequests, POOL), arena.mirror(DType.I64, maxRequests, POOL),
-            arena.mirror(DType.I32, 1, maxRequests), arena.mirror(DType.I32, maxRequests, MAX_BRANCH),
+    public static TreeBatch allocate(Mirrors arena, int maxRequests) {
+        return allocate(arena, arena, maxRequests);
+    }
+
+    /** @param read where those come from that the host reads after a step: poolCounts, poolTokens, poolParents, nodePool, in this order */
+    public static TreeBatch allocate(Mirrors arena, Mirrors read, int maxRequests) {
+        HostMirror poolCounts = read.mirror(DType.I32, 1, maxRequests);
+        HostMirror poolTokens = read.mirror(DType.I32, maxRequests, POOL);
+        HostMirror poolParents = read.mirror(DType.I32, maxRequests, POOL);
+        HostMirror nodePool = read.mirror(DType.I32, maxRequests, MAX_NODES);
+        return new TreeBatch(poolTokens, poolParents, arena.mirror(DType.I32, maxRequests, POOL),
+            arena.mirror(DType.I32, maxRequests, POOL), arena.mirror(DType.F32, maxRequests, POOL),
+            arena.mirror(DType.I64, maxRequests, POOL), poolCounts, arena.mirror(DType.I32, maxRequests, MAX_BRANCH),
             arena.mirror(DType.I32, 1, maxRequests * MAX_BRANCH), arena.mirror(DType.I32, 1, maxRequests),
             arena.mirror(DType.I32, maxRequests, MAX_NODES), arena.mirror(DType.I32, maxRequests, MAX_NODES),
-            arena.mirror(DType.I32, maxRequests, MAX_NODES), arena.mirror(DType.I32, maxRequests, MAX_NODES),
-            arena.mirror(DType.I64, maxRequests, MAX_NODES), arena.mirror(DType.I32, 1, maxRequests));
+            arena.mirror(DType.I32, maxRequests, MAX_NODES), nodePool, arena.mirror(DType.I64, maxRequests, MAX_NODES),
+            arena.mirror(DType.I32, 1, maxRequests));
+    }
+
+    /** Bytes that {@link #allocate(Mirrors, Mirrors, int)} takes of {@code read}, if that is a {@link MirrorBlock}. */
+    public static long readBytes(int maxRequests) {
+        return MirrorBlock.bytes(DType.I32, 1, maxRequests) + 2 * MirrorBlock.bytes(DType.I32, maxRequests, POOL)
+            + MirrorBlock.bytes(DType.I32, maxRequests, MAX_NODES);
     }
 }

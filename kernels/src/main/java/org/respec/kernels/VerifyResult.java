@@ -7,7 +7,12 @@ package org.respec.kernels;
  * @param pathNodes I32 [requests x MAX_NODES] node indices from the root down
  */
 public record VerifyResult(HostMirror pathLengths, HostMirror pathNodes) {
-    public static VerifyResult allocate(TensorArena arena, int maxRequests) {
+    public static VerifyResult allocate(Mirrors arena, int maxRequests) {
         return new VerifyResult(arena.mirror(DType.I32, 1, maxRequests), arena.mirror(DType.I32, maxRequests, TreeBatch.MAX_NODES));
+    }
+
+    /** Bytes that {@link #allocate} takes of a {@link MirrorBlock}. */
+    public static long bytes(int maxRequests) {
+        return MirrorBlock.bytes(DType.I32, 1, maxRequests) + MirrorBlock.bytes(DType.I32, maxRequests, TreeBatch.MAX_NODES);
     }
 }

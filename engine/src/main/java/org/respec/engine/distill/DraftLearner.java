@@ -103,7 +103,7 @@ public final class DraftLearner implements AutoCloseable {
             live.get(i).copyFrom(saved.get(i));
         }
         optimizer.restore(savedSteps);
-        ops.fill(optimizer.gradients().flat(), 0f);
+        optimizer.gradients().fill(0f);
         drafter.publish();
         unfinished = false;
     }

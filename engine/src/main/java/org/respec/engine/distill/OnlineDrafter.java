@@ -35,7 +35,8 @@ public final class OnlineDrafter implements AutoCloseable {
      * @param threads of the learner's own operators
      * @param patience seconds that an update beside the run is waited for; one in turn with it ends when it ends
      */
-    public record Settings(boolean overlap, int threads, int patience, int unroll, AdamW.Settings optimizer, DraftLearner.Settings learning) {
+    public record Settings(boolean overlap, int threads, int patience, int unroll, AdamW.Settings optimizer,
+                           DraftLearner.Settings learning) {
     }
 
     /**
@@ -332,7 +333,8 @@ public final class OnlineDrafter implements AutoCloseable {
         if (update != null) {
             boolean kept = update.required("kept").booleanValue();
             finished = new Result(new DraftLearner.Report(update.required("divergence").doubleValue(),
-                update.required("grad_norm").doubleValue(), update.required("rows").longValue(), kept), kept ? seal(version, free()) : null);
+                update.required("grad_norm").doubleValue(), update.required("rows").longValue(), kept),
+                kept ? seal(version, free()) : null);
         }
     }
 

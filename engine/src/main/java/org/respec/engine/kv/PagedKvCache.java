@@ -24,7 +24,11 @@ public final class PagedKvCache implements AutoCloseable {
     private final Ops ops;
     private final TensorArena arena;
     private final KvLayout layout;
-    private final KvStore store;
+    private final HostMirror pages;
+    private final String name;
+    private TensorArena dataArena;
+    /** Null while the pages' memory is given back. */
+    private KvStore store;
     private final BlockAllocator allocator;
     private final MemorySegment table;
     private final int tableWidth;
@@ -55,9 +59,9 @@ public final class PagedKvCache implements AutoCloseable {
         this.arena = ops.arena(name);
         this.tableWidth = Math.ceilDiv(maxTokens, layout.pageSize());
         this.capacity = tableWidth * layout.pageSize();
-        Tensor data = arena.allocate(layout.dtype(), layout.layers(), Math.toIntExact(layout.layerElements()));
-        HostMirror pages = arena.mirror(DType.I32, maxSequences, tableWidth);
-        this.store = new KvStore(layout, data, pages);
+        this.name = name;
+        this.pages = arena.mirror(DType.I32, maxSequences, tableWidth);
+        acquire();
         this.table = pages.host().host();
         this.table.fill((byte) 0xff);
         this.allocator = new BlockAllocator(layout.pages());
@@ -77,7 +81,32 @@ public final class PagedKvCache implements AutoCloseable {
         this.copyTarget = copyTo.host().host();
     }
 
-    /** The cache as operators see it; {@link #sync} first. */
+    /**
+     * Gives the pages' memory back. {@link #acquire} takes it again, elsewhere: work that was recorded over {@link #store} must be
+     * forgotten first.
+     *
+     * @throws IllegalStateException if a sequence is open
+     */
+    public void release() {
+        if (freeRowCount != open.length) {
+            throw new IllegalStateException("pages of " + (open.length - freeRowCount) + " open sequences cannot be given back");
+        }
+        if (store != null) {
+            store = null;
+            dataArena.close();
+        }
+    }
+
+    /** Takes the pages' memory, if it was given back. */
+    public void acquire() {
+        if (store == null) {
+            dataArena = ops.arena(name + " pages");
+            Tensor data = dataArena.allocate(layout.dtype(), layout.layers(), Math.toIntExact(layout.layerElements()));
+            store = new KvStore(layout, data, pages);
+        }
+    }
+
+    /** The cache as operators see it; {@link #sync} first. Null while its memory is given back. */
     public KvStore store() {
         return store;
     }
@@ -242,7 +271,7 @@ public final class PagedKvCache implements AutoCloseable {
     /** Sends the page table to the device if it has changed. */
     public void sync() {
         if (dirty) {
-            ops.push(store.pageTable(), (long) open.length * tableWidth);
+            ops.push(pages, (long) open.length * tableWidth);
             dirty = false;
         }
     }
@@ -285,6 +314,9 @@ public final class PagedKvCache implements AutoCloseable {
 
     @Override
     public void close() {
+        if (store != null) {
+            dataArena.close();
+        }
         arena.close();
     }
 }

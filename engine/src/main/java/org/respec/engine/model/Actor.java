@@ -1,6 +1,7 @@
 package org.respec.engine.model;
 
 import org.respec.kernels.AttentionShape;
+import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
 import org.respec.kernels.PackedMatrix;
 import org.respec.kernels.Tensor;
@@ -12,6 +13,8 @@ public final class Actor implements AutoCloseable {
     private final TensorArena arena;
     private final ModelConfig config;
     private final ParameterSet weights;
+    /** What passes read: the weights, or their copies in another type. */
+    private final ParameterSet published;
     final AttentionShape shape;
     final DecoderLayer[] layers;
     final Tensor[] inputNorms;
@@ -23,9 +26,15 @@ public final class Actor implements AutoCloseable {
 
     /** A model over {@code weights}, which it takes over and closes; they must have the shapes of {@code config.tensors()}. */
     public Actor(Ops ops, ModelConfig config, ParameterSet weights) {
+        this(ops, config, weights, weights.dtype());
+    }
+
+    /** @param dtype of activations, and of the weights that passes read: where {@code weights} has another, of copies of it */
+    public Actor(Ops ops, ModelConfig config, ParameterSet weights, DType dtype) {
         this.ops = ops;
         this.config = config;
         this.weights = weights;
+        this.published = weights.dtype() == dtype ? weights : new ParameterSet(ops, "actor weights in " + dtype, weights.specs(), dtype);
         this.arena = ops.arena("actor");
         this.shape = new AttentionShape(config.numAttentionHeads(), config.numKeyValueHeads(), config.headDim());
         this.layers = new DecoderLayer[config.numHiddenLayers()];
@@ -33,13 +42,13 @@ public final class Actor implements AutoCloseable {
         float eps = (float) config.rmsNormEps();
         for (int i = 0; i < layers.length; i++) {
             String prefix = "model.layers." + i + ".";
-            inputNorms[i] = weights.get(prefix + "input_layernorm.weight");
-            layers[i] = new DecoderLayer(ops, arena, LayerTensors.of(weights, prefix), shape, eps);
+            inputNorms[i] = published.get(prefix + "input_layernorm.weight");
+            layers[i] = new DecoderLayer(ops, arena, LayerTensors.of(published, prefix), shape, eps);
         }
-        this.embedding = weights.get("model.embed_tokens.weight");
-        this.finalNorm = weights.get("model.norm.weight");
-        this.head = config.tieWordEmbeddings() ? embedding : weights.get("lm_head.weight");
-        this.headPacked = ops.pack(arena, head);
+        this.embedding = published.get("model.embed_tokens.weight");
+        this.finalNorm = published.get("model.norm.weight");
+        this.head = config.tieWordEmbeddings() ? embedding : published.get("lm_head.weight");
+        this.headPacked = Packing.of(ops, arena, head);
         this.rope = RopeTable.build(ops, arena, config.maxPositionEmbeddings(), config.headDim(), config.ropeTheta());
     }
 
@@ -47,8 +56,14 @@ public final class Actor implements AutoCloseable {
         return config;
     }
 
+    /** What optimizers change and checkpoints keep; {@link #publish} brings it to passes. */
     public ParameterSet weights() {
         return weights;
+    }
+
+    /** Type of activations and caches. */
+    public DType dtype() {
+        return published.dtype();
     }
 
     public AttentionShape shape() {
@@ -57,6 +72,9 @@ public final class Actor implements AutoCloseable {
 
     /** Makes changed weights visible to forward passes. */
     public void publish() {
+        if (published != weights) {
+            published.copyFrom(weights);
+        }
         for (DecoderLayer layer : layers) {
             layer.repack(ops);
         }
@@ -66,6 +84,9 @@ public final class Actor implements AutoCloseable {
     @Override
     public void close() {
         arena.close();
+        if (published != weights) {
+            published.close();
+        }
         weights.close();
     }
 }

@@ -29,25 +29,27 @@ public final class ActorInference implements AutoCloseable {
         this.actor = actor;
         this.featureLayers = featureLayers.clone();
         ModelConfig config = actor.config();
+        DType dtype = actor.dtype();
         arena = ops.arena("actor inference");
-        scratch = new DecoderScratch(arena, maxRows, config.hiddenSize(), config.intermediateSize(), actor.shape);
-        x = arena.allocate(DType.F32, maxRows, config.hiddenSize());
-        normed = arena.allocate(DType.F32, maxRows, config.hiddenSize());
+        scratch = new DecoderScratch(arena, dtype, maxRows, config.hiddenSize(), config.intermediateSize(), actor.shape);
+        x = arena.allocate(dtype, maxRows, config.hiddenSize());
+        normed = arena.allocate(dtype, maxRows, config.hiddenSize());
+        // F32 whatever the weights: samples are drawn from sums that were not rounded, and next to the weights their bytes are few.
         logits = arena.allocate(DType.F32, maxRows, config.vocabSize());
         int h = config.hiddenSize();
-        features = featureLayers.length == 0 ? null : arena.allocate(DType.F32, maxRows, featureLayers.length * h);
+        features = featureLayers.length == 0 ? null : arena.allocate(dtype, maxRows, featureLayers.length * h);
         featureParts = new Tensor[featureLayers.length];
         for (int i = 0; i < featureParts.length; i++) {
             featureParts[i] = features.columns(i * h, (i + 1) * h);
         }
     }
 
-    /** Logits of the last pass that asked for them, [maxRows x vocab]. */
+    /** Logits of the last pass that asked for them, F32 [maxRows x vocab]. */
     public Tensor logits() {
         return logits;
     }
 
-    /** Features of the last pass that captured them, [maxRows x 3 hidden]. */
+    /** Features of the last pass that captured them, [maxRows x 3 hidden] in the actor's type. */
     public Tensor features() {
         return features;
     }
@@ -62,16 +64,29 @@ public final class ActorInference implements AutoCloseable {
         ops.embedding(actor.embedding, batch.tokens().device(), x, rows);
         int next = 0;
         for (int i = 0; i < actor.layers.length; i++) {
-            ops.rmsNorm(x, actor.inputNorms[i], actor.layers[i].eps, normed, rows);
+            next += norm(i, actor.inputNorms[i], actor.layers[i].eps, capture, next, rows);
             scratch.layer(ops, actor.layers[i], actor.rope, normed, x, kv, i, batch, requests, rows);
-            if (capture && next < featureLayers.length && featureLayers[next] == i + 1) {
-                ops.copy(x, featureParts[next++], rows);
-            }
         }
         if (wantLogits) {
-            ops.rmsNorm(x, actor.finalNorm, (float) actor.config().rmsNormEps(), normed, rows);
+            norm(actor.layers.length, actor.finalNorm, (float) actor.config().rmsNormEps(), capture, next, rows);
             ops.linear(normed, actor.headPacked, logits, false, rows);
+        } else if (captures(actor.layers.length, capture, next)) {
+            ops.copy(x, featureParts[next], rows);
         }
+    }
+
+    private boolean captures(int layers, boolean capture, int next) {
+        return capture && next < featureLayers.length && featureLayers[next] == layers;
+    }
+
+    /** Normalises the hidden state after so many layers, and keeps it where it is a feature; returns how many features that gave. */
+    private int norm(int layers, Tensor weight, float eps, boolean capture, int next, int rows) {
+        if (captures(layers, capture, next)) {
+            ops.copyRmsNorm(x, weight, eps, featureParts[next], normed, rows);
+            return 1;
+        }
+        ops.rmsNorm(x, weight, eps, normed, rows);
+        return 0;
     }
 
     @Override

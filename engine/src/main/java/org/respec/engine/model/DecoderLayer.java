@@ -1,6 +1,7 @@
 package org.respec.engine.model;
 
 import org.respec.kernels.AttentionShape;
+import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
 import org.respec.kernels.PackedMatrix;
 import org.respec.kernels.TensorArena;
@@ -22,10 +23,15 @@ final class DecoderLayer {
         this.shape = shape;
         this.eps = eps;
         this.weights = weights;
-        qkv = ops.pack(arena, weights.qkv());
-        output = ops.pack(arena, weights.output());
-        gateUp = ops.pack(arena, weights.gateUp());
-        down = ops.pack(arena, weights.down());
+        qkv = Packing.of(ops, arena, weights.qkv());
+        output = Packing.of(ops, arena, weights.output());
+        gateUp = Packing.of(ops, arena, weights.gateUp());
+        down = Packing.of(ops, arena, weights.down());
+    }
+
+    /** Type of weights and activations. */
+    DType dtype() {
+        return weights.qkv().dtype();
     }
 
     void repack(Ops ops) {

@@ -16,12 +16,12 @@ final class DecoderScratch {
     final Tensor gateUp;
     final Tensor activated;
 
-    DecoderScratch(TensorArena arena, int maxRows, int hidden, int intermediate, AttentionShape shape) {
-        qkv = arena.allocate(DType.F32, maxRows, shape.fusedWidth());
-        attention = arena.allocate(DType.F32, maxRows, shape.queryWidth());
-        normed = arena.allocate(DType.F32, maxRows, hidden);
-        gateUp = arena.allocate(DType.F32, maxRows, 2 * intermediate);
-        activated = arena.allocate(DType.F32, maxRows, intermediate);
+    DecoderScratch(TensorArena arena, DType dtype, int maxRows, int hidden, int intermediate, AttentionShape shape) {
+        qkv = arena.allocate(dtype, maxRows, shape.fusedWidth());
+        attention = arena.allocate(dtype, maxRows, shape.queryWidth());
+        normed = arena.allocate(dtype, maxRows, hidden);
+        gateUp = arena.allocate(dtype, maxRows, 2 * intermediate);
+        activated = arena.allocate(dtype, maxRows, intermediate);
     }
 
     /**
@@ -34,8 +34,7 @@ final class DecoderScratch {
     void layer(Ops ops, DecoderLayer layer, Tensor rope, Tensor input, Tensor x, KvStore kv, int kvLayer, RowBatch batch,
                int requests, int rows) {
         ops.linear(input, layer.qkv, qkv, false, rows);
-        ops.qkNormRope(qkv, layer.shape, layer.weights.qNorm(), layer.weights.kNorm(), layer.eps, batch.positions().device(), 0, rope, qkv, rows);
-        ops.kvAppend(qkv, layer.shape, kv, kvLayer, batch, rows);
+        ops.qkNormRopeAppend(qkv, layer.shape, layer.weights.qNorm(), layer.weights.kNorm(), layer.eps, rope, kv, kvLayer, batch, rows);
         ops.treeAttention(qkv, layer.shape, kv, kvLayer, batch, requests, attention, rows);
         ops.linear(attention, layer.output, x, true, rows);
         ops.rmsNorm(x, layer.weights.postNorm(), layer.eps, normed, rows);

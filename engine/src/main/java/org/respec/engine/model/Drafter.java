@@ -1,6 +1,7 @@
 package org.respec.engine.model;
 
 import org.respec.kernels.AttentionShape;
+import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
 import org.respec.kernels.PackedMatrix;
 import org.respec.kernels.Tensor;
@@ -15,6 +16,8 @@ public final class Drafter implements AutoCloseable {
     private final TensorArena arena;
     private final DrafterConfig config;
     private final ParameterSet weights;
+    /** What passes read: the weights, or their copies in the actor's type. */
+    private final ParameterSet published;
     final AttentionShape shape;
     final DecoderLayer layer;
     final Tensor fuse;
@@ -27,7 +30,7 @@ public final class Drafter implements AutoCloseable {
     final Tensor rope;
     final Tensor embedding;
 
-    /** A drafter over {@code weights}, which it takes over and closes, for {@code actor}, whose embedding it reads. */
+    /** A drafter over {@code weights}, which it takes over and closes, for {@code actor}, whose embedding it reads and type it has. */
     public Drafter(Ops ops, DrafterConfig config, ParameterSet weights, Actor actor) {
         this(ops, ops.arena("drafter"), config, weights, actor.embedding);
     }
@@ -36,16 +39,18 @@ public final class Drafter implements AutoCloseable {
         this.ops = ops;
         this.config = config;
         this.weights = weights;
+        this.published = weights.dtype() == embedding.dtype() ? weights
+            : new ParameterSet(ops, "drafter weights in " + embedding.dtype(), weights.specs(), embedding.dtype());
         this.arena = arena;
         this.shape = new AttentionShape(config.numAttentionHeads(), config.numKeyValueHeads(), config.headDim());
-        this.layer = new DecoderLayer(ops, arena, LayerTensors.of(weights, "midlayer."), shape, (float) config.rmsNormEps());
-        this.fuse = weights.get("fc.weight");
-        this.hiddenNorm = weights.get("midlayer.hidden_norm.weight");
-        this.inputNorm = weights.get("midlayer.input_layernorm.weight");
-        this.finalNorm = weights.get("norm.weight");
-        this.head = weights.get("lm_head.weight");
-        this.fusePacked = ops.pack(arena, fuse);
-        this.headPacked = ops.pack(arena, head);
+        this.layer = new DecoderLayer(ops, arena, LayerTensors.of(published, "midlayer."), shape, (float) config.rmsNormEps());
+        this.fuse = published.get("fc.weight");
+        this.hiddenNorm = published.get("midlayer.hidden_norm.weight");
+        this.inputNorm = published.get("midlayer.input_layernorm.weight");
+        this.finalNorm = published.get("norm.weight");
+        this.head = published.get("lm_head.weight");
+        this.fusePacked = Packing.of(ops, arena, fuse);
+        this.headPacked = Packing.of(ops, arena, head);
         this.rope = RopeTable.build(ops, arena, config.maxPositionEmbeddings(), config.headDim(), config.ropeTheta());
         this.embedding = embedding;
     }
@@ -82,12 +87,20 @@ public final class Drafter implements AutoCloseable {
         return weights;
     }
 
+    /** Type of activations and caches. */
+    public DType dtype() {
+        return published.dtype();
+    }
+
     public AttentionShape shape() {
         return shape;
     }
 
     /** Makes changed weights visible to forward passes. */
     public void publish() {
+        if (published != weights) {
+            published.copyFrom(weights);
+        }
         layer.repack(ops);
         ops.repack(fuse, fusePacked);
         ops.repack(head, headPacked);
@@ -96,6 +109,9 @@ public final class Drafter implements AutoCloseable {
     @Override
     public void close() {
         arena.close();
+        if (published != weights) {
+            published.close();
+        }
         weights.close();
     }
 }

@@ -35,20 +35,21 @@ public final class DrafterInference implements AutoCloseable {
         this.drafter = drafter;
         DrafterConfig config = drafter.config();
         int h = config.hiddenSize();
+        DType dtype = drafter.dtype();
         arena = ops.arena("drafter inference");
-        scratch = new DecoderScratch(arena, maxRows, h, config.intermediateSize(), drafter.shape);
-        features = arena.allocate(DType.F32, maxRows, drafter.fuse.cols());
-        x = arena.allocate(DType.F32, maxRows, h);
-        embedded = arena.allocate(DType.F32, maxRows, h);
-        input = arena.allocate(DType.F32, maxRows, 2 * h);
+        scratch = new DecoderScratch(arena, dtype, maxRows, h, config.intermediateSize(), drafter.shape);
+        features = arena.allocate(dtype, maxRows, drafter.fuse.cols());
+        x = arena.allocate(dtype, maxRows, h);
+        embedded = arena.allocate(dtype, maxRows, h);
+        input = arena.allocate(dtype, maxRows, 2 * h);
         inputEmbedding = input.columns(0, h);
         inputHidden = input.columns(h, 2 * h);
-        parents = arena.allocate(DType.F32, maxHeadRows, h);
-        normed = arena.allocate(DType.F32, maxHeadRows, h);
+        parents = arena.allocate(dtype, maxHeadRows, h);
+        normed = arena.allocate(dtype, maxHeadRows, h);
         logits = arena.allocate(DType.F32, maxHeadRows, config.vocabSize());
     }
 
-    /** Logits of the last {@link #heads}, [maxHeadRows x vocab]. */
+    /** Logits of the last {@link #heads}, F32 [maxHeadRows x vocab]. */
     public Tensor logits() {
         return logits;
     }

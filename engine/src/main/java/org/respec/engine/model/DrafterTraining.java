@@ -32,6 +32,7 @@ public final class DrafterTraining implements AutoCloseable {
 
         private Step(TensorArena arena, Drafter drafter, int maxRows, int topK) {
             int h = drafter.config().hiddenSize();
+            DType dtype = drafter.dtype();
             tokens = arena.mirror(DType.I32, 1, maxRows);
             teacherIds = arena.mirror(DType.I32, maxRows, topK);
             teacherLogProbs = arena.mirror(DType.F32, maxRows, topK);
@@ -39,11 +40,11 @@ public final class DrafterTraining implements AutoCloseable {
             weights = arena.mirror(DType.F32, 1, maxRows);
             losses = arena.mirror(DType.F32, 1, maxRows);
             tape = new LayerTape(arena, drafter.layer, maxRows);
-            hidden = arena.allocate(DType.F32, maxRows, h);
-            embedded = arena.allocate(DType.F32, maxRows, h);
-            output = arena.allocate(DType.F32, maxRows, h);
-            normed = arena.allocate(DType.F32, maxRows, h);
-            dRotated = arena.allocate(DType.F32, maxRows, drafter.shape.fusedWidth());
+            hidden = arena.allocate(dtype, maxRows, h);
+            embedded = arena.allocate(dtype, maxRows, h);
+            output = arena.allocate(dtype, maxRows, h);
+            normed = arena.allocate(dtype, maxRows, h);
+            dRotated = arena.allocate(dtype, maxRows, drafter.shape.fusedWidth());
         }
 
         /** I32 [1 x maxRows]. */
@@ -82,6 +83,8 @@ public final class DrafterTraining implements AutoCloseable {
     private final TensorArena arena;
     private final int maxRows;
     private final HostMirror features;
+    /** The features in the drafter's type. */
+    private final Tensor fused;
     private final Spans spans;
     private final Step[] steps;
     private final Tensor[] rotated;
@@ -99,8 +102,10 @@ public final class DrafterTraining implements AutoCloseable {
         this.drafter = drafter;
         this.maxRows = maxRows;
         this.hidden = drafter.config().hiddenSize();
+        DType dtype = drafter.dtype();
         arena = ops.arena("drafter training");
         features = arena.mirror(DType.F32, maxRows, drafter.fuse.cols());
+        fused = dtype == DType.F32 ? features.device() : arena.allocate(dtype, maxRows, drafter.fuse.cols());
         spans = Spans.allocate(arena, maxRows, maxSequences);
         steps = new Step[unroll];
         rotated = new Tensor[unroll];
@@ -110,12 +115,12 @@ public final class DrafterTraining implements AutoCloseable {
             steps[i] = new Step(arena, drafter, maxRows, topK);
             rotated[i] = steps[i].tape.rotated;
             dRotated[i] = steps[i].dRotated;
-            logits[i] = arena.allocate(DType.F32, maxRows, drafter.config().vocabSize());
+            logits[i] = arena.allocate(dtype, maxRows, drafter.config().vocabSize());
         }
         scratch = new LayerTape.Gradients(arena, drafter.layer, maxRows);
-        dX = arena.allocate(DType.F32, maxRows, hidden);
-        dNormed = arena.allocate(DType.F32, maxRows, hidden);
-        dEmbedding = arena.allocate(DType.F32, maxRows, hidden);
+        dX = arena.allocate(dtype, maxRows, hidden);
+        dNormed = arena.allocate(dtype, maxRows, hidden);
+        dEmbedding = arena.allocate(dtype, maxRows, hidden);
     }
 
     public int maxRows() {
@@ -147,17 +152,19 @@ public final class DrafterTraining implements AutoCloseable {
     /** Computes the logits of all steps. */
     public void forward(int sequences, int rows) {
         float eps = drafter.layer.eps;
+        if (fused != features.device()) {
+            ops.convert(features.device(), fused, rows);
+        }
         for (int s = 0; s < steps.length; s++) {
             Step step = steps[s];
             if (s == 0) {
-                ops.linear(features.device(), drafter.fusePacked, step.hidden, false, rows);
+                ops.linear(fused, drafter.fusePacked, step.hidden, false, rows);
             } else {
                 ops.copy(steps[s - 1].output, step.hidden, rows);
             }
             ops.embedding(drafter.embedding, step.tokens.device(), step.embedded, rows);
             ops.rmsNorm(step.embedded, drafter.inputNorm, eps, step.tape.input.columns(0, hidden), rows);
-            ops.rmsNorm(step.hidden, drafter.hiddenNorm, eps, step.tape.input.columns(hidden, 2 * hidden), rows);
-            ops.copy(step.hidden, step.output, rows);
+            ops.copyRmsNorm(step.hidden, drafter.hiddenNorm, eps, step.output, step.tape.input.columns(hidden, 2 * hidden), rows);
             step.tape.forward(ops, drafter.layer, drafter.rope, rotated, s, spans, sequences, step.output, rows);
             ops.rmsNorm(step.output, drafter.finalNorm, eps, step.normed, rows);
             ops.linear(step.normed, drafter.headPacked, logits[s], false, rows);
@@ -195,7 +202,7 @@ public final class DrafterTraining implements AutoCloseable {
             ops.rmsNormBackward(step.hidden, drafter.hiddenNorm, eps, scratch.input.columns(hidden, 2 * hidden), dX, true,
                 gradients.get("midlayer.hidden_norm.weight"), rows);
         }
-        ops.linearBackwardWeight(dX, features.device(), gradients.get("fc.weight"), rows);
+        ops.linearBackwardWeight(dX, fused, gradients.get("fc.weight"), rows);
     }
 
     @Override

@@ -19,8 +19,7 @@ public final class Initializer {
         long at = 0;
         for (TensorSpec spec : weights.specs()) {
             long size = (long) spec.rows() * spec.cols();
-            boolean residual = spec.name().endsWith("o_proj.weight") || spec.name().endsWith("down_proj.weight");
-            double scale = Math.sqrt(1.0 / spec.cols()) * (residual ? 1 / Math.sqrt(2.0 * layers) : 1);
+            double scale = scale(spec, layers);
             for (long i = 0; i < size; i++, at++) {
                 bytes.setAtIndex(ValueLayout.JAVA_FLOAT, at, spec.name().endsWith("norm.weight") ? 1f : (float) (scale * normal(seed, at)));
             }
@@ -28,8 +27,14 @@ public final class Initializer {
         weights.upload();
     }
 
+    /** Standard deviation of a matrix's elements. */
+    static double scale(TensorSpec spec, int layers) {
+        boolean residual = spec.name().endsWith("o_proj.weight") || spec.name().endsWith("down_proj.weight");
+        return Math.sqrt(1.0 / spec.cols()) * (residual ? 1 / Math.sqrt(2.0 * layers) : 1);
+    }
+
     /** Standard normal variate (Box and Muller, 1958). */
-    private static double normal(long seed, long n) {
+    static double normal(long seed, long n) {
         double u = ((NoiseField.bits(seed, n, 0) >>> 11) + 0.5) * 0x1p-53;
         double v = (NoiseField.bits(seed, n, 1) >>> 11) * 0x1p-53;
         return StrictMath.sqrt(-2 * StrictMath.log(u)) * StrictMath.cos(2 * Math.PI * v);

@@ -19,14 +19,15 @@ final class LayerTape {
 
     LayerTape(TensorArena arena, DecoderLayer layer, int maxRows) {
         int hidden = layer.output.outputs();
-        input = arena.allocate(DType.F32, maxRows, layer.qkv.inputs());
-        qkv = arena.allocate(DType.F32, maxRows, layer.shape.fusedWidth());
-        rotated = arena.allocate(DType.F32, maxRows, layer.shape.fusedWidth());
-        attention = arena.allocate(DType.F32, maxRows, layer.shape.queryWidth());
-        middle = arena.allocate(DType.F32, maxRows, hidden);
-        normed = arena.allocate(DType.F32, maxRows, hidden);
-        gateUp = arena.allocate(DType.F32, maxRows, layer.gateUp.outputs());
-        activated = arena.allocate(DType.F32, maxRows, layer.down.inputs());
+        DType dtype = layer.dtype();
+        input = arena.allocate(dtype, maxRows, layer.qkv.inputs());
+        qkv = arena.allocate(dtype, maxRows, layer.shape.fusedWidth());
+        rotated = arena.allocate(dtype, maxRows, layer.shape.fusedWidth());
+        attention = arena.allocate(dtype, maxRows, layer.shape.queryWidth());
+        middle = arena.allocate(dtype, maxRows, hidden);
+        normed = arena.allocate(dtype, maxRows, hidden);
+        gateUp = arena.allocate(dtype, maxRows, layer.gateUp.outputs());
+        activated = arena.allocate(dtype, maxRows, layer.down.inputs());
     }
 
     /** Scratch gradients that backward passes of equal shape share. */
@@ -39,12 +40,13 @@ final class LayerTape {
         final Tensor activated;
 
         Gradients(TensorArena arena, DecoderLayer layer, int maxRows) {
-            input = arena.allocate(DType.F32, maxRows, layer.qkv.inputs());
-            qkv = arena.allocate(DType.F32, maxRows, layer.shape.fusedWidth());
-            attention = arena.allocate(DType.F32, maxRows, layer.shape.queryWidth());
-            normed = arena.allocate(DType.F32, maxRows, layer.output.outputs());
-            gateUp = arena.allocate(DType.F32, maxRows, layer.gateUp.outputs());
-            activated = arena.allocate(DType.F32, maxRows, layer.down.inputs());
+            DType dtype = layer.dtype();
+            input = arena.allocate(dtype, maxRows, layer.qkv.inputs());
+            qkv = arena.allocate(dtype, maxRows, layer.shape.fusedWidth());
+            attention = arena.allocate(dtype, maxRows, layer.shape.queryWidth());
+            normed = arena.allocate(dtype, maxRows, layer.output.outputs());
+            gateUp = arena.allocate(dtype, maxRows, layer.gateUp.outputs());
+            activated = arena.allocate(dtype, maxRows, layer.down.inputs());
         }
     }
 
@@ -59,8 +61,7 @@ final class LayerTape {
             rope, rotated, rows);
         ops.chainAttention(steps, depth, layer.shape, spans, sequences, attention, rows);
         ops.linear(attention, layer.output, x, true, rows);
-        ops.copy(x, middle, rows);
-        ops.rmsNorm(x, layer.weights.postNorm(), layer.eps, normed, rows);
+        ops.copyRmsNorm(x, layer.weights.postNorm(), layer.eps, middle, normed, rows);
         ops.linear(normed, layer.gateUp, gateUp, false, rows);
         ops.swiglu(gateUp, activated, rows);
         ops.linear(activated, layer.down, x, true, rows);

@@ -3,6 +3,7 @@ package org.respec.engine.model;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -23,8 +24,8 @@ public final class ModelFiles {
     private ModelFiles() {
     }
 
-    /** Reads all tensors of {@code specs}, in order, as floats into {@code target}; extra and missing tensors are refused. */
-    static void readInto(Path folder, List<TensorSpec> specs, MemorySegment target) {
+    /** Reads all tensors of {@code set}, one after another; extra and missing tensors are refused. */
+    static void read(Path folder, ParameterSet set) {
         if (!Files.isDirectory(folder)) {
             throw new BadInput(folder + ": there is no such folder; name one with a model in Hugging Face form.");
         }
@@ -33,16 +34,18 @@ public final class ModelFiles {
         try {
             Map<String, Path> places = Files.isRegularFile(index) ? shards(folder, index) : Map.of();
             Path single = folder.resolve(WEIGHTS);
-            long at = 0;
             Set<String> wanted = new HashSet<>();
-            for (TensorSpec spec : specs) {
+            for (TensorSpec spec : set.specs()) {
                 Path file = places.isEmpty() ? single : places.get(spec.name());
                 if (file == null) {
                     throw new BadInput(index + ": tensor " + spec.name() + " is missing; config.json and weights do not belong together.");
                 }
-                long size = 4L * spec.rows() * spec.cols();
-                open.computeIfAbsent(file, Safetensors::open).read(spec, target.asSlice(at, size));
-                at += size;
+                Safetensors tensors = open.computeIfAbsent(file, Safetensors::open);
+                try (Arena buffer = Arena.ofConfined()) {
+                    MemorySegment floats = buffer.allocate(4L * spec.rows() * spec.cols(), 64);
+                    tensors.read(spec, floats);
+                    set.write(spec.name(), floats);
+                }
                 wanted.add(spec.name());
             }
             open.forEach((file, tensors) -> tensors.entries().keySet().stream().filter(name -> !wanted.contains(name)).findFirst()
@@ -83,6 +86,6 @@ public final class ModelFiles {
             throw new BadInput(folder + ": the folder cannot be made (" + e.getMessage() + "); name one that can.", e);
         }
         SafeFiles.write(folder.resolve("config.json"), (config.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
-        Safetensors.write(folder.resolve(WEIGHTS), weights.specs(), weights.download(), true);
+        Safetensors.write(folder.resolve(WEIGHTS), weights.specs(), weights::read, true);
     }
 }

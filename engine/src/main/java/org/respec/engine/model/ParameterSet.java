@@ -1,13 +1,15 @@
 package org.respec.engine.model;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.ByteBuffer;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 import org.respec.kernels.DType;
 import org.respec.kernels.HostMirror;
 import org.respec.kernels.Ops;
@@ -15,50 +17,114 @@ import org.respec.kernels.Tensor;
 import org.respec.kernels.TensorArena;
 
 /**
- * Named F32 tensors that lie one after another in one flat block, in the order of their specs, so that optimizers, checkpoints and
- * checksums see a single vector. Used for weights, and with the same specs for their gradients and moments.
+ * Named tensors of one type that lie one after another, in the order of their specs, in few large blocks (small models: in one), which
+ * optimizers see as vectors. Used for weights, and with the same specs for their gradients and moments. The host sees elements as
+ * floats whatever the type, and on a device with memory of its own through a window, so that large models need no second copy.
  */
 public final class ParameterSet implements AutoCloseable {
+    /** Elements of a block at most, but for a tensor that is larger: shapes are counted in ints, and models may have more. */
+    private static final int MOST = 1 << 30;
+    private static final int WINDOW = 1 << 22;
+
     private final Ops ops;
     private final TensorArena arena;
-    private final HostMirror flat;
-    private final Map<String, Tensor> tensors = new LinkedHashMap<>();
+    private final DType dtype;
     private final List<TensorSpec> specs;
+    private final List<Tensor> blocks = new ArrayList<>();
+    private final Map<String, Tensor> tensors = new LinkedHashMap<>();
+    private final long size;
+    /** Whether the host can read and write the elements where they are. */
+    private final boolean direct;
+    private HostMirror window;
+    private Arena hostArena;
+    private MemorySegment hostCopy;
 
-    /** Zero-filled parameters. */
+    /** Zero-filled F32 parameters. */
     public ParameterSet(Ops ops, String name, List<TensorSpec> specs) {
+        this(ops, name, specs, DType.F32);
+    }
+
+    /** Zero-filled parameters, F32 or, where the device stores it, BF16. */
+    public ParameterSet(Ops ops, String name, List<TensorSpec> specs, DType dtype) {
+        this(ops, name, specs, dtype, MOST);
+    }
+
+    /** @param most elements of a block, but for larger tensors */
+    ParameterSet(Ops ops, String name, List<TensorSpec> specs, DType dtype, int most) {
         this.ops = ops;
         this.specs = List.copyOf(specs);
-        long size = 0;
-        for (TensorSpec spec : specs) {
-            size = Math.addExact(size, Math.multiplyExact((long) spec.rows(), spec.cols()));
-        }
+        this.dtype = dtype;
         this.arena = ops.arena(name);
-        this.flat = arena.mirror(DType.F32, 1, Math.toIntExact(size));
-        long offset = 0;
-        for (TensorSpec spec : specs) {
-            Tensor device = flat.device();
-            Tensor previous = tensors.put(spec.name(),
-                new Tensor(DType.F32, spec.rows(), spec.cols(), spec.cols(), device.offset() + offset, device.storage()));
-            if (previous != null) {
-                throw new IllegalArgumentException("tensor " + spec.name() + " is named twice");
+        long total = 0;
+        int at = 0;
+        while (at < specs.size()) {
+            int end = blockEnd(specs, at, most);
+            long elements = specs.subList(at, end).stream().mapToLong(ParameterSet::elements).sum();
+            Tensor block = arena.allocate(dtype, 1, Math.toIntExact(elements));
+            blocks.add(block);
+            long offset = block.offset();
+            for (TensorSpec spec : specs.subList(at, end)) {
+                Tensor previous = tensors.put(spec.name(), new Tensor(dtype, spec.rows(), spec.cols(), spec.cols(), offset, block.storage()));
+                if (previous != null) {
+                    throw new IllegalArgumentException("tensor " + spec.name() + " is named twice");
+                }
+                offset += elements(spec);
             }
-            offset += (long) spec.rows() * spec.cols();
+            total += elements;
+            at = end;
         }
+        this.size = total;
+        HostMirror probe = arena.mirror(DType.F32, 1, 1);
+        this.direct = dtype == DType.F32 && blocks.size() == 1 && probe.host() == probe.device();
+    }
+
+    /** Index after the last tensor of the block that begins at {@code from}; tensors of one module, which may be stacked, stay together. */
+    private static int blockEnd(List<TensorSpec> specs, int from, int most) {
+        long elements = 0;
+        int end = from;
+        while (end < specs.size()) {
+            int next = end;
+            long more = 0;
+            do {
+                more += elements(specs.get(next++));
+            } while (next < specs.size() && module(specs.get(next)).equals(module(specs.get(end))));
+            if (end > from && elements + more > most) {
+                break;
+            }
+            elements += more;
+            end = next;
+        }
+        return end;
+    }
+
+    /** {@code model.layers.0.mlp} of {@code model.layers.0.mlp.up_proj.weight}. */
+    private static String module(TensorSpec spec) {
+        String name = spec.name();
+        int last = name.lastIndexOf('.');
+        int before = last < 0 ? -1 : name.lastIndexOf('.', last - 1);
+        return before < 0 ? name : name.substring(0, before);
+    }
+
+    private static long elements(TensorSpec spec) {
+        return (long) spec.rows() * spec.cols();
     }
 
     public List<TensorSpec> specs() {
         return specs;
     }
 
-    /** All elements as one vector. */
-    public Tensor flat() {
-        return flat.device();
+    public DType dtype() {
+        return dtype;
+    }
+
+    /** All elements, in order, as vectors. */
+    public List<Tensor> blocks() {
+        return blocks;
     }
 
     /** Number of elements. */
     public long size() {
-        return flat.device().size();
+        return size;
     }
 
     /** The tensor of that name; {@link IllegalArgumentException} where there is none. */
@@ -77,52 +143,135 @@ public final class ParameterSet implements AutoCloseable {
         int rows = 0;
         for (String name : names) {
             Tensor tensor = get(name);
-            if (tensor.offset() != end || tensor.cols() != first.cols()) {
+            if (tensor.storage() != first.storage() || tensor.offset() != end || tensor.cols() != first.cols()) {
                 throw new IllegalArgumentException("tensor " + name + " does not follow the one before it");
             }
             rows += tensor.rows();
             end += tensor.size();
         }
-        return new Tensor(DType.F32, rows, first.cols(), first.cols(), first.offset(), first.storage());
+        return new Tensor(dtype, rows, first.cols(), first.cols(), first.offset(), first.storage());
     }
 
-    /** The elements on the host, up to date; write through {@link #upload}. */
-    public MemorySegment download() {
-        ops.pull(flat, size());
-        return flat.host().host();
+    /** Sets all elements to {@code value}. */
+    public void fill(float value) {
+        blocks.forEach(block -> ops.fill(block, value));
     }
 
-    /** Host bytes to fill before {@link #upload}. */
-    public MemorySegment hostBytes() {
-        return flat.host().host();
-    }
-
-    /** Sends {@link #hostBytes} to the device. */
-    public void upload() {
-        ops.push(flat, size());
-    }
-
-    /** Copies all elements of another set with the same specs. */
+    /** Takes all elements of another set with the same specs, rounded to this one's type. */
     public void copyFrom(ParameterSet other) {
-        if (!specs.equals(other.specs)) {
+        if (!specs.equals(other.specs) || blocks.size() != other.blocks.size()) {
             throw new IllegalArgumentException("parameter sets of different shape");
         }
-        ops.copy(other.flat(), flat(), 1);
+        for (int i = 0; i < blocks.size(); i++) {
+            ops.convert(other.blocks.get(i), blocks.get(i), 1);
+        }
+    }
+
+    // --------------------------------------------------------------------------------------------------------- the host
+
+    /** The elements on the host as floats, up to date and to be read only; until the next call, {@link #upload} or {@link #close}. */
+    public MemorySegment download() {
+        if (direct) {
+            return blocks.getFirst().host();
+        }
+        MemorySegment target = hostBytes();
+        long[] at = {0};
+        read(piece -> {
+            MemorySegment.copy(piece, 0, target, at[0], piece.byteSize());
+            at[0] += piece.byteSize();
+        });
+        return target;
+    }
+
+    /** Gives the elements as floats, in order, in pieces that are valid during the call alone. */
+    public void read(Consumer<MemorySegment> sink) {
+        if (direct) {
+            sink.accept(blocks.getFirst().host());
+            return;
+        }
+        window();
+        for (Tensor block : blocks) {
+            for (int from = 0; from < block.cols(); from += WINDOW) {
+                int count = Math.min(WINDOW, block.cols() - from);
+                ops.convert(block.columns(from, from + count), window.device().columns(0, count), 1);
+                ops.pull(window, count);
+                sink.accept(window.host().host().asSlice(0, 4L * count));
+            }
+        }
+    }
+
+    /** Host bytes, floats, to fill before {@link #upload}. */
+    public MemorySegment hostBytes() {
+        if (direct) {
+            return blocks.getFirst().host();
+        }
+        if (hostCopy == null) {
+            hostArena = Arena.ofShared();
+            hostCopy = hostArena.allocate(4 * size, 64);
+        }
+        return hostCopy;
+    }
+
+    /** Sends {@link #hostBytes}, which end by that, to the device. */
+    public void upload() {
+        if (direct) {
+            return;
+        }
+        long at = 0;
+        for (Tensor block : blocks) {
+            write(block, hostBytes().asSlice(at, 4L * block.cols()));
+            at += 4L * block.cols();
+        }
+        dropCopy();
+    }
+
+    /** Sets one tensor from {@code floats}, which has its size. */
+    public void write(String name, MemorySegment floats) {
+        Tensor tensor = get(name);
+        if (floats.byteSize() != 4 * tensor.size()) {
+            throw new IllegalArgumentException("tensor " + name + " of " + tensor.size() + " elements from " + floats.byteSize() + " bytes");
+        }
+        write(tensor.reshape(1, Math.toIntExact(tensor.size())), floats);
+    }
+
+    private void write(Tensor vector, MemorySegment floats) {
+        if (direct) {
+            vector.host().copyFrom(floats);
+            return;
+        }
+        window();
+        for (int from = 0; from < vector.cols(); from += WINDOW) {
+            int count = Math.min(WINDOW, vector.cols() - from);
+            MemorySegment.copy(floats, 4L * from, window.host().host(), 0, 4L * count);
+            ops.push(window, count);
+            ops.convert(window.device().columns(0, count), vector.columns(from, from + count), 1);
+        }
+    }
+
+    private void window() {
+        if (window == null) {
+            window = arena.mirror(DType.F32, 1, (int) Math.min(WINDOW, Math.max(1, size)));
+        }
+    }
+
+    private void dropCopy() {
+        if (hostArena != null) {
+            hostArena.close();
+            hostArena = null;
+            hostCopy = null;
+        }
     }
 
     /** SHA-256 of all elements, in order, as little-endian floats. */
     public String sha256() {
-        return sha256(download());
-    }
-
-    static String sha256(MemorySegment bytes) {
         try {
             MessageDigest digest = MessageDigest.getInstance("SHA-256");
             long chunk = 1 << 20;
-            for (long at = 0; at < bytes.byteSize(); at += chunk) {
-                ByteBuffer view = bytes.asSlice(at, Math.min(chunk, bytes.byteSize() - at)).asByteBuffer();
-                digest.update(view);
-            }
+            read(bytes -> {
+                for (long at = 0; at < bytes.byteSize(); at += chunk) {
+                    digest.update(bytes.asSlice(at, Math.min(chunk, bytes.byteSize() - at)).asByteBuffer());
+                }
+            });
             return HexFormat.of().formatHex(digest.digest());
         } catch (NoSuchAlgorithmException e) {
             throw new IllegalStateException("this Java runtime has no SHA-256", e);
@@ -131,6 +280,7 @@ public final class ParameterSet implements AutoCloseable {
 
     @Override
     public void close() {
+        dropCopy();
         arena.close();
     }
 }

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -20,6 +21,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 import org.respec.engine.BadInput;
 import org.respec.engine.SafeFiles;
 
@@ -30,6 +32,8 @@ import org.respec.engine.SafeFiles;
 public final class Safetensors implements AutoCloseable {
     /** The format's own bound. */
     static final long MAX_HEADER = 100_000_000;
+    /** Elements written at a time. */
+    private static final int CHUNK = 1 << 18;
     private static final ValueLayout.OfLong LENGTH = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfShort HALF = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -236,11 +240,12 @@ public final class Safetensors implements AutoCloseable {
     }
 
     /**
-     * Writes tensors that lie one after another as floats, in the order of {@code specs}.
+     * Writes tensors that come as floats in the order of {@code specs}, in pieces.
      *
+     * @param values gives the pieces, each valid while it is handed over, as {@link ParameterSet#read} does
      * @param bfloat16 whether to round to BF16 (to nearest, ties to even) rather than keep F32
      */
-    public static void write(Path file, List<TensorSpec> specs, MemorySegment values, boolean bfloat16) {
+    public static void write(Path file, List<TensorSpec> specs, Consumer<Consumer<MemorySegment>> values, boolean bfloat16) {
         int bytes = bfloat16 ? 2 : 4;
         ObjectNode header = new JsonMapper().createObjectNode();
         header.putObject("__metadata__").put("format", "pt");
@@ -259,20 +264,40 @@ public final class Safetensors implements AutoCloseable {
         }
         byte[] text = header.toString().getBytes(StandardCharsets.UTF_8);
         int padded = (text.length + 7) / 8 * 8;
-        ByteBuffer out = ByteBuffer.allocate(Math.toIntExact(8 + padded + at)).order(ByteOrder.LITTLE_ENDIAN);
-        out.putLong(padded).put(text);
-        while (out.position() < 8 + padded) {
-            out.put((byte) ' ');
+        ByteBuffer head = ByteBuffer.allocate(8 + padded).order(ByteOrder.LITTLE_ENDIAN);
+        head.putLong(padded).put(text);
+        while (head.hasRemaining()) {
+            head.put((byte) ' ');
         }
-        for (long i = 0; i < at / bytes; i++) {
-            float value = values.getAtIndex(ValueLayout.JAVA_FLOAT, i);
-            if (bfloat16) {
-                out.putShort(toBfloat16(value));
-            } else {
-                out.putFloat(value);
+        SafeFiles.write(file, channel -> {
+            SafeFiles.writeAll(channel, head.flip());
+            ByteBuffer out = ByteBuffer.allocate(CHUNK * bytes).order(ByteOrder.LITTLE_ENDIAN);
+            try {
+                values.accept(piece -> write(channel, out, piece, bfloat16));
+            } catch (UncheckedIOException e) {
+                throw e.getCause();
+            }
+        });
+    }
+
+    private static void write(FileChannel channel, ByteBuffer out, MemorySegment floats, boolean bfloat16) {
+        long count = floats.byteSize() / 4;
+        for (long from = 0; from < count; from += CHUNK) {
+            out.clear();
+            for (long i = from; i < Math.min(count, from + CHUNK); i++) {
+                float value = floats.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+                if (bfloat16) {
+                    out.putShort(toBfloat16(value));
+                } else {
+                    out.putFloat(value);
+                }
+            }
+            try {
+                SafeFiles.writeAll(channel, out.flip());
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
             }
         }
-        SafeFiles.write(file, out.array());
     }
 
     static short toBfloat16(float value) {

@@ -17,6 +17,12 @@ import org.respec.engine.SafeFiles;
 
 /** Text to token ids and back, by a Hugging Face {@code tokenizer.json}. */
 public final class TextTokenizer implements AutoCloseable {
+    static {
+        // On a machine with a GPU the library would otherwise fetch another build of itself, and it reports its use: nothing is
+        // downloaded at run time.
+        System.setProperty("ai.djl.offline", "true");
+    }
+
     /** Embeddings are often padded to a multiple of this or more (Qwen's have 151,936 rows for 151,669 tokens): fewer tokens are fine. */
     private static final int PADDED_VOCABULARY = 64;
 
@@ -52,6 +58,9 @@ public final class TextTokenizer implements AutoCloseable {
         } catch (IOException | RuntimeException e) {
             throw new BadInput(file + ": it cannot be read as a tokenizer (" + String.valueOf(e.getMessage()).lines().findFirst().orElse("")
                 + "); mend it.", e);
+        } catch (LinkageError e) {
+            throw new BadInput("tokenizers: their native library does not load on this machine (" + e.getMessage()
+                + "); install what it misses, for instance libstdc++.", e);
         }
     }
 

@@ -1,7 +1,9 @@
 package org.respec.engine.rl;
 
 import org.respec.engine.model.ParameterSet;
+import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
+import org.respec.kernels.Tensor;
 
 /** AdamW (Loshchilov and Hutter, 2019) with global-norm clipping over one {@link ParameterSet}. Owns gradients and moments. */
 public final class AdamW implements AutoCloseable {
@@ -17,13 +19,19 @@ public final class AdamW implements AutoCloseable {
     private final Settings settings;
     private int step;
 
+    /** An optimizer of F32 weights, which an actor or drafter may compute with in another type; moments are F32. */
     public AdamW(Ops ops, ParameterSet weights, Settings settings) {
+        this(ops, weights, settings, DType.F32);
+    }
+
+    /** @param moments type of both moments: F32 or, where the device stores it, BF16 */
+    public AdamW(Ops ops, ParameterSet weights, Settings settings, DType moments) {
         this.ops = ops;
         this.weights = weights;
         this.settings = settings;
         gradients = new ParameterSet(ops, "gradients", weights.specs());
-        first = new ParameterSet(ops, "first moments", weights.specs());
-        second = new ParameterSet(ops, "second moments", weights.specs());
+        first = new ParameterSet(ops, "first moments", weights.specs(), moments);
+        second = new ParameterSet(ops, "second moments", weights.specs(), moments);
     }
 
     /** Where backward passes add to; {@link #step} leaves it zeroed. */
@@ -55,14 +63,21 @@ public final class AdamW implements AutoCloseable {
      * @return norm of the gradient before clipping; where it is not finite the weights are left alone
      */
     public double step(float learningRate) {
-        double norm = Math.sqrt(ops.squaredNorm(gradients.flat()));
+        double squares = 0;
+        for (Tensor block : gradients.blocks()) {
+            squares += ops.squaredNorm(block);
+        }
+        double norm = Math.sqrt(squares);
         if (Double.isFinite(norm)) {
             float max = settings.maxGradNorm();
             float scale = max > 0 && norm > max ? (float) (max / norm) : 1f;
-            ops.adamW(weights.flat(), gradients.flat(), first.flat(), second.flat(), learningRate, settings.beta1(), settings.beta2(),
-                settings.eps(), settings.weightDecay(), ++step, scale);
+            step++;
+            for (int i = 0; i < weights.blocks().size(); i++) {
+                ops.adamW(weights.blocks().get(i), gradients.blocks().get(i), first.blocks().get(i), second.blocks().get(i), learningRate,
+                    settings.beta1(), settings.beta2(), settings.eps(), settings.weightDecay(), step, scale);
+            }
         }
-        ops.fill(gradients.flat(), 0f);
+        gradients.fill(0f);
         return norm;
     }
 

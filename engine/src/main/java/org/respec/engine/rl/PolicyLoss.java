@@ -1,9 +1,9 @@
 package org.respec.engine.rl;
 
 /**
- * GRPO's clipped objective with an optional KL term, per token: its value, and its derivative by the token's log-probability, from
- * which everything else follows. The loss of one token with advantage A, ratio r = exp(new - old) and reference gap
- * d = reference - new is {@code -min(r A, clip(r, 1 - low, 1 + high) A) + beta (exp(d) - d - 1)}.
+ * GRPO's clipped objective with an optional KL term, per token; {@code Ops.policyLoss} computes its gradient. The loss of one token with
+ * advantage A, ratio r = exp(new - old) and reference gap d = reference - new is
+ * {@code -min(r A, clip(r, 1 - low, 1 + high) A) + beta (exp(d) - d - 1)}.
  *
  * @param clipLow how far the ratio may fall under 1
  * @param clipHigh how far it may rise over 1 (DAPO's "clip higher" where larger than {@code clipLow})
@@ -23,11 +23,5 @@ public record PolicyLoss(float clipLow, float clipHigh, float klCoefficient) {
         double policy = -Math.min(ratio * advantage, cut * advantage);
         double gap = referenceLogProb - newLogProb;
         return klCoefficient == 0 ? policy : policy + klCoefficient * (Math.exp(gap) - gap - 1);
-    }
-
-    /** Derivative of {@link #value} by {@code newLogProb}. */
-    public double derivative(float advantage, float newLogProb, float oldLogProb, float referenceLogProb) {
-        double policy = clipped(advantage, newLogProb, oldLogProb) ? 0 : -advantage * Math.exp(newLogProb - oldLogProb);
-        return klCoefficient == 0 ? policy : policy + klCoefficient * (1 - Math.exp(referenceLogProb - newLogProb));
     }
 }

@@ -1,20 +1,24 @@
 package org.respec.engine.rl;
 
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Supplier;
 import org.respec.engine.BadInput;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.ActorTraining;
 import org.respec.engine.model.PassFiller;
 import org.respec.engine.rollout.Trajectory;
-import org.respec.kernels.DType;
-import org.respec.kernels.HostMirror;
 import org.respec.kernels.Ops;
-import org.respec.kernels.TensorArena;
+import org.respec.kernels.OutOfDeviceMemory;
+import org.respec.kernels.PolicyTerms;
 
-/** GRPO updates of an actor: packs trajectories into passes, turns the loss into gradients, steps the optimizer. */
+/**
+ * GRPO updates of an actor: packs trajectories into passes, turns the loss into gradients, steps the optimizer.
+ *
+ * <p>Rollout and training may give a token different log-probabilities: they round in different places, and more so in BF16. With an
+ * importance cap, tokens weigh min(exp(training - rollout), cap) and ratios are relative to what training itself said before the
+ * update (decoupled PPO; Hilton et al., 2022; truncation as in TIS; Yao et al., 2025). Without one, ratios are relative to the rollout.
+ */
 public final class PolicyTrainer implements AutoCloseable {
     /**
      * How one iteration's trajectories are used.
@@ -23,8 +27,17 @@ public final class PolicyTrainer implements AutoCloseable {
      * @param epochs passes over the trajectories
      * @param perSequence whether each sequence, rather than each token, weighs the same
      * @param temperature of the rollout, under which log-probabilities are compared
+     * @param importanceCap largest importance weight; 0 for no importance weights
      */
-    public record Schedule(int miniBatches, int epochs, boolean perSequence, float temperature) {
+    public record Schedule(int miniBatches, int epochs, boolean perSequence, float temperature, float importanceCap) {
+        /** Without importance weights. */
+        public Schedule(int miniBatches, int epochs, boolean perSequence, float temperature) {
+            this(miniBatches, epochs, perSequence, temperature, 0f);
+        }
+
+        int steps() {
+            return miniBatches * epochs;
+        }
     }
 
     /**
@@ -33,29 +46,34 @@ public final class PolicyTrainer implements AutoCloseable {
      * @param loss mean loss per token (or sequence)
      * @param gradNorm mean gradient norm before clipping
      * @param clipFraction share of tokens whose ratio was cut
-     * @param mismatch mean absolute difference between log-probabilities of training and rollout before the first step
+     * @param mismatch between training and rollout, over the first step's tokens, before that step
      */
-    public record Report(double loss, double gradNorm, double clipFraction, double mismatch) {
+    public record Report(double loss, double gradNorm, double clipFraction, Mismatch mismatch) {
     }
 
     private final Ops ops;
-    private final ActorTraining training;
     private final Actor actor;
-    private final ActorTraining reference;
+    private final Actor reference;
     private final AdamW optimizer;
     private final PolicyLoss loss;
     private final Schedule schedule;
-    private final TensorArena arena;
-    private final HostMirror targets;
-    private final HostMirror logProbs;
-    private final HostMirror coefficients;
-    private final int maxSequences;
+    private final ActorTraining.Keep keep;
+    private final boolean lasting;
+    private int maxRows;
+    private Passes passes;
+
+    /** Passes that keep all activations. */
+    public PolicyTrainer(Ops ops, Actor actor, Actor reference, AdamW optimizer, PolicyLoss loss, Schedule schedule, int maxRows) {
+        this(ops, actor, reference, optimizer, loss, schedule, maxRows, ActorTraining.Keep.ALL, true);
+    }
 
     /**
      * @param reference the frozen policy for the KL term, or null if its coefficient is 0; not closed here
-     * @param maxRows most rows of one pass; every trajectory must fit
+     * @param maxRows most rows of one pass, fewer after the device had no memory for so many; every trajectory must fit
+     * @param lasting whether passes keep their memory between updates
      */
-    public PolicyTrainer(Ops ops, Actor actor, Actor reference, AdamW optimizer, PolicyLoss loss, Schedule schedule, int maxRows) {
+    public PolicyTrainer(Ops ops, Actor actor, Actor reference, AdamW optimizer, PolicyLoss loss, Schedule schedule, int maxRows,
+                         ActorTraining.Keep keep, boolean lasting) {
         if (loss.klCoefficient() != 0 && reference == null) {
             throw new IllegalArgumentException("a KL term without a reference policy");
         }
@@ -64,153 +82,284 @@ public final class PolicyTrainer implements AutoCloseable {
         this.optimizer = optimizer;
         this.loss = loss;
         this.schedule = schedule;
-        this.maxSequences = maxRows;
-        training = new ActorTraining(ops, actor, maxRows, maxSequences);
-        this.reference = loss.klCoefficient() == 0 ? null : new ActorTraining(ops, reference, maxRows, maxSequences);
-        arena = ops.arena("policy loss");
-        targets = arena.mirror(DType.I32, 1, maxRows);
-        logProbs = arena.mirror(DType.F32, 1, maxRows);
-        coefficients = arena.mirror(DType.F32, 1, maxRows);
+        this.reference = loss.klCoefficient() == 0 ? null : reference;
+        this.keep = keep;
+        this.lasting = lasting;
+        this.maxRows = maxRows;
+    }
+
+    /** Memory of passes of some size; {@code reference} is null without a KL term. */
+    private record Passes(ActorTraining training, ActorTraining reference, PolicyRows lossRows) {
+        void close() {
+            training.close();
+            if (reference != null) {
+                reference.close();
+            }
+            lossRows.close();
+        }
+    }
+
+    private Passes open() {
+        ActorTraining training = new ActorTraining(ops, actor, maxRows, maxRows, keep);
+        ActorTraining anchor = null;
+        try {
+            anchor = reference == null ? null : new ActorTraining(ops, reference, maxRows, maxRows, ActorTraining.Keep.NOTHING);
+            return new Passes(training, anchor, new PolicyRows(ops, maxRows));
+        } catch (OutOfDeviceMemory e) {
+            training.close();
+            if (anchor != null) {
+                anchor.close();
+            }
+            throw e;
+        }
+    }
+
+    /** Most rows of one pass now. */
+    public int maxRows() {
+        return maxRows;
+    }
+
+    /** Takes the memory of passes now rather than at the first update, if it is to last. */
+    public void reserve() {
+        if (lasting) {
+            attempt(List.of(), () -> null);
+        }
+    }
+
+    /**
+     * Runs work that passes take part in. Where the device has no memory for it, passes get half as many rows and the work begins again:
+     * it must have done nothing that may not be done twice, but for adding to gradients, which are cleared.
+     */
+    private <T> T attempt(List<Trajectory> trajectories, Supplier<T> work) {
+        while (true) {
+            try {
+                passes = passes == null ? open() : passes;
+                return work.get();
+            } catch (OutOfDeviceMemory e) {
+                int longest = trajectories.stream().mapToInt(t -> t.length() - 1).max().orElse(1);
+                release();
+                if (maxRows <= longest) {
+                    throw new BadInput("train.micro_batch_tokens: the device has no memory for training passes of " + maxRows
+                        + " tokens, as the longest response needs (" + e.getMessage() + "); lower rollout.kv_pages or rollout.max_tokens, or set"
+                        + " train.checkpoint_activations=true.", e);
+                }
+                maxRows = Math.max(longest, maxRows / 2);
+                optimizer.gradients().fill(0f);
+            }
+        }
+    }
+
+    /** Gives the memory of passes back; the next update takes it again. */
+    private void release() {
+        if (passes != null) {
+            passes.close();
+            passes = null;
+        }
     }
 
     /** One iteration's updates; publishes the actor's new weights. */
     public Report update(List<Trajectory> trajectories, float[] advantages, float learningRate) {
+        try {
+            return steps(new Batch(trajectories, advantages, 0, trajectories.size(), null), learningRate);
+        } finally {
+            if (!lasting) {
+                release();
+            }
+        }
+    }
+
+    private Report steps(Batch all, float learningRate) {
+        if (schedule.importanceCap() > 0 && schedule.steps() > 1) {
+            Batch batch = all;
+            all = all.relativeTo(attempt(batch.trajectories, () -> logProbs(batch)));
+        }
         double lossSum = 0;
         double normSum = 0;
         long clipped = 0;
         long tokens = 0;
-        double mismatch = 0;
-        int steps = 0;
+        Mismatch mismatch = null;
         for (int epoch = 0; epoch < schedule.epochs(); epoch++) {
             for (int part = 0; part < schedule.miniBatches(); part++) {
-                int from = (int) ((long) trajectories.size() * part / schedule.miniBatches());
-                int to = (int) ((long) trajectories.size() * (part + 1) / schedule.miniBatches());
-                Tally tally = gradients(trajectories, advantages, from, to);
+                Batch batch = all.part(part, schedule.miniBatches());
+                Tally tally = attempt(batch.trajectories, () -> gradients(batch));
                 normSum += optimizer.step(learningRate);
                 actor.publish();
                 lossSum += tally.loss;
                 clipped += tally.clipped;
-                tokens += tally.tokens;
-                if (steps++ == 0) {
-                    mismatch = tally.tokens == 0 ? 0 : tally.mismatch / tally.tokens;
-                }
+                tokens += tally.mismatch.tokens();
+                mismatch = mismatch == null ? tally.mismatch.result() : mismatch;
             }
         }
-        return new Report(lossSum / steps, normSum / steps, tokens == 0 ? 0 : (double) clipped / tokens, mismatch);
+        return new Report(lossSum / schedule.steps(), normSum / schedule.steps(), tokens == 0 ? 0 : (double) clipped / tokens, mismatch);
     }
 
     /** Adds the gradient of the loss over all trajectories to the optimizer's gradients, without a step; returns the loss. */
     public double accumulate(List<Trajectory> trajectories, float[] advantages) {
-        return gradients(trajectories, advantages, 0, trajectories.size()).loss;
+        Batch batch = new Batch(trajectories, advantages, 0, trajectories.size(), null);
+        return attempt(trajectories, () -> gradients(batch)).loss;
+    }
+
+    /**
+     * Trajectories {@code from} to {@code to} of an iteration.
+     *
+     * @param proximal log-probabilities of each trajectory's response in training, before the update; null if not computed
+     */
+    private record Batch(List<Trajectory> trajectories, float[] advantages, int from, int to, float[][] proximal) {
+        Batch relativeTo(float[][] logProbs) {
+            return new Batch(trajectories, advantages, from, to, logProbs);
+        }
+
+        Batch part(int index, int parts) {
+            int size = trajectories.size();
+            return new Batch(trajectories, advantages, (int) ((long) size * index / parts), (int) ((long) size * (index + 1) / parts), proximal);
+        }
+
+        long tokens() {
+            return trajectories.subList(from, to).stream().mapToLong(t -> t.response().length).sum();
+        }
     }
 
     private static final class Tally {
         double loss;
         long clipped;
-        long tokens;
-        double mismatch;
+        final Mismatch.Sums mismatch = new Mismatch.Sums();
     }
 
-    private Tally gradients(List<Trajectory> trajectories, float[] advantages, int from, int to) {
-        long total = 0;
-        for (int i = from; i < to; i++) {
-            total += trajectories.get(i).response().length;
-        }
-        Tally tally = new Tally();
+    /** Numbers of the trajectories of each pass. */
+    private List<List<Integer>> packs(Batch batch) {
+        List<List<Integer>> packs = new ArrayList<>();
         List<Integer> pack = new ArrayList<>();
         int rows = 0;
-        for (int i = from; i < to; i++) {
+        for (int i = batch.from; i < batch.to; i++) {
             // Without a KL term a trajectory of advantage 0 adds nothing to any gradient.
-            if (advantages[i] == 0 && loss.klCoefficient() == 0) {
+            if (batch.advantages[i] == 0 && loss.klCoefficient() == 0) {
                 continue;
             }
-            int need = trajectories.get(i).length() - 1;
-            if (need > training.maxRows()) {
-                throw new BadInput("train.micro_batch_tokens: " + training.maxRows() + " is less than a trajectory of " + need
+            int need = batch.trajectories.get(i).length() - 1;
+            if (need > maxRows) {
+                throw new BadInput("train.micro_batch_tokens: " + maxRows + " is less than a trajectory of " + need
                     + " tokens; raise it.");
             }
-            if (rows + need > training.maxRows()) {
-                pass(trajectories, advantages, pack, rows, total, to - from, tally);
-                pack.clear();
+            if (rows + need > maxRows) {
+                packs.add(pack);
+                pack = new ArrayList<>();
                 rows = 0;
             }
             pack.add(i);
             rows += need;
         }
         if (!pack.isEmpty()) {
-            pass(trajectories, advantages, pack, rows, total, to - from, tally);
+            packs.add(pack);
+        }
+        return packs;
+    }
+
+    private Tally gradients(Batch batch) {
+        Tally tally = new Tally();
+        long tokens = batch.tokens();
+        for (List<Integer> pack : packs(batch)) {
+            pass(batch, pack, tokens, tally);
         }
         return tally;
     }
 
-    private void pass(List<Trajectory> trajectories, float[] advantages, List<Integer> pack, int rows, long totalTokens, int totalSequences,
-                      Tally tally) {
-        fill(training, trajectories, pack, rows);
-        ops.push(targets, rows);
-        training.forward(pack.size(), rows);
-        ops.logProbs(training.logits(), targets.device(), schedule.temperature(), logProbs.device(), rows);
-        ops.pull(logProbs, rows);
-        float[] current = read(logProbs, rows);
-        float[] anchor = current;
-        if (reference != null) {
-            fill(reference, trajectories, pack, rows);
-            reference.forward(pack.size(), rows);
-            ops.logProbs(reference.logits(), targets.device(), schedule.temperature(), logProbs.device(), rows);
-            ops.pull(logProbs, rows);
-            anchor = read(logProbs, rows);
-        }
-        MemorySegment out = coefficients.host().host();
-        int row = 0;
-        for (int index : pack) {
-            Trajectory t = trajectories.get(index);
-            float advantage = advantages[index];
-            double weight = schedule.perSequence() ? 1.0 / ((double) totalSequences * t.response().length) : 1.0 / totalTokens;
-            int firstTarget = t.prompt().length - 1;
-            for (int position = 0; position < t.length() - 1; position++, row++) {
-                float coefficient = 0;
-                if (position >= firstTarget) {
-                    float old = t.logProbs()[position - firstTarget];
-                    coefficient = (float) (weight * loss.derivative(advantage, current[row], old, anchor[row]));
-                    tally.loss += weight * loss.value(advantage, current[row], old, anchor[row]);
-                    tally.mismatch += Math.abs(current[row] - old);
-                    tally.clipped += loss.clipped(advantage, current[row], old) ? 1 : 0;
-                    tally.tokens++;
-                }
-                out.setAtIndex(ValueLayout.JAVA_FLOAT, row, coefficient);
+    /** Log-probabilities of all responses in training as it is now. */
+    private float[][] logProbs(Batch batch) {
+        float[][] all = new float[batch.trajectories.size()][];
+        for (List<Integer> pack : packs(batch)) {
+            int rows = fill(passes.training, batch, pack);
+            passes.training.forward(pack.size(), rows);
+            passes.training.logProbs(passes.lossRows.targets(), schedule.temperature(), passes.lossRows.logProbs(), rows);
+            float[] current = passes.lossRows.pullLogProbs(rows);
+            int row = 0;
+            for (int index : pack) {
+                Trajectory t = batch.trajectories.get(index);
+                row += t.prompt().length - 1;
+                all[index] = new float[t.response().length];
+                System.arraycopy(current, row, all[index], 0, all[index].length);
+                row += all[index].length;
             }
         }
-        ops.push(coefficients, rows);
-        ops.logProbsBackward(training.logits(), targets.device(), schedule.temperature(), coefficients.device(), rows);
-        training.backward(optimizer.gradients(), pack.size(), rows);
+        return all;
     }
 
-    private void fill(ActorTraining pass, List<Trajectory> trajectories, List<Integer> pack, int rows) {
-        MemorySegment target = targets.host().host();
-        PassFiller filler = new PassFiller(pass.tokens(), pass.spans());
+    private void pass(Batch batch, List<Integer> pack, long totalTokens, Tally tally) {
+        float[] anchor = null;
+        ActorTraining training = passes.training;
+        ActorTraining reference = passes.reference;
+        PolicyRows lossRows = passes.lossRows;
+        int rows = fill(training, batch, pack);
+        if (reference != null) {
+            fill(reference, batch, pack);
+            reference.forward(pack.size(), rows);
+            reference.logProbs(lossRows.targets(), schedule.temperature(), lossRows.reference(), rows);
+            anchor = lossRows.pullReference(rows);
+        }
+        training.forward(pack.size(), rows);
+        training.loss(lossRows.targets(), schedule.temperature(), terms(batch, pack, totalTokens), lossRows.logProbs(),
+            optimizer.gradients(), rows);
+        float[] current = lossRows.pullLogProbs(rows);
+        training.backward(optimizer.gradients(), pack.size(), rows);
         int row = 0;
         for (int index : pack) {
-            Trajectory t = trajectories.get(index);
+            Trajectory t = batch.trajectories.get(index);
+            double weight = weight(batch, t, totalTokens);
+            row += t.prompt().length - 1;
+            for (int i = 0; i < t.response().length; i++, row++) {
+                float drawn = t.logProbs()[i];
+                float old = drawn;
+                double importance = 1;
+                if (schedule.importanceCap() > 0) {
+                    old = batch.proximal == null ? current[row] : batch.proximal[index][i];
+                    importance = Math.min(Math.exp(old - drawn), schedule.importanceCap());
+                }
+                float advantage = batch.advantages[index];
+                tally.loss += weight * importance * loss.value(advantage, current[row], old, anchor == null ? current[row] : anchor[row]);
+                tally.clipped += loss.clipped(advantage, current[row], old) ? 1 : 0;
+                tally.mismatch.add(current[row], drawn);
+            }
+        }
+    }
+
+    private double weight(Batch batch, Trajectory t, long totalTokens) {
+        return schedule.perSequence() ? 1.0 / ((double) (batch.to - batch.from) * t.response().length) : 1.0 / totalTokens;
+    }
+
+    private PolicyTerms terms(Batch batch, List<Integer> pack, long totalTokens) {
+        boolean corrected = schedule.importanceCap() > 0;
+        PolicyRows lossRows = passes.lossRows;
+        lossRows.begin();
+        for (int index : pack) {
+            Trajectory t = batch.trajectories.get(index);
+            lossRows.skip(t.prompt().length - 1);
+            float weight = (float) weight(batch, t, totalTokens);
+            for (int i = 0; i < t.response().length; i++) {
+                float old = corrected && batch.proximal != null ? batch.proximal[index][i] : t.logProbs()[i];
+                lossRows.add(weight, batch.advantages[index], old, t.logProbs()[i]);
+            }
+        }
+        return lossRows.terms(loss, !corrected || batch.proximal != null, corrected ? schedule.importanceCap() : 0);
+    }
+
+    /** Brings a pack's tokens and targets to the device; returns the number of rows. */
+    private int fill(ActorTraining pass, Batch batch, List<Integer> pack) {
+        PolicyRows lossRows = passes.lossRows;
+        PassFiller filler = new PassFiller(pass.tokens(), pass.spans());
+        for (int index : pack) {
+            Trajectory t = batch.trajectories.get(index);
             filler.beginSequence();
             for (int position = 0; position < t.length() - 1; position++) {
+                lossRows.target(filler.rows(), t.token(position + 1));
                 filler.addRow(t.token(position));
-                target.setAtIndex(ValueLayout.JAVA_INT, row++, t.token(position + 1));
             }
         }
         filler.push(ops);
-    }
-
-    private static float[] read(HostMirror mirror, int count) {
-        float[] values = new float[count];
-        MemorySegment.copy(mirror.host().host(), ValueLayout.JAVA_FLOAT, 0, values, 0, count);
-        return values;
+        lossRows.pushTargets(filler.rows());
+        return filler.rows();
     }
 
     @Override
     public void close() {
-        training.close();
-        if (reference != null) {
-            reference.close();
-        }
-        arena.close();
+        release();
     }
 }

@@ -9,6 +9,8 @@ import org.respec.engine.model.PassFiller;
 import org.respec.kernels.DType;
 import org.respec.kernels.HostMirror;
 import org.respec.kernels.Ops;
+import org.respec.kernels.PolicyTerms;
+import org.respec.kernels.Tensor;
 import org.respec.kernels.TensorArena;
 
 /** Next-token cross-entropy on the responses of demonstrations: how the actor is pretrained. */
@@ -31,8 +33,10 @@ public final class SupervisedTrainer implements AutoCloseable {
     private final TensorArena arena;
     private final HostMirror targets;
     private final HostMirror logProbs;
-    private final HostMirror coefficients;
+    private final HostMirror weights;
+    private final Tensor ones;
 
+    /** @param maxRows most tokens of a batch */
     public SupervisedTrainer(Ops ops, Actor actor, AdamW optimizer, int maxRows) {
         this.ops = ops;
         this.actor = actor;
@@ -41,14 +45,16 @@ public final class SupervisedTrainer implements AutoCloseable {
         arena = ops.arena("supervised loss");
         targets = arena.mirror(DType.I32, 1, maxRows);
         logProbs = arena.mirror(DType.F32, 1, maxRows);
-        coefficients = arena.mirror(DType.F32, 1, maxRows);
+        weights = arena.mirror(DType.F32, 1, maxRows);
+        ones = arena.allocate(DType.F32, 1, maxRows);
+        ops.fill(ones, 1f);
     }
 
     /** Adds the gradient of the mean loss per response token of {@code batch}, which must fit one pass; returns the mean loss. */
     public double gradients(List<Demonstration> batch) {
         PassFiller filler = new PassFiller(training.tokens(), training.spans());
         MemorySegment target = targets.host().host();
-        MemorySegment coefficient = coefficients.host().host();
+        MemorySegment weight = weights.host().host();
         long responseTokens = 0;
         for (Demonstration d : batch) {
             responseTokens += d.response().length;
@@ -59,21 +65,20 @@ public final class SupervisedTrainer implements AutoCloseable {
             for (int position = 0; position < d.length() - 1; position++, row++) {
                 filler.addRow(d.token(position));
                 target.setAtIndex(ValueLayout.JAVA_INT, row, d.token(position + 1));
-                coefficient.setAtIndex(ValueLayout.JAVA_FLOAT, row, position >= d.prompt().length - 1 ? -1f / responseTokens : 0f);
+                weight.setAtIndex(ValueLayout.JAVA_FLOAT, row, position >= d.prompt().length - 1 ? 1f / responseTokens : 0f);
             }
         }
         filler.push(ops);
         ops.push(targets, row);
-        ops.push(coefficients, row);
+        ops.push(weights, row);
         training.forward(batch.size(), row);
-        ops.logProbs(training.logits(), targets.device(), 1f, logProbs.device(), row);
+        training.loss(targets.device(), 1f, PolicyTerms.crossEntropy(weights.device(), ones), logProbs.device(), optimizer.gradients(), row);
         ops.pull(logProbs, row);
         double loss = 0;
         MemorySegment values = logProbs.host().host();
         for (int i = 0; i < row; i++) {
-            loss += values.getAtIndex(ValueLayout.JAVA_FLOAT, i) * (double) coefficient.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+            loss -= values.getAtIndex(ValueLayout.JAVA_FLOAT, i) * (double) weight.getAtIndex(ValueLayout.JAVA_FLOAT, i);
         }
-        ops.logProbsBackward(training.logits(), targets.device(), 1f, coefficients.device(), row);
         training.backward(optimizer.gradients(), batch.size(), row);
         return loss;
     }

@@ -3,16 +3,24 @@ package org.respec.engine.rollout;
 import org.respec.engine.speculation.AcceptanceTracker;
 import org.respec.engine.speculation.PlanSolver;
 import org.respec.engine.speculation.SpeculationPlan;
+import org.respec.engine.speculation.UtilizationProbe;
 
 /** Takes, at every step, the plan with the highest expected tokens per second for the live batch. */
 public final class AdaptivePolicy implements PlanPolicy {
     private final PlanSolver solver;
     private final AcceptanceTracker acceptance;
+    private final UtilizationProbe probe;
     private int missed;
 
     public AdaptivePolicy(PlanSolver solver, AcceptanceTracker acceptance) {
+        this(solver, acceptance, null);
+    }
+
+    /** With the probe that the solver asks what others use of the device, or null for none; it is told of each step, and closed. */
+    public AdaptivePolicy(PlanSolver solver, AcceptanceTracker acceptance, UtilizationProbe probe) {
         this.solver = solver;
         this.acceptance = acceptance;
+        this.probe = probe;
     }
 
     @Override
@@ -24,10 +32,30 @@ public final class AdaptivePolicy implements PlanPolicy {
     @Override
     public void observeStep(SpeculationPlan plan, int batch, int rows, int tokens, long draftNanos, long verifyNanos) {
         solver.observe(plan, batch, missed, tokens, draftNanos * 1e-9, verifyNanos * 1e-9);
+        if (probe != null) {
+            probe.decoded(batch, draftNanos + verifyNanos);
+        }
     }
 
     @Override
     public void observeRank(int depth, int rank, int named) {
         acceptance.observe(depth, rank, named);
+    }
+
+    @Override
+    public double costError() {
+        return solver.costError();
+    }
+
+    @Override
+    public double tokensError() {
+        return solver.tokensError();
+    }
+
+    @Override
+    public void close() {
+        if (probe != null) {
+            probe.close();
+        }
     }
 }

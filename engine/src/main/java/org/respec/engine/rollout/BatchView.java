@@ -1,5 +1,7 @@
 package org.respec.engine.rollout;
 
+import org.respec.kernels.HostMirror;
+import org.respec.kernels.MirrorBlock;
 import org.respec.kernels.Ops;
 import org.respec.kernels.RowBatch;
 import org.respec.kernels.TensorArena;
@@ -17,11 +19,20 @@ final class BatchView {
     final HostView sequences;
     final HostView committed;
     final HostView requestIds;
+    private final HostMirror rowsAndRequests;
+    private final HostMirror requestsOnly;
     private int requests;
     private int rows;
 
     BatchView(TensorArena arena, int maxRows, int maxRequests) {
-        batch = RowBatch.allocate(arena, maxRows, maxRequests);
+        this(new MirrorBlock(arena, RowBatch.bytes(maxRows, maxRequests)), maxRows, maxRequests);
+    }
+
+    /** A view whose batch is the next thing in a block. */
+    BatchView(MirrorBlock block, int maxRows, int maxRequests) {
+        batch = RowBatch.allocate(block, maxRows, maxRequests);
+        rowsAndRequests = block.range(batch.tokens(), batch.requestIds());
+        requestsOnly = block.range(batch.firstRows(), batch.requestIds());
         tokens = new HostView(batch.tokens());
         positions = new HostView(batch.positions());
         slots = new HostView(batch.slots());
@@ -69,24 +80,14 @@ final class BatchView {
         firstRows.setInt(requests, rows);
     }
 
-    /** Sends what was filled to the device. */
+    /** Sends what was filled to the device, in one transfer. */
     void push(Ops ops) {
-        pushRequests(ops);
-        firstRows.push(ops, requests + 1L);
-        tokens.push(ops, rows);
-        positions.push(ops, rows);
-        slots.push(ops, rows);
-        contexts.push(ops, rows);
-        masks.push(ops, rows);
-        rowRequests.push(ops, rows);
+        ops.push(rowsAndRequests, rowsAndRequests.host().size());
     }
 
     /** Sends only what belongs to requests; an operator fills the rows. */
     void pushRequests(Ops ops) {
-        sequences.push(ops, requests);
-        committed.push(ops, requests);
-        requestIds.push(ops, requests);
-        firstRows.push(ops, requests + 1L);
+        ops.push(requestsOnly, requestsOnly.host().size());
     }
 
     /** Says that every request has {@code each} rows, which an operator fills. */
@@ -97,8 +98,11 @@ final class BatchView {
         }
     }
 
-    /** Says how many rows an operator has filled. */
-    void filledRows(int count) {
+    /** Says how many rows an operator is about to fill. The host then knows nothing of their contexts but what is committed. */
+    void rowsToFill(int count) {
         rows = count;
+        for (int i = 0; i < count; i++) {
+            contexts.setInt(i, 0);
+        }
     }
 }

@@ -14,6 +14,7 @@ final class CaptureReader implements AutoCloseable {
     private final FeatureStore features;
     private final TeacherStore teachers;
     private final HostView indices;
+    private final Tensor gathered;
     private final HostMirror featureRows;
     private final HostMirror ids;
     private final HostMirror logProbs;
@@ -25,6 +26,8 @@ final class CaptureReader implements AutoCloseable {
         this.teachers = teachers;
         indices = new HostView(arena.mirror(DType.I32, 1, maxLength));
         featureRows = arena.mirror(DType.F32, maxLength, features.rows().cols());
+        gathered = features.rows().dtype() == DType.F32 ? featureRows.device()
+            : arena.allocate(features.rows().dtype(), maxLength, features.rows().cols());
         ids = arena.mirror(DType.I32, maxLength, teachers.topK());
         logProbs = arena.mirror(DType.F32, maxLength, teachers.topK());
         tails = arena.mirror(DType.F32, maxLength, 1);
@@ -34,7 +37,10 @@ final class CaptureReader implements AutoCloseable {
         int rows = slot.committed();
         int firstTaught = slot.promptLength() - 1;
         int taught = rows - firstTaught;
-        features.gather(ops, slot, rows, indices, featureRows.device());
+        features.gather(ops, slot, rows, indices, gathered);
+        if (gathered != featureRows.device()) {
+            ops.convert(gathered, featureRows.device(), rows);
+        }
         for (int i = 0; i < taught; i++) {
             indices.setInt(i, features.row(slot, firstTaught + i));
         }
@@ -43,14 +49,21 @@ final class CaptureReader implements AutoCloseable {
         ops.copyRows(teachers.ids(), from, ids.device(), null, taught);
         ops.copyRows(teachers.logProbs(), from, logProbs.device(), null, taught);
         ops.copyRows(teachers.tails(), from, tails.device(), null, taught);
-        return new CapturedRows(rows, firstTaught, read(featureRows, rows), read(ids, taught), read(logProbs, taught), read(tails, taught));
+        // One wait for all four.
+        ops.startPull(featureRows, elements(featureRows, rows));
+        ops.startPull(ids, elements(ids, taught));
+        ops.startPull(logProbs, elements(logProbs, taught));
+        ops.pull(tails, elements(tails, taught));
+        return new CapturedRows(rows, firstTaught, copy(featureRows, rows), copy(ids, taught), copy(logProbs, taught), copy(tails, taught));
     }
 
-    private MemorySegment read(HostMirror mirror, int rows) {
-        long elements = (long) rows * mirror.host().cols();
-        ops.pull(mirror, elements);
+    private static long elements(HostMirror mirror, int rows) {
+        return (long) rows * mirror.host().cols();
+    }
+
+    private static MemorySegment copy(HostMirror mirror, int rows) {
         // Lives as long as the trajectory is reachable: finished responses are handed to the caller, who may drop them at any time.
-        MemorySegment copy = Arena.ofAuto().allocate(elements * mirror.host().dtype().bytes(), 8);
+        MemorySegment copy = Arena.ofAuto().allocate(elements(mirror, rows) * mirror.host().dtype().bytes(), 8);
         MemorySegment.copy(mirror.host().host(), 0, copy, 0, copy.byteSize());
         return copy;
     }

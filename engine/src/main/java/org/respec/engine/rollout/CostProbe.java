@@ -13,6 +13,7 @@ import org.respec.kernels.DType;
 import org.respec.kernels.HostMirror;
 import org.respec.kernels.KvLayout;
 import org.respec.kernels.Ops;
+import org.respec.kernels.Replay;
 import org.respec.kernels.SamplingParams;
 import org.respec.kernels.Tensor;
 import org.respec.kernels.TensorArena;
@@ -24,7 +25,7 @@ import org.respec.kernels.TreeBatch;
  */
 public final class CostProbe {
     private static final int CONTEXT = 48;
-    private static final int[] VERIFY_ROWS = {1, 2, 3, 5, 7, 9, 13, 17, 25, 33};
+    private static final int[] VERIFY_ROWS = {1, 2, 3, 4, 5, 6, 7, 9, 13, 17, 25, 33};
     private static final int[] DRAFT_ROWS = {1, 2, 3, 4, 6, 8};
     private static final int ROUNDS = 5;
     /** With blocks of 2 ms, 16 rows took 600 us instead of the 420 of a steady state: see {@link #round}. */
@@ -35,11 +36,15 @@ public final class CostProbe {
     private CostProbe() {
     }
 
-    /** Fills {@code profile} for up to {@code maxBatch} requests and {@code maxRows} rows a pass. */
+    /**
+     * Fills {@code profile} for up to {@code maxBatch} requests and {@code maxRows} rows a pass.
+     *
+     * @param drafter null to measure the actor alone
+     */
     public static void measure(Ops ops, Actor actor, Drafter drafter, int maxBatch, int maxRows, CostProfile profile) {
         try (TensorArena arena = ops.arena("cost probe");
              Pass verify = new VerifyPass(ops, arena, actor, drafter, maxBatch, maxRows);
-             Pass draft = new DraftPass(ops, arena, drafter, maxBatch, maxBatch * TreeBatch.MAX_BRANCH)) {
+             Pass draft = drafter == null ? null : new DraftPass(ops, arena, drafter, maxBatch, maxBatch * TreeBatch.MAX_BRANCH)) {
             List<Cell> cells = new ArrayList<>();
             for (int batch = 1; batch <= maxBatch; batch = next(batch, maxBatch)) {
                 for (int rows : VERIFY_ROWS) {
@@ -47,7 +52,7 @@ public final class CostProbe {
                         cells.add(new Cell(verify, batch, rows, new double[ROUNDS]));
                     }
                 }
-                for (int rows : DRAFT_ROWS) {
+                for (int rows : draft == null ? new int[0] : DRAFT_ROWS) {
                     cells.add(new Cell(draft, batch, rows, new double[ROUNDS]));
                 }
             }
@@ -113,9 +118,15 @@ public final class CostProbe {
         final BatchView batch;
         final PagedKvCache cache;
         final int[] sequences;
+        /** Passes are timed as a rollout runs them: as graphs where the device has them. */
+        private final Replay replay;
+        private final Runnable work = this::pass;
+        private int requests;
+        private int rows;
 
         Pass(Ops ops, TensorArena arena, KvLayout layout, int maxBatch, int maxRows) {
             this.ops = ops;
+            this.replay = ops.replay("cost probe");
             this.batch = new BatchView(arena, maxRows, maxBatch);
             this.cache = new PagedKvCache(ops, layout, maxBatch, CONTEXT + TreeBatch.MAX_NODES, "cost probe KV");
             this.sequences = new int[maxBatch];
@@ -132,7 +143,13 @@ public final class CostProbe {
             return maxBatch * ((CONTEXT + TreeBatch.MAX_NODES) / pageSize + 2);
         }
 
+        private void pass() {
+            pass(requests, rows);
+        }
+
         void run(int requests, int rowsEach) {
+            this.requests = requests;
+            rows = requests * rowsEach;
             batch.clear();
             for (int r = 0; r < requests; r++) {
                 batch.addRequest(cache.row(sequences[r]), CONTEXT, r);
@@ -143,7 +160,7 @@ public final class CostProbe {
                 }
             }
             batch.push(ops);
-            pass(requests, requests * rowsEach);
+            replay.run(0, batch.batch, cache.store(), requests, rows, work);
             ops.synchronize();
         }
 
@@ -151,6 +168,7 @@ public final class CostProbe {
 
         @Override
         public void close() {
+            replay.close();
             cache.close();
         }
     }
@@ -162,7 +180,7 @@ public final class CostProbe {
         private final boolean capture;
 
         VerifyPass(Ops ops, TensorArena arena, Actor actor, Drafter drafter, int maxBatch, int maxRows) {
-            super(ops, arena, new KvLayout(DType.F32, actor.config().numHiddenLayers(), actor.shape().kvHeads(), actor.shape().headDim(),
+            super(ops, arena, new KvLayout(actor.dtype(), actor.config().numHiddenLayers(), actor.shape().kvHeads(), actor.shape().headDim(),
                 16, pages(maxBatch, 16)), maxBatch, maxRows);
             capture = drafter != null;
             inference = new ActorInference(ops, actor, maxRows, capture ? drafter.config().featureLayers() : new int[0]);
@@ -178,8 +196,8 @@ public final class CostProbe {
 
         @Override
         public void close() {
-            inference.close();
             super.close();
+            inference.close();
         }
     }
 
@@ -189,10 +207,10 @@ public final class CostProbe {
         private final Tensor storeRows;
 
         DraftPass(Ops ops, TensorArena arena, Drafter drafter, int maxBatch, int maxRows) {
-            super(ops, arena, new KvLayout(DType.F32, 1, drafter.shape().kvHeads(), drafter.shape().headDim(), 16, pages(maxBatch, 16)),
+            super(ops, arena, new KvLayout(drafter.dtype(), 1, drafter.shape().kvHeads(), drafter.shape().headDim(), 16, pages(maxBatch, 16)),
                 maxBatch, maxRows);
             inference = new DrafterInference(ops, drafter, maxRows, maxRows);
-            store = arena.allocate(DType.F32, 1, drafter.weights().get("fc.weight").cols());
+            store = arena.allocate(drafter.dtype(), 1, drafter.weights().get("fc.weight").cols());
             storeRows = arena.allocate(DType.I32, 1, maxRows);
         }
 
@@ -204,8 +222,8 @@ public final class CostProbe {
 
         @Override
         public void close() {
-            inference.close();
             super.close();
+            inference.close();
         }
     }
 }

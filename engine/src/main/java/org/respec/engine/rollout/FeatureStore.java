@@ -16,10 +16,10 @@ final class FeatureStore {
     private final int[] freeGroups;
     private int free;
 
-    FeatureStore(TensorArena arena, int maxBatch, int maxLength, int width) {
+    FeatureStore(TensorArena arena, DType dtype, int maxBatch, int maxLength, int width) {
         this.maxBatch = maxBatch;
         this.maxLength = maxLength;
-        this.rows = arena.allocate(DType.F32, Math.multiplyExact(2 * maxBatch, maxLength), width);
+        this.rows = arena.allocate(dtype, Math.multiplyExact(2 * maxBatch, maxLength), width);
         this.freeGroups = new int[maxBatch];
         for (int i = 0; i < maxBatch; i++) {
             freeGroups[i] = maxBatch - 1 - i;
@@ -51,7 +51,7 @@ final class FeatureStore {
         return position < slot.group.prefixLength() ? row(slot.group, position) : slot.index * maxLength + position;
     }
 
-    /** Fetches a request's features at positions 0 to {@code count - 1} into the leading rows of {@code target}. */
+    /** Fetches a request's features at positions 0 to {@code count - 1} into the leading rows of {@code target}, of the store's type. */
     void gather(Ops ops, Slot slot, int count, HostView indices, Tensor target) {
         for (int position = 0; position < count; position++) {
             indices.setInt(position, row(slot, position));

@@ -10,6 +10,8 @@ final class GroupState {
     int draftSequence = Slot.NO_SEQUENCE;
     int admitted;
     int finished;
+    /** Count of missed rows that last had this group's prefix in it. */
+    long counted;
 
     GroupState(int index, PromptGroup prompt) {
         this.index = index;

@@ -31,6 +31,10 @@ final class HostView {
         return segment.getAtIndex(ValueLayout.JAVA_FLOAT, index);
     }
 
+    void setFloat(long index, float value) {
+        segment.setAtIndex(ValueLayout.JAVA_FLOAT, index, value);
+    }
+
     void setLong(long index, long value) {
         segment.setAtIndex(ValueLayout.JAVA_LONG, index, value);
     }

@@ -20,4 +20,19 @@ public interface PlanPolicy {
      * number {@code rank} of {@code named}, or none of them (-1).
      */
     void observeRank(int depth, int rank, int named);
+
+    /** By what share predicted times of steps were wrong of late; NaN for a policy that predicts none. */
+    default double costError() {
+        return Double.NaN;
+    }
+
+    /** By what share predicted tokens of steps were wrong of late; NaN for a policy that predicts none. */
+    default double tokensError() {
+        return Double.NaN;
+    }
+
+    /** Called when no more steps will come. */
+    default void close() {
+        // Most policies hold nothing.
+    }
 }

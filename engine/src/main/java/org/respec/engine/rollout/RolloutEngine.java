@@ -10,8 +10,12 @@ import org.respec.engine.model.Drafter;
 import org.respec.engine.model.ModelConfig;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.DType;
+import org.respec.kernels.HostMirror;
 import org.respec.kernels.KvLayout;
+import org.respec.kernels.MirrorBlock;
 import org.respec.kernels.Ops;
+import org.respec.kernels.Replay;
+import org.respec.kernels.RowBatch;
 import org.respec.kernels.SamplingParams;
 import org.respec.kernels.TensorArena;
 import org.respec.kernels.TreeBatch;
@@ -33,7 +37,12 @@ public final class RolloutEngine implements AutoCloseable {
     private final ActorInference inference;
     private final PagedKvCache cache;
     private final FeatureStore features;
-    private final TreeSpeculator speculator;
+    private final Drafting drafting;
+    private final TreeSpeculator eagle;
+    private NgramSpeculator ngram;
+    private Speculator speculator;
+    private Drafting.Kind kind = Drafting.Kind.NONE;
+    private volatile Drafting.Kind wantedKind;
     private final TeacherStore teachers;
     private final CaptureReader captures;
     private final int maxRows;
@@ -63,6 +72,22 @@ public final class RolloutEngine implements AutoCloseable {
     private final HostView captureRows;
     private final HostView captureTargets;
     private final int[] kept;
+    /** Root tokens and positions: what a draft begins with. */
+    private final HostMirror roots;
+    /** What the host reads after a step without trees, and after one with trees. */
+    private final HostMirror plainResult;
+    private final HostMirror treeResult;
+    private final HostMirror moves;
+    private final HostMirror captured;
+    private final Replay passes;
+    private final Runnable plainPass = this::samplePass;
+    private final Runnable treePass = this::treePass;
+    private int passRows;
+
+    /** Most nodes of one request that this step's pages are reserved for, the root not counted. */
+    private int nodesEach;
+    /** The same if they are shared out by the scores of this step's candidates; 0 if the host knows how many each request has. */
+    private int sharedEach;
 
     private List<GroupState> groups = List.of();
     private Trajectory[] finished;
@@ -86,6 +111,20 @@ public final class RolloutEngine implements AutoCloseable {
      */
     public RolloutEngine(Ops ops, Actor actor, Drafter drafter, RolloutLimits limits, SamplingParams sampling, long seed, StopRule stop,
                          PlanPolicy policy, boolean speculate, float sharpness) {
+        this(ops, actor, drafter, limits, sampling, seed, stop, policy,
+            Drafting.of(speculate && drafter != null ? Drafting.Kind.EAGLE : Drafting.Kind.NONE, sharpness));
+    }
+
+    /**
+     * An engine for an actor.
+     *
+     * @param drafter null for none; a drafter is taught (features are captured) even if another kind drafts
+     * @throws BadInput if the cache cannot hold one request of full length, the model's positions do not reach that far, or the drafter
+     *     that is to draft is missing
+     */
+    public RolloutEngine(Ops ops, Actor actor, Drafter drafter, RolloutLimits limits, SamplingParams sampling, long seed, StopRule stop,
+                         PlanPolicy policy, Drafting drafting) {
+        this.drafting = drafting;
         this.ops = ops;
         this.limits = limits;
         this.sampling = sampling;
@@ -99,25 +138,35 @@ public final class RolloutEngine implements AutoCloseable {
                 + " positions, but the model has max_position_embeddings " + actor.config().maxPositionEmbeddings()
                 + "; lower rollout.max_tokens.");
         }
-        int perSequence = limits.maxLength() + TreeBatch.MAX_NODES;
-        int fullPages = (perSequence + limits.pageSize() - 1) / limits.pageSize() + 1;
-        int pages = limits.kvPages() > 0 ? limits.kvPages() : Math.multiplyExact(batch, fullPages + limits.maxPrompt() / limits.pageSize() + 1);
-        if (pages < fullPages + 1) {
+        int pages = limits.pages();
+        if (pages < limits.leastPages()) {
             throw new BadInput("rollout.kv_pages: " + pages + " pages of " + limits.pageSize() + " tokens cannot hold one request of "
-                + limits.maxLength() + " tokens with its draft tree; give at least " + (fullPages + 1) + ".");
+                + limits.maxLength() + " tokens with its draft tree; give at least " + limits.leastPages() + ".");
         }
         boolean captures = drafter != null;
         this.maxRows = limits.maxRows();
         this.arena = ops.arena("rollout");
         int[] featureLayers = captures ? drafter.config().featureLayers() : new int[0];
         this.inference = new ActorInference(ops, actor, maxRows, featureLayers);
-        KvLayout layout = new KvLayout(DType.F32, actor.config().numHiddenLayers(), actor.shape().kvHeads(), actor.shape().headDim(),
+        KvLayout layout = new KvLayout(actor.dtype(), actor.config().numHiddenLayers(), actor.shape().kvHeads(), actor.shape().headDim(),
             limits.pageSize(), pages);
-        this.cache = new PagedKvCache(ops, layout, 2 * batch, perSequence, "actor KV");
+        this.cache = new PagedKvCache(ops, layout, 2 * batch, limits.perSequence(), "actor KV");
         this.features = captures
-            ? new FeatureStore(arena, batch, limits.maxLength(), featureLayers.length * actor.config().hiddenSize()) : null;
-        this.speculator = drafter == null || !speculate ? null
-            : new TreeSpeculator(ops, drafter, limits, features, sampling, seed, sharpness, maxRows);
+            ? new FeatureStore(arena, actor.dtype(), batch, limits.maxLength(), featureLayers.length * actor.config().hiddenSize()) : null;
+        MirrorBlock block = new MirrorBlock(arena, RowBatch.bytes(maxRows, batch) + 2 * MirrorBlock.bytes(DType.I32, 1, batch)
+            + TreeBatch.readBytes(batch) + VerifyResult.bytes(batch) + 2 * MirrorBlock.bytes(DType.I32, 1, maxRows));
+        this.verify = new BatchView(block, maxRows, batch);
+        this.rootTokens = new HostView(block.mirror(DType.I32, 1, batch));
+        this.rootPositions = new HostView(block.mirror(DType.I32, 1, batch));
+        this.trees = TreeBatch.allocate(arena, block, batch);
+        this.result = VerifyResult.allocate(block, batch);
+        this.sampled = new HostView(block.mirror(DType.I32, 1, maxRows));
+        this.sampledLogProbs = new HostView(block.mirror(DType.F32, 1, maxRows));
+        this.roots = block.range(rootTokens.mirror(), rootPositions.mirror());
+        this.plainResult = block.range(sampled.mirror(), sampledLogProbs.mirror());
+        this.treeResult = block.range(verify.batch.firstRows(), sampledLogProbs.mirror());
+        this.eagle = drafter == null || drafting.kind() != Drafting.Kind.EAGLE ? null
+            : new TreeSpeculator(ops, drafter, limits, trees, features, sampling, seed, drafting.sharpness(), maxRows);
         this.teachers = captures && limits.captureTopK() > 0 ? new TeacherStore(ops, arena, limits, maxRows) : null;
         this.captures = teachers == null ? null : new CaptureReader(ops, arena, features, teachers, limits.maxLength());
         this.live = new Slot[batch];
@@ -125,30 +174,75 @@ public final class RolloutEngine implements AutoCloseable {
         for (int i = batch - 1; i >= 0; i--) {
             idle[idleCount++] = new Slot(i, limits.maxLength());
         }
-        this.verify = new BatchView(arena, maxRows, batch);
-        this.trees = speculator == null ? TreeBatch.allocate(arena, batch) : speculator.trees();
-        this.rootTokens = new HostView(arena.mirror(DType.I32, 1, batch));
-        this.rootPositions = new HostView(arena.mirror(DType.I32, 1, batch));
         this.budgets = new HostView(trees.budgets());
         this.poolCounts = new HostView(trees.poolCounts());
         this.poolTokens = new HostView(trees.poolTokens());
         this.poolParents = new HostView(trees.poolParents());
         this.nodePool = new HostView(trees.nodePool());
-        this.result = VerifyResult.allocate(arena, batch);
         this.pathLengths = new HostView(result.pathLengths());
         this.pathNodes = new HostView(result.pathNodes());
-        this.sampled = new HostView(arena.mirror(DType.I32, 1, maxRows));
-        this.sampledLogProbs = new HostView(arena.mirror(DType.F32, 1, maxRows));
-        this.moveFrom = new HostView(arena.mirror(DType.I32, 1, maxRows));
-        this.moveTo = new HostView(arena.mirror(DType.I32, 1, maxRows));
-        this.captureRows = new HostView(arena.mirror(DType.I32, 1, maxRows));
-        this.captureTargets = new HostView(arena.mirror(DType.I32, 1, maxRows));
+        MirrorBlock decided = new MirrorBlock(arena, 4 * MirrorBlock.bytes(DType.I32, 1, maxRows));
+        this.moveFrom = new HostView(decided.mirror(DType.I32, 1, maxRows));
+        this.moveTo = new HostView(decided.mirror(DType.I32, 1, maxRows));
+        this.captureRows = new HostView(decided.mirror(DType.I32, 1, maxRows));
+        this.captureTargets = new HostView(decided.mirror(DType.I32, 1, maxRows));
+        this.moves = decided.range(moveFrom.mirror(), moveTo.mirror());
+        this.captured = decided.range(captureRows.mirror(), captureTargets.mirror());
+        this.passes = ops.replay("rollout");
         this.kept = new int[batch];
+        draftWith(drafting.kind());
+        applyKind();
+    }
+
+    /**
+     * Has another kind of drafter draft from the next step on; any thread may call it, at any time. What is drawn stays the same.
+     *
+     * @throws BadInput if the engine was made without that drafter
+     */
+    public void draftWith(Drafting.Kind next) {
+        if (next == Drafting.Kind.EAGLE && eagle == null) {
+            throw new BadInput("model.drafter: to draft with a trained drafter the engine needs one; name its folder.");
+        }
+        wantedKind = next;
+    }
+
+    /** Who drafts from the next step on. */
+    public Drafting.Kind draftsWith() {
+        return wantedKind;
+    }
+
+    private void applyKind() {
+        Drafting.Kind next = wantedKind;
+        if (next == kind) {
+            return;
+        }
+        if (speculator != null) {
+            for (int r = 0; r < liveCount; r++) {
+                speculator.close(live[r]);
+            }
+            for (int g = 0; g < groups.size(); g++) {
+                speculator.closeGroup(groups.get(g));
+            }
+        }
+        if (next == Drafting.Kind.NGRAM && ngram == null) {
+            ngram = new NgramSpeculator(ops, trees, limits.maxBatch(), sampling, seed, drafting.sharpness(), drafting.ngramBytes());
+        }
+        speculator = switch (next) {
+            case NONE -> null;
+            case EAGLE -> eagle;
+            case NGRAM -> ngram;
+        };
+        kind = next;
     }
 
     /** The longest response to a prompt of this many tokens that a model has positions for, a draft at its end included. */
     public static int mostTokens(ModelConfig model, int prompt) {
         return model.maxPositionEmbeddings() - prompt - TreeBatch.MAX_DEPTH;
+    }
+
+    /** Who decides how far to speculate. */
+    public PlanPolicy policy() {
+        return policy;
     }
 
     /** Draws all responses of {@code prompts}; trajectories come in request order. */
@@ -161,8 +255,21 @@ public final class RolloutEngine implements AutoCloseable {
         return end((System.nanoTime() - start) * 1e-9);
     }
 
+    /** Gives the memory of cached keys and values back until the next {@link #generate}. */
+    public void release() {
+        passes.close();
+        cache.release();
+        if (eagle != null) {
+            eagle.release();
+        }
+    }
+
     /** Queues prompts and clears the counters; {@link #step} then does the work. */
     void begin(List<PromptGroup> prompts) {
+        cache.acquire();
+        if (eagle != null) {
+            eagle.acquire();
+        }
         List<GroupState> states = new ArrayList<>();
         int requests = 0;
         for (PromptGroup prompt : prompts) {
@@ -186,7 +293,8 @@ public final class RolloutEngine implements AutoCloseable {
         tally.clear();
     }
 
-    private Rollout end(double seconds) {
+    /** What was drawn since {@link #begin}, which took {@code seconds}. */
+    Rollout end(double seconds) {
         List<StepGroup> stepGroups = tally.groups();
         RolloutStats stats = new RolloutStats(tokensDrawn, seconds, steps, speculativeTokens, speculativeRequestSteps, preemptions,
             StepTally.plans(stepGroups), draftNanos * 1e-9, verifyNanos * 1e-9, stepGroups);
@@ -202,26 +310,23 @@ public final class RolloutEngine implements AutoCloseable {
         if (liveCount == 0) {
             return false;
         }
+        applyKind();
         long start = System.nanoTime();
         SpeculationPlan plan = reserve();
-        int budget = plan.isOff() ? 0 : plan.tokens();
         for (int r = 0; r < liveCount; r++) {
             Slot slot = live[r];
             rootTokens.setInt(r, slot.tokens[slot.length - 1]);
             rootPositions.setInt(r, slot.committed());
-            budgets.setInt(r, budget);
-            poolCounts.setInt(r, 0);
         }
-        rootTokens.push(ops, liveCount);
-        rootPositions.push(ops, liveCount);
-        budgets.push(ops, liveCount);
-        poolCounts.push(ops, liveCount);
+        int rows = liveCount;
         if (!plan.isOff()) {
+            ops.push(roots, roots.host().size());
             speculator.draft(live, liveCount, plan, rootPositions);
+            rows += shareNodes(plan);
         }
         long drafted = System.nanoTime();
-        int rows = verifyPass(budget);
-        int gained = accept(rows, !plan.isOff());
+        verifyPass(rows);
+        int gained = accept(rows, rows > liveCount);
         long verified = System.nanoTime();
         count(plan, gained, drafted - start, verified - drafted);
         policy.observeStep(plan, liveCount, rows, gained, drafted - start, verified - drafted);
@@ -342,8 +447,13 @@ public final class RolloutEngine implements AutoCloseable {
             if (!plan.isOff() && (long) liveCount * (plan.tokens() + 1) > maxRows) {
                 plan = SpeculationPlan.OFF;
             }
-            if (!plan.isOff() && !reserveAll(plan.tokens() + 1)) {
-                plan = SpeculationPlan.OFF;
+            if (!plan.isOff()) {
+                nodesEach = drafting.shared() && liveCount > 1 ? Math.min(TreeBatch.MAX_NODES - 1, plan.candidates()) : plan.tokens();
+                if (!reserveAll(nodesEach + 1)) {
+                    // Short of pages for trees of any size, requests have the same number of nodes each.
+                    nodesEach = plan.tokens();
+                    plan = reserveAll(nodesEach + 1) ? plan : SpeculationPlan.OFF;
+                }
             }
         }
         if (plan.isOff()) {
@@ -353,6 +463,23 @@ public final class RolloutEngine implements AutoCloseable {
         }
         cache.sync();
         return plan;
+    }
+
+    /** Sets how many candidates of each request are verified; returns how many all together. */
+    private int shareNodes(SpeculationPlan plan) {
+        boolean shared = nodesEach > plan.tokens();
+        int there = 0;
+        for (int r = 0; r < liveCount; r++) {
+            int budget = Math.min(nodesEach, speculator.candidates(r));
+            budgets.setInt(r, budget);
+            there += budget;
+        }
+        int total = Math.min(there, liveCount * plan.tokens());
+        sharedEach = shared && total < there ? nodesEach : 0;
+        if (sharedEach == 0) {
+            budgets.push(ops, liveCount);
+        }
+        return total;
     }
 
     private boolean reserveAll(int tokens) {
@@ -402,11 +529,11 @@ public final class RolloutEngine implements AutoCloseable {
         live[--liveCount] = null;
     }
 
-    /** One forward pass over the roots and, if there are trees, up to {@code budget} nodes each; returns the rows. */
-    private int verifyPass(int budget) {
+    /** One forward pass of {@code rows}: the roots and, if there are more, the nodes that {@link #shareNodes} shared out. */
+    private void verifyPass(int rows) {
         verify.clear();
-        int rows;
-        if (budget == 0) {
+        boolean grown = rows > liveCount;
+        if (!grown) {
             for (int r = 0; r < liveCount; r++) {
                 Slot slot = live[r];
                 int place = slot.committed();
@@ -414,38 +541,38 @@ public final class RolloutEngine implements AutoCloseable {
                 verify.addRow(slot.tokens[place], place, cache.slot(slot.kvSequence, place), place, 1L);
             }
             verify.push(ops);
-            rows = liveCount;
         } else {
             for (int r = 0; r < liveCount; r++) {
                 verify.addRequest(cache.row(live[r].kvSequence), live[r].committed(), live[r].requestId);
             }
             verify.pushRequests(ops);
-            ops.draftSelect(rootTokens.mirror(), rootPositions.mirror(), trees, liveCount, verify.batch, cache.store());
-            rows = liveCount * (budget + 1);
-            verify.filledRows(rows);
+            verify.rowsToFill(rows);
         }
-        inference.forward(verify.batch, cache.store(), liveCount, rows, true, features != null);
-        ops.sample(inference.logits(), verify.batch, sampling, seed, sampled.mirror().device(), sampledLogProbs.mirror().device(), rows);
-        if (budget > 0) {
-            ops.verifyTrees(verify.batch, sampled.mirror().device(), trees, liveCount, result);
-            pathLengths.pull(ops, liveCount);
-            pathNodes.pull(ops, (long) liveCount * TreeBatch.MAX_NODES);
-            poolCounts.pull(ops, liveCount);
-            poolTokens.pull(ops, (long) liveCount * TreeBatch.POOL);
-            poolParents.pull(ops, (long) liveCount * TreeBatch.POOL);
-            nodePool.pull(ops, (long) liveCount * TreeBatch.MAX_NODES);
-            verify.firstRows.pull(ops, liveCount + 1L);
+        passRows = rows;
+        passes.run(!grown ? 0 : 1 + sharedEach, verify.batch, cache.store(), liveCount, rows, grown ? treePass : plainPass);
+        HostMirror wanted = grown ? treeResult : plainResult;
+        ops.pull(wanted, wanted.host().size());
+    }
+
+    private void samplePass() {
+        inference.forward(verify.batch, cache.store(), liveCount, passRows, true, features != null);
+        ops.sample(inference.logits(), verify.batch, sampling, seed, sampled.mirror().device(), sampledLogProbs.mirror().device(), passRows);
+    }
+
+    private void treePass() {
+        if (sharedEach > 0) {
+            ops.draftBudgets(trees, liveCount, passRows - liveCount, sharedEach);
         }
-        sampled.pull(ops, rows);
-        sampledLogProbs.pull(ops, rows);
-        return rows;
+        ops.draftSelect(rootTokens.mirror(), rootPositions.mirror(), trees, liveCount, verify.batch, cache.store());
+        samplePass();
+        ops.verifyTrees(verify.batch, sampled.mirror().device(), trees, liveCount, result);
     }
 
     /** Appends accepted tokens, moves their keys and values into place, keeps by-products, commits; returns the tokens gained. */
     private int accept(int rows, boolean speculated) {
         int gained = 0;
-        int moves = 0;
-        int captured = 0;
+        int moved = 0;
+        int rowsKept = 0;
         for (int r = 0; r < liveCount; r++) {
             Slot slot = live[r];
             int place = slot.committed();
@@ -460,14 +587,14 @@ public final class RolloutEngine implements AutoCloseable {
                     observeRank(r, node, taken + 1, token);
                 }
                 if (node != taken) {
-                    moveFrom.setInt(moves, cache.slot(slot.kvSequence, place + node));
-                    moveTo.setInt(moves, cache.slot(slot.kvSequence, place + taken));
-                    moves++;
+                    moveFrom.setInt(moved, cache.slot(slot.kvSequence, place + node));
+                    moveTo.setInt(moved, cache.slot(slot.kvSequence, place + taken));
+                    moved++;
                 }
                 if (features != null) {
-                    captureRows.setInt(captured, row);
-                    captureTargets.setInt(captured, features.row(slot, place + taken));
-                    captured++;
+                    captureRows.setInt(rowsKept, row);
+                    captureTargets.setInt(rowsKept, features.row(slot, place + taken));
+                    rowsKept++;
                 }
                 slot.tokens[slot.length] = token;
                 slot.logProbs[slot.length] = sampledLogProbs.getFloat(row);
@@ -478,18 +605,20 @@ public final class RolloutEngine implements AutoCloseable {
             }
             kept[r] = taken;
             gained += taken;
+            if (speculated) {
+                slot.speculativeSteps++;
+                slot.speculativeTokens += taken;
+            }
         }
-        if (moves > 0) {
-            moveFrom.push(ops, moves);
-            moveTo.push(ops, moves);
-            ops.kvMove(cache.store(), moveFrom.mirror(), moveTo.mirror(), moves);
+        if (moved > 0) {
+            ops.push(moves, moves.host().size());
+            ops.kvMove(cache.store(), moveFrom.mirror(), moveTo.mirror(), moved);
         }
-        if (captured > 0) {
-            captureRows.push(ops, captured);
-            captureTargets.push(ops, captured);
-            ops.copyRows(inference.features(), captureRows.mirror().device(), features.rows(), captureTargets.mirror().device(), captured);
+        if (rowsKept > 0) {
+            ops.push(captured, captured.host().size());
+            ops.copyRows(inference.features(), captureRows.mirror().device(), features.rows(), captureTargets.mirror().device(), rowsKept);
             if (teachers != null) {
-                teachers.capture(inference.logits(), sampling.temperature(), captureRows, captureTargets, captured);
+                teachers.capture(inference.logits(), sampling.temperature(), captureRows, captureTargets, rowsKept);
             }
         }
         for (int r = 0; r < liveCount; r++) {
@@ -560,13 +689,18 @@ public final class RolloutEngine implements AutoCloseable {
             place += groups.get(g).prompt.samples();
         }
         finished[place + slot.sample] = new Trajectory(group.index, slot.sample, slot.requestId, group.prompt.prompt(), response, logProbs,
-            slot.ended, captured);
+            slot.ended, captured, slot.speculativeSteps, slot.speculativeTokens);
     }
 
     @Override
     public void close() {
-        if (speculator != null) {
-            speculator.close();
+        policy.close();
+        passes.close();
+        if (eagle != null) {
+            eagle.close();
+        }
+        if (ngram != null) {
+            ngram.close();
         }
         if (captures != null) {
             captures.close();

@@ -12,18 +12,50 @@ import org.respec.kernels.TreeBatch;
  * @param pageSize tokens per KV page
  * @param kvPages pages of the actor's cache; 0 for as many as {@code maxBatch} requests of full length can use
  * @param captureTopK teacher tokens captured per row; 0 captures nothing
+ * @param maxRows rows of the widest verify pass; plans that need more are off
  */
-public record RolloutLimits(int maxBatch, int maxPrompt, int maxTokens, int pageSize, int kvPages, int captureTopK) {
+public record RolloutLimits(int maxBatch, int maxPrompt, int maxTokens, int pageSize, int kvPages, int captureTopK, int maxRows) {
     public RolloutLimits {
-        if (maxBatch < 1 || maxPrompt < 1 || maxTokens < 1 || pageSize < 1 || kvPages < 0 || captureTopK < 0) {
+        if (maxBatch < 1 || maxPrompt < 1 || maxTokens < 1 || pageSize < 1 || kvPages < 0 || captureTopK < 0 || maxRows < maxBatch) {
             throw new BadInput("rollout limits: batch " + maxBatch + ", prompt " + maxPrompt + ", tokens " + maxTokens + ", page size "
-                + pageSize + ", pages " + kvPages + ", top-k " + captureTopK + ": sizes must be at least 1, pages and top-k at least 0.");
+                + pageSize + ", pages " + kvPages + ", top-k " + captureTopK + ", rows " + maxRows
+                + ": sizes must be at least 1, pages and top-k at least 0, rows at least the batch.");
         }
     }
 
-    /** Rows of the widest verify pass. A full batch of the largest trees would be wasteful to plan for, so plans are cut to fit. */
-    public int maxRows() {
-        return Math.max(Math.multiplyExact(maxBatch, 4), 4 * TreeBatch.MAX_NODES);
+    /** With rows for a full batch of small trees: one of the largest would be wasteful to plan for. */
+    public RolloutLimits(int maxBatch, int maxPrompt, int maxTokens, int pageSize, int kvPages, int captureTopK) {
+        this(maxBatch, maxPrompt, maxTokens, pageSize, kvPages, captureTopK,
+            Math.max(Math.multiplyExact(maxBatch, 4), 4 * TreeBatch.MAX_NODES));
+    }
+
+    /** Most places of one sequence, in flight ones included. */
+    public int perSequence() {
+        return Math.addExact(maxLength(), TreeBatch.MAX_NODES);
+    }
+
+    private int pagesEach() {
+        return Math.ceilDiv(perSequence(), pageSize) + 1;
+    }
+
+    /** Pages that one request of full length needs. */
+    public int leastPages() {
+        return pagesEach() + 1;
+    }
+
+    /** Pages of the actor's cache: as many as were asked for, or as a full batch can use. */
+    public int pages() {
+        return kvPages > 0 ? kvPages : Math.multiplyExact(maxBatch, pagesEach() + maxPrompt / pageSize + 1);
+    }
+
+    /** The same with so many pages. */
+    public RolloutLimits withPages(int pages) {
+        return new RolloutLimits(maxBatch, maxPrompt, maxTokens, pageSize, pages, captureTopK);
+    }
+
+    /** The same without captures. */
+    public RolloutLimits withoutCaptures() {
+        return new RolloutLimits(maxBatch, maxPrompt, maxTokens, pageSize, kvPages, 0);
     }
 
     /** Longest prompt with response. */

@@ -18,6 +18,9 @@ final class Slot {
     int draftSequence = NO_SEQUENCE;
     boolean done;
     boolean ended;
+    /** Steps that drafted for this request, and the tokens it gained in them. */
+    int speculativeSteps;
+    int speculativeTokens;
 
     Slot(int index, int maxLength) {
         this.index = index;
@@ -35,6 +38,8 @@ final class Slot {
         length = prompt.length;
         done = false;
         ended = false;
+        speculativeSteps = 0;
+        speculativeTokens = 0;
     }
 
     /** Tokens in the actor's cache: the last decided token is not yet. */

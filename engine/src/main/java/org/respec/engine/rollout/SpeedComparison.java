@@ -2,6 +2,7 @@ package org.respec.engine.rollout;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 
 /**
@@ -22,27 +23,36 @@ public final class SpeedComparison {
 
     /** Runs every engine {@code rounds} times, after rounds that do not count: until they get no faster, or for {@code warmUp} seconds. */
     public static List<Result> run(List<RolloutEngine> engines, List<PromptGroup> prompts, double warmUp, int rounds) {
-        warmUp(engines, prompts, warmUp);
-        double[][] speeds = new double[engines.size()][rounds];
-        double[][] accepts = new double[engines.size()][rounds];
-        for (int round = 0; round < rounds; round++) {
+        List<List<RolloutStats>> measured = measure(engines, Collections.nCopies(rounds, prompts), warmUp);
+        List<Result> results = new ArrayList<>();
+        for (List<RolloutStats> each : measured) {
+            double[] ratios = new double[rounds];
+            for (int round = 0; round < rounds; round++) {
+                ratios[round] = each.get(round).tokensPerSecond() / measured.getFirst().get(round).tokensPerSecond();
+            }
+            results.add(new Result(median(each.stream().mapToDouble(RolloutStats::tokensPerSecond).toArray()), median(ratios),
+                median(each.stream().mapToDouble(RolloutStats::acceptLength).toArray())));
+        }
+        return results;
+    }
+
+    /**
+     * What every engine, in their order, did in each round with the round's prompts. The first round's prompts also warm up.
+     *
+     * @param rounds the prompts of each round, at least one
+     */
+    public static List<List<RolloutStats>> measure(List<RolloutEngine> engines, List<List<PromptGroup>> rounds, double warmUp) {
+        warmUp(engines, rounds.getFirst(), warmUp);
+        List<List<RolloutStats>> measured = new ArrayList<>();
+        engines.forEach(engine -> measured.add(new ArrayList<>()));
+        for (int round = 0; round < rounds.size(); round++) {
             for (int turn = 0; turn < engines.size(); turn++) {
                 // Who goes first changes, so that no engine always runs in another's wake.
                 int e = (round + turn) % engines.size();
-                RolloutStats stats = engines.get(e).generate(prompts).stats();
-                speeds[e][round] = stats.tokensPerSecond();
-                accepts[e][round] = stats.acceptLength();
+                measured.get(e).add(engines.get(e).generate(rounds.get(round)).stats());
             }
         }
-        List<Result> results = new ArrayList<>();
-        for (int e = 0; e < speeds.length; e++) {
-            double[] ratios = new double[rounds];
-            for (int round = 0; round < rounds; round++) {
-                ratios[round] = speeds[e][round] / speeds[0][round];
-            }
-            results.add(new Result(median(speeds[e]), median(ratios), median(accepts[e])));
-        }
-        return results;
+        return measured;
     }
 
     /** The JIT takes some seconds per engine, and each one's speed says little until then. */

@@ -10,9 +10,17 @@ package org.respec.engine.rollout;
  * @param logProbs log-probability of each response token under the sampling distribution
  * @param ended whether the response ended by itself (end-of-sequence or stop sequence), not by the length limit
  * @param capture by-products of verification, or null if they were not asked for
+ * @param speculativeSteps steps that drafted for this response
+ * @param speculativeTokens its tokens gained in those steps
  */
 public record Trajectory(int group, int sample, long requestId, int[] prompt, int[] response, float[] logProbs, boolean ended,
-                         CapturedRows capture) {
+                         CapturedRows capture, int speculativeSteps, int speculativeTokens) {
+    /** A trajectory that was drawn without speculation. */
+    public Trajectory(int group, int sample, long requestId, int[] prompt, int[] response, float[] logProbs, boolean ended,
+                      CapturedRows capture) {
+        this(group, sample, requestId, prompt, response, logProbs, ended, capture, 0, 0);
+    }
+
     /** Tokens of prompt and response. */
     public int length() {
         return prompt.length + response.length;

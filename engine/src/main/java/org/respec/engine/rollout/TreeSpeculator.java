@@ -5,8 +5,12 @@ import org.respec.engine.model.Drafter;
 import org.respec.engine.model.DrafterInference;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.DType;
+import org.respec.kernels.HostMirror;
 import org.respec.kernels.KvLayout;
+import org.respec.kernels.MirrorBlock;
 import org.respec.kernels.Ops;
+import org.respec.kernels.Replay;
+import org.respec.kernels.RowBatch;
 import org.respec.kernels.SamplingParams;
 import org.respec.kernels.TensorArena;
 import org.respec.kernels.TreeBatch;
@@ -15,7 +19,7 @@ import org.respec.kernels.TreeBatch;
  * Grows one draft tree per live request, all requests in one pass a level. Keeps the drafter's own cache, which follows the actor's
  * by one token: row t needs token t + 1.
  */
-final class TreeSpeculator implements AutoCloseable {
+final class TreeSpeculator implements Speculator {
     private final Ops ops;
     private final TensorArena arena;
     private final DrafterInference inference;
@@ -26,14 +30,26 @@ final class TreeSpeculator implements AutoCloseable {
     private final float sharpness;
     private final int maxRows;
     private final TreeBatch trees;
+    private final Replay passes;
+    private final Runnable extending = this::extendToRoots;
+    private final Runnable growing = this::grow;
+    private SpeculationPlan growingPlan;
+    private int growingRequests;
+    private HostView growingRoots;
     private final BatchView extend;
     private final BatchView level;
     private final HostView storeRows;
     private final HostView lastRows;
+    private final HostMirror extendInputs;
 
-    TreeSpeculator(Ops ops, Drafter drafter, RolloutLimits limits, FeatureStore features, SamplingParams sampling, long seed,
-                   float sharpness, int maxRows) {
+    private int candidates;
+    private long counts;
+
+    TreeSpeculator(Ops ops, Drafter drafter, RolloutLimits limits, TreeBatch trees, FeatureStore features, SamplingParams sampling,
+                   long seed, float sharpness, int maxRows) {
         this.ops = ops;
+        this.trees = trees;
+        this.passes = ops.replay("drafting");
         this.features = features;
         this.sampling = sampling;
         this.seed = seed;
@@ -46,17 +62,15 @@ final class TreeSpeculator implements AutoCloseable {
         // Every live request and every open group's prefix fit at full length: the drafter has one layer, so this is cheap and its
         // cache can never be what a step waits for.
         int pages = Math.multiplyExact(2 * batch, (perSequence + limits.pageSize() - 1) / limits.pageSize() + 1);
-        KvLayout layout = new KvLayout(DType.F32, 1, drafter.shape().kvHeads(), drafter.shape().headDim(), limits.pageSize(), pages);
+        KvLayout layout = new KvLayout(drafter.dtype(), 1, drafter.shape().kvHeads(), drafter.shape().headDim(), limits.pageSize(), pages);
         cache = new PagedKvCache(ops, layout, 2 * batch, perSequence, "draft KV");
-        trees = TreeBatch.allocate(arena, batch);
-        extend = new BatchView(arena, maxRows, batch);
+        MirrorBlock block = new MirrorBlock(arena, RowBatch.bytes(maxRows, batch) + MirrorBlock.bytes(DType.I32, 1, maxRows)
+            + MirrorBlock.bytes(DType.I32, 1, batch));
+        extend = new BatchView(block, maxRows, batch);
+        storeRows = new HostView(block.mirror(DType.I32, 1, maxRows));
+        lastRows = new HostView(block.mirror(DType.I32, 1, batch));
+        extendInputs = block.range(extend.batch.tokens(), lastRows.mirror());
         level = new BatchView(arena, Math.multiplyExact(batch, TreeBatch.MAX_BRANCH), batch);
-        storeRows = new HostView(arena.mirror(DType.I32, 1, maxRows));
-        lastRows = new HostView(arena.mirror(DType.I32, 1, batch));
-    }
-
-    TreeBatch trees() {
-        return trees;
     }
 
     /** Extends a group's prefix; its last token is left for each response, whose first tree grows from that row. */
@@ -81,7 +95,8 @@ final class TreeSpeculator implements AutoCloseable {
         }
     }
 
-    void closeGroup(GroupState group) {
+    @Override
+    public void closeGroup(GroupState group) {
         if (group.draftSequence != Slot.NO_SEQUENCE) {
             cache.close(group.draftSequence);
             group.draftSequence = Slot.NO_SEQUENCE;
@@ -96,32 +111,44 @@ final class TreeSpeculator implements AutoCloseable {
         slot.draftSequence = cache.fork(slot.group.draftSequence);
     }
 
-    void close(Slot slot) {
+    @Override
+    public void close(Slot slot) {
         if (slot.draftSequence != Slot.NO_SEQUENCE) {
             cache.close(slot.draftSequence);
             slot.draftSequence = Slot.NO_SEQUENCE;
         }
     }
 
-    /** Tokens of a request that the drafter's cache holds, or that it will get with its group's prefix. */
-    private int extended(Slot slot) {
-        if (slot.draftSequence != Slot.NO_SEQUENCE) {
-            return cache.length(slot.draftSequence);
-        }
-        return slot.group.draftSequence == Slot.NO_SEQUENCE ? 0 : cache.length(slot.group.draftSequence);
-    }
-
-    /** Decided tokens that the drafter has not seen, over all live requests: what turning on costs first. */
-    int missedRows(Slot[] live, int count) {
+    /** Rows over all live requests, the prefix of a group that is not in the cache counting once. */
+    @Override
+    public int missedRows(Slot[] live, int count) {
+        counts++;
         int missed = 0;
         for (int i = 0; i < count; i++) {
-            missed += live[i].committed() - extended(live[i]);
+            Slot slot = live[i];
+            GroupState group = slot.group;
+            int prefix = Math.max(0, group.prefixLength() - 1);
+            if (slot.draftSequence != Slot.NO_SEQUENCE) {
+                missed += slot.committed() - cache.length(slot.draftSequence);
+                continue;
+            }
+            missed += slot.committed() - prefix;
+            if (group.draftSequence == Slot.NO_SEQUENCE && group.counted != counts) {
+                group.counted = counts;
+                missed += prefix;
+            }
         }
         return missed;
     }
 
-    /** Grows the pools of the trees of {@code live} to the plan's depth. */
-    void draft(Slot[] live, int count, SpeculationPlan plan, HostView rootPositions) {
+    @Override
+    public int candidates(int r) {
+        return candidates;
+    }
+
+    @Override
+    public void draft(Slot[] live, int count, SpeculationPlan plan, HostView rootPositions) {
+        candidates = plan.candidates();
         for (int r = 0; r < count; r++) {
             if (live[r].draftSequence == Slot.NO_SEQUENCE) {
                 open(live[r]);
@@ -139,17 +166,27 @@ final class TreeSpeculator implements AutoCloseable {
         cache.sync();
         level.uniformRows(plan.branch());
         level.pushRequests(ops);
-        ops.draftExpand(inference.logits(), 1, 1, plan.branch(), sharpness, sampling, seed, rootPositions.mirror(), trees, count,
-            level.batch, cache.store());
-        int rows = count * plan.branch();
-        for (int depth = 2; depth <= plan.depth(); depth++) {
-            inference.step(trees.frontierParents().device(), level.batch, cache.store(), count, rows);
-            inference.heads(null, rows);
-            ops.draftExpand(inference.logits(), plan.branch(), depth, plan.branch(), sharpness, sampling, seed,
-                rootPositions.mirror(), trees, count, level.batch, cache.store());
-        }
+        growingPlan = plan;
+        growingRequests = count;
+        growingRoots = rootPositions;
+        passes.run(plan.depth(), level.batch, cache.store(), count, count * plan.branch(), growing);
         for (int r = 0; r < count; r++) {
             cache.rollback(live[r].draftSequence);
+        }
+    }
+
+    /** All levels of all trees: a function of plan and requests, so that it is recorded once for each. */
+    private void grow() {
+        int branch = growingPlan.branch();
+        int count = growingRequests;
+        int rows = count * branch;
+        ops.draftExpand(inference.logits(), 1, 1, branch, sharpness, sampling, seed, growingRoots.mirror(), trees, count, level.batch,
+            cache.store());
+        for (int depth = 2; depth <= growingPlan.depth(); depth++) {
+            inference.step(trees.frontierParents().device(), level.batch, cache.store(), count, rows);
+            inference.heads(null, rows);
+            ops.draftExpand(inference.logits(), branch, depth, branch, sharpness, sampling, seed, growingRoots.mirror(), trees, count,
+                level.batch, cache.store());
         }
     }
 
@@ -187,13 +224,22 @@ final class TreeSpeculator implements AutoCloseable {
             // A prompt of one token has no features yet: its first tree grows from an arbitrary row and is merely useless.
             lastRows.setInt(r, Math.max(0, extend.rows() - 1));
         }
-        runExtend();
+        ops.push(extendInputs, extendInputs.host().size());
+        passes.run(0, extend.batch, cache.store(), count, extend.rows(), extending);
         for (int r = 0; r < count; r++) {
             Slot slot = live[r];
             cache.commit(slot.draftSequence, slot.committed() - cache.length(slot.draftSequence));
         }
-        lastRows.push(ops, count);
-        inference.heads(lastRows.mirror().device(), count);
+    }
+
+    /** Takes in what was decided, up to each request's last token, whose row the tree grows from. */
+    private void extendToRoots() {
+        extend();
+        inference.heads(lastRows.mirror().device(), extend.requests());
+    }
+
+    private void extend() {
+        inference.extend(features.rows(), storeRows.mirror().device(), extend.batch, cache.store(), extend.requests(), extend.rows());
     }
 
     private void addRows(Slot slot, int from, int to) {
@@ -205,9 +251,8 @@ final class TreeSpeculator implements AutoCloseable {
     }
 
     private void runExtend() {
-        extend.push(ops);
-        storeRows.push(ops, extend.rows());
-        inference.extend(features.rows(), storeRows.mirror().device(), extend.batch, cache.store(), extend.requests(), extend.rows());
+        ops.push(extendInputs, extendInputs.host().size());
+        extend();
     }
 
     private static void require(boolean reserved) {
@@ -216,8 +261,19 @@ final class TreeSpeculator implements AutoCloseable {
         }
     }
 
+    /** Gives the cache's memory back until {@link #acquire}. */
+    void release() {
+        passes.close();
+        cache.release();
+    }
+
+    void acquire() {
+        cache.acquire();
+    }
+
     @Override
     public void close() {
+        passes.close();
         cache.close();
         inference.close();
         arena.close();

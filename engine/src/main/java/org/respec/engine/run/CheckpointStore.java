@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -62,11 +63,19 @@ public final class CheckpointStore {
 
         /** Writes a part. */
         public void add(String name, MemorySegment bytes) {
-            try {
-                String sha = write(target.resolve(name), bytes);
-                manifest.addObject().put("name", name).put("bytes", bytes.byteSize()).put("sha256", sha);
+            add(name, sink -> sink.accept(bytes));
+        }
+
+        /** Writes a part that comes in pieces, each valid only while it is handed over. */
+        public void add(String name, Consumer<Consumer<MemorySegment>> pieces) {
+            try (PartWriter writer = new PartWriter(target.resolve(name))) {
+                pieces.accept(writer);
+                writer.finish();
+                manifest.addObject().put("name", name).put("bytes", writer.bytes()).put("sha256", writer.sha256());
             } catch (IOException e) {
                 throw failed(e);
+            } catch (UncheckedIOException e) {
+                throw failed(e.getCause());
             }
         }
 
@@ -111,19 +120,48 @@ public final class CheckpointStore {
         return PREFIX + String.format("%08d", iteration);
     }
 
-    private static String write(Path file, MemorySegment bytes) throws IOException {
-        MessageDigest digest = sha256();
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-            for (long at = 0; at < bytes.byteSize(); at += CHUNK) {
-                ByteBuffer view = bytes.asSlice(at, Math.min(CHUNK, bytes.byteSize() - at)).asByteBuffer();
-                digest.update(view.duplicate());
-                while (view.hasRemaining()) {
-                    channel.write(view);
+    /** A part's file, with the checksum of what was written. */
+    private static final class PartWriter implements Consumer<MemorySegment>, AutoCloseable {
+        private final MessageDigest digest = CheckpointStore.sha256();
+        private final FileChannel channel;
+        private long bytes;
+
+        PartWriter(Path file) throws IOException {
+            channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+        }
+
+        @Override
+        public void accept(MemorySegment piece) {
+            try {
+                for (long at = 0; at < piece.byteSize(); at += CHUNK) {
+                    ByteBuffer view = piece.asSlice(at, Math.min(CHUNK, piece.byteSize() - at)).asByteBuffer();
+                    digest.update(view.duplicate());
+                    while (view.hasRemaining()) {
+                        channel.write(view);
+                    }
                 }
+                bytes += piece.byteSize();
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
             }
+        }
+
+        void finish() throws IOException {
             channel.force(true);
         }
-        return HexFormat.of().formatHex(digest.digest());
+
+        long bytes() {
+            return bytes;
+        }
+
+        String sha256() {
+            return HexFormat.of().formatHex(digest.digest());
+        }
+
+        @Override
+        public void close() throws IOException {
+            channel.close();
+        }
     }
 
     private void prune() throws IOException {

@@ -1,20 +1,43 @@
 package org.respec.engine.run;
 
+import java.util.List;
 import org.respec.engine.BadInput;
 import org.respec.kernels.Backends;
+import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
 
 /** Opens the device that a user named. */
 public final class Devices {
+    /** Settings that {@link #dtype} knows. */
+    public static final List<String> DTYPES = List.of("auto", "f32", "bf16");
+
     private Devices() {
     }
 
-    /** Operators on {@code device}; see {@link Backends#open}. */
+    /** Operators on {@code device}, with graphs where it has them. */
     public static Ops open(String device, int threads) {
+        return open(device, threads, true);
+    }
+
+    /** Operators on {@code device}; see {@link Backends#open}. */
+    public static Ops open(String device, int threads, boolean graphs) {
         try {
-            return Backends.open(device, threads);
+            return Backends.open(device, threads, graphs);
         } catch (IllegalArgumentException e) {
             throw new BadInput(e.getMessage() + ".", e);
         }
+    }
+
+    /**
+     * The type of weights in use, activations and caches: as named, and for {@code auto} BF16 on a GPU, F32 on the CPU, which stores
+     * nothing else, and on the emulator, which is there to be compared with the CPU.
+     *
+     * @param device the name that {@code ops} was opened by
+     */
+    public static DType dtype(String setting, String device, Ops ops) {
+        if (setting.equals("auto")) {
+            return ops.stores(DType.BF16) && !device.equals("emulator") ? DType.BF16 : DType.F32;
+        }
+        return setting.equals("bf16") ? DType.BF16 : DType.F32;
     }
 }

@@ -23,4 +23,19 @@ record HealthPolicy(PlanPolicy policy, DrafterHealth health) implements PlanPoli
     public void observeRank(int depth, int rank, int named) {
         policy.observeRank(depth, rank, named);
     }
+
+    @Override
+    public double costError() {
+        return policy.costError();
+    }
+
+    @Override
+    public double tokensError() {
+        return policy.tokensError();
+    }
+
+    @Override
+    public void close() {
+        policy.close();
+    }
 }

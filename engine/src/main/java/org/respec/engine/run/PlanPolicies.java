@@ -1,26 +1,24 @@
 package org.respec.engine.run;
 
+import java.util.List;
+import java.util.function.Consumer;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.Drafter;
 import org.respec.engine.rollout.AdaptivePolicy;
 import org.respec.engine.rollout.CostProbe;
 import org.respec.engine.rollout.FixedPolicy;
+import org.respec.engine.rollout.NgramProbe;
 import org.respec.engine.rollout.PlanPolicy;
 import org.respec.engine.rollout.RolloutLimits;
 import org.respec.engine.speculation.AcceptanceTracker;
 import org.respec.engine.speculation.CostProfile;
 import org.respec.engine.speculation.PlanSolver;
 import org.respec.engine.speculation.SpeculationPlan;
+import org.respec.engine.speculation.UtilizationProbe;
 import org.respec.kernels.Ops;
 
 /** Plan policies as a config asks for them. */
 public final class PlanPolicies {
-    /** Observations of a rank after which an old one counts 1/e: some steps of a full batch. */
-    private static final double WINDOW = 2000;
-    /** Assumed chance of the drafter's first choice before anything is seen, and how many observations it counts for. */
-    private static final double PRIOR = 0.7;
-    private static final double PRIOR_WEIGHT = 20;
-
     private PlanPolicies() {
     }
 
@@ -35,14 +33,34 @@ public final class PlanPolicies {
             case "off" -> off();
             case "fixed" -> new FixedPolicy(config.plan());
             case "adaptive" -> {
-                CostProfile profile = new CostProfile();
-                CostProbe.measure(ops, actor, drafter, limits.maxBatch(), limits.maxRows(), profile);
-                AcceptanceTracker acceptance = new AcceptanceTracker(WINDOW, PRIOR, PRIOR_WEIGHT);
-                PlanSolver solver = new PlanSolver(PlanSolver.candidates(config.maxDepth(), config.maxBranch(), config.maxTokens()), acceptance,
-                    profile, config.margin(), limits.maxRows());
-                yield new AdaptivePolicy(solver, acceptance);
+                CostProfile profile = costs(config, ops, actor, drafter, limits);
+                AcceptanceTracker acceptance = AcceptanceTracker.hopeful();
+                List<SpeculationPlan> plans = PlanSolver.candidates(config.maxDepth(), config.maxBranch(), config.maxTokens());
+                UtilizationProbe probe = config.utilization().equals("off") ? null : UtilizationProbe.start(ops.uuid());
+                PlanSolver solver = new PlanSolver(plans, acceptance, profile, config.margin(), limits.maxRows(),
+                    probe == null ? () -> 0 : probe);
+                yield new AdaptivePolicy(solver, acceptance, probe);
             }
             default -> throw new IllegalArgumentException("speculation mode " + config.mode());
         };
+    }
+
+    private static CostProfile costs(RunConfig.Speculation config, Ops ops, Actor actor, Drafter drafter, RolloutLimits limits) {
+        Drafter drafting = config.needsDrafter() ? drafter : null;
+        Consumer<CostProfile> measure = empty -> {
+            CostProbe.measure(ops, actor, drafting, limits.maxBatch(), limits.maxRows(), empty);
+            if (drafting == null) {
+                NgramProbe.measure(ops, actor.config().vocabSize(), limits.maxBatch(), empty);
+            }
+        };
+        if (config.costCache() == null) {
+            CostProfile profile = new CostProfile();
+            measure.accept(profile);
+            return profile;
+        }
+        // What passes take depends on the models' shapes, which their configurations have, not on their weights.
+        String key = ops.device() + " " + ops.uuid() + " " + actor.config() + " " + (drafting == null ? "n-grams" : drafting.config()) + " batch " + limits.maxBatch()
+            + " rows " + limits.maxRows();
+        return new CostCache(config.costCache(), sentence -> System.err.println("respec: " + sentence)).get(key, measure);
     }
 }

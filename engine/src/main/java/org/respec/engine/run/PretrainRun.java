@@ -31,6 +31,7 @@ import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.engine.task.ArithmeticProblems;
 import org.respec.engine.task.Problem;
 import org.respec.engine.task.Task;
+import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
 
@@ -66,10 +67,14 @@ public final class PretrainRun {
 
     /** Trains both models and writes their folders. */
     public void run(Listener listener) {
-        try (Ops ops = Devices.open(config.run().device(), config.run().threads())) {
+        try (Ops ops = Devices.open(config.run().device(), config.run().threads(), config.run().graphs())) {
             trainActor(ops, listener);
             trainDrafter(ops, listener);
         }
+    }
+
+    private DType dtype(Ops ops) {
+        return Devices.dtype(config.run().dtype(), config.run().device(), ops);
     }
 
     // ------------------------------------------------------------------------------------------------------------ actor
@@ -83,7 +88,7 @@ public final class PretrainRun {
         PretrainConfig.Supervised s = config.supervised();
         ParameterSet weights = new ParameterSet(ops, "actor weights", model.tensors());
         Initializer.fill(weights, model.numHiddenLayers(), seed);
-        try (Actor actor = new Actor(ops, model, weights);
+        try (Actor actor = new Actor(ops, model, weights, dtype(ops));
              TextTokenizer tokenizer = TextTokenizer.open(tokenizerFile, model.vocabSize());
              AdamW optimizer = new AdamW(ops, weights, new AdamW.Settings(0.9f, 0.98f, 1e-8f, s.weightDecay(), s.maxGradNorm()));
              SupervisedTrainer trainer = new SupervisedTrainer(ops, actor, optimizer, s.batchTokens())) {
@@ -139,7 +144,7 @@ public final class PretrainRun {
     private void trainDrafter(Ops ops, Listener listener) {
         PretrainConfig.Distilled d = config.distill();
         // The actor as it was written: what the drafter will meet.
-        try (LoadedModel loaded = LoadedModel.load(ops, config.output().actor(), null)) {
+        try (LoadedModel loaded = LoadedModel.load(ops, config.output().actor(), null, dtype(ops), false)) {
             Actor actor = loaded.actor();
             DrafterConfig model = config.drafter().config(actor.config());
             ParameterSet weights = new ParameterSet(ops, "drafter weights", model.tensors());

@@ -1,6 +1,8 @@
 package org.respec.engine.run;
 
 import org.respec.engine.model.LoadedModel;
+import org.respec.engine.model.ModelConfig;
+import org.respec.engine.model.TextTokenizer;
 import org.respec.engine.task.ArithmeticProblems;
 import org.respec.engine.task.ProblemSource;
 import org.respec.engine.task.PromptFile;
@@ -8,14 +10,19 @@ import org.respec.engine.task.RewardFunction;
 import org.respec.engine.task.Task;
 
 /** Tasks as a config asks for them. */
-final class Tasks {
+public final class Tasks {
     private Tasks() {
     }
 
-    static Task of(TaskConfig config, long seed, LoadedModel model) {
+    /** The task of {@code config}; problems of the generator are a function of {@code seed}. */
+    public static Task of(TaskConfig config, long seed, LoadedModel model) {
+        return of(config, seed, model.tokenizer(), model.actor().config());
+    }
+
+    static Task of(TaskConfig config, long seed, TextTokenizer tokenizer, ModelConfig actor) {
         ProblemSource problems = config.prompts() == null ? arithmetic(config.arithmetic(), seed)
             : new PromptFile(config.prompts(), config.heldOut());
-        return new Task(problems, RewardFunction.named(config.reward()), model.tokenizer(), model.actor().config().eosTokenIds());
+        return new Task(problems, RewardFunction.named(config.reward()), tokenizer, actor.eosTokenIds());
     }
 
     static ArithmeticProblems arithmetic(TaskConfig.Arithmetic sizes, long seed) {

@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import org.respec.engine.BadInput;
@@ -17,14 +18,19 @@ import org.respec.engine.distill.OnlineDrafter;
 import org.respec.engine.distill.ReplayBuffer;
 import org.respec.engine.distill.RewardWeights;
 import org.respec.engine.model.Actor;
+import org.respec.engine.model.ActorTraining;
 import org.respec.engine.model.Drafter;
+import org.respec.engine.model.DrafterConfig;
 import org.respec.engine.model.LoadedModel;
+import org.respec.engine.model.ModelConfig;
 import org.respec.engine.model.ParameterSet;
+import org.respec.engine.model.TextTokenizer;
 import org.respec.engine.rl.AdamW;
 import org.respec.engine.rl.Advantages;
 import org.respec.engine.rl.Evaluator;
 import org.respec.engine.rl.PolicyLoss;
 import org.respec.engine.rl.PolicyTrainer;
+import org.respec.engine.rollout.Drafting;
 import org.respec.engine.rollout.PlanPolicy;
 import org.respec.engine.rollout.PromptGroup;
 import org.respec.engine.rollout.Rollout;
@@ -36,6 +42,7 @@ import org.respec.engine.rollout.StopRule;
 import org.respec.engine.rollout.Trajectory;
 import org.respec.engine.task.Problem;
 import org.respec.engine.task.Task;
+import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
 
@@ -74,7 +81,10 @@ public final class TrainingRun implements AutoCloseable {
     private final Task task;
     private final RolloutEngine rollout;
     private final RolloutEngine plain;
+    private final RolloutEngine evaluation;
     private final Evaluator evaluator;
+    /** Null where nobody counts memory. */
+    private final MemoryPlan memory;
     private final AdamW actorOptimizer;
     private final PolicyTrainer trainer;
     private final ReplayBuffer replay;
@@ -97,14 +107,19 @@ public final class TrainingRun implements AutoCloseable {
         this.config = config;
         boolean built = false;
         try {
-            boolean speculate = !config.speculation().mode().equals("off");
             boolean distill = config.distill().enabled();
-            if (config.model().drafter() == null && (speculate || distill)) {
+            boolean drafterDrafts = config.speculation().needsDrafter();
+            if (config.model().drafter() == null && (drafterDrafts || distill)) {
                 throw new BadInput("model.drafter: speculation and distillation need a drafter; name its folder, or set"
-                    + " speculation.mode=off and distill.enabled=false.");
+                    + " speculation.drafter=ngram or speculation.mode=off, and distill.enabled=false.");
             }
-            ops = owned.add(Devices.open(config.run().device(), config.run().threads()));
-            LoadedModel model = owned.add(LoadedModel.load(ops, config.model().actor(), config.model().drafter()));
+            ops = owned.add(Devices.open(config.run().device(), config.run().threads(), config.run().graphs()));
+            DType dtype = Devices.dtype(config.run().dtype(), config.run().device(), ops);
+            if (!ops.stores(config.train().momentType())) {
+                throw new BadInput("train.moments: " + ops.device() + " does not store bf16; set train.moments=f32.");
+            }
+            memory = plan(dtype);
+            LoadedModel model = owned.add(LoadedModel.load(ops, config.model().actor(), config.model().drafter(), dtype, true));
             actor = model.actor();
             drafter = model.drafter();
             task = Tasks.of(config.task(), config.run().seed(), model);
@@ -112,28 +127,36 @@ public final class TrainingRun implements AutoCloseable {
             SamplingParams sampling = new SamplingParams(r.temperature(), r.topK(), r.topP());
             StopRule stop = new StopRule(actor.config().eosTokenIds(), List.of());
             int prompt = task.maxPromptTokens();
-            RolloutLimits limits = new RolloutLimits(r.maxBatch(), prompt, r.maxTokens(), r.pageSize(), r.kvPages(),
-                distill ? Math.min(config.distill().topK(), actor.config().vocabSize()) : 0);
+            RolloutLimits limits = MemoryPlan.limits(config, actor.config(), prompt);
+            limits = memory == null ? limits : limits.withPages(memory.kvPages());
             if (resume && !Files.isDirectory(config.run().dir())) {
                 throw new BadInput(config.run().dir() + ": there is no such run folder to resume; start without --resume.");
             }
             folder = owned.add(RunFolder.open(config.run().dir(), resume));
-            health = new DrafterHealth(config.distill().healthSteps(), false);
-            PlanPolicy policy = new HealthPolicy(PlanPolicies.of(config.speculation(), ops, actor, drafter, limits), health);
-            rollout = owned.add(new RolloutEngine(ops, actor, speculate || distill ? drafter : null, limits, sampling, config.run().seed(),
-                stop, policy, speculate, config.speculation().sharpness()));
-            RolloutLimits plainLimits = new RolloutLimits(r.maxBatch(), prompt, r.maxTokens(), r.pageSize(), r.kvPages(), 0);
+            health = new DrafterHealth(config.distill().healthSteps(), true);
+            PlanPolicy plans = PlanPolicies.of(config.speculation(), ops, actor, drafter, limits);
+            // N-grams have no weights that could be at fault: how much they gain is for the policy alone to judge.
+            PlanPolicy policy = drafterDrafts ? new HealthPolicy(plans, health) : plans;
+            rollout = owned.add(new RolloutEngine(ops, actor, drafterDrafts || distill ? drafter : null, limits, sampling,
+                config.run().seed(), stop, policy, config.speculation().drafting()));
+            release(rollout);
+            RolloutLimits plainLimits = limits.withoutCaptures();
             plain = owned.add(new RolloutEngine(ops, actor, null, plainLimits, sampling, config.run().seed(), stop, PlanPolicies.off(),
                 false, 1f));
-            evaluator = new Evaluator(evaluation(plainLimits, sampling, stop), task, config.eval().problems());
+            release(plain);
+            evaluation = evaluation(plainLimits, sampling, stop);
+            release(evaluation);
+            evaluator = new Evaluator(evaluation, task, config.eval().problems());
             var t = config.train();
             actorOptimizer = owned.add(new AdamW(ops, actor.weights(),
-                new AdamW.Settings(t.beta1(), t.beta2(), t.eps(), t.weightDecay(), t.maxGradNorm())));
+                new AdamW.Settings(t.beta1(), t.beta2(), t.eps(), t.weightDecay(), t.maxGradNorm()), t.momentType()));
             Actor reference = t.klCoefficient() == 0 ? null : owned.add(model.copyOfActor());
             trainer = owned.add(new PolicyTrainer(ops, actor, reference, actorOptimizer,
                 new PolicyLoss(t.clipLow(), t.clipHigh(), t.klCoefficient()),
-                new PolicyTrainer.Schedule(t.miniBatches(), t.epochs(), t.loss().equals("sequence"), r.temperature()),
-                t.microBatchTokens()));
+                new PolicyTrainer.Schedule(t.miniBatches(), t.epochs(), t.loss().equals("sequence"), r.temperature(), t.importanceCap(dtype)),
+                memory == null ? t.microBatchTokens() : memory.microBatchTokens(),
+                t.checkpointActivations() ? ActorTraining.Keep.INPUTS : ActorTraining.Keep.ALL, !r.releaseKv()));
+            trainer.reserve();
             if (distill) {
                 var d = config.distill();
                 replay = owned.add(new ReplayBuffer(d.capacityTokens(), 3 * actor.config().hiddenSize(), limits.captureTopK()));
@@ -168,6 +191,32 @@ public final class TrainingRun implements AutoCloseable {
         }
     }
 
+    private MemoryPlan plan(DType dtype) {
+        if (ops.freeBytes() == Long.MAX_VALUE) {
+            return null;
+        }
+        ModelConfig shape = ModelConfig.read(config.model().actor().resolve("config.json"));
+        DrafterConfig draftShape = config.model().drafter() == null ? null
+            : DrafterConfig.read(config.model().drafter().resolve("config.json"));
+        try (TextTokenizer tokenizer = TextTokenizer.open(config.model().actor().resolve("tokenizer.json"), shape.vocabSize())) {
+            int prompt = Tasks.of(config.task(), config.run().seed(), tokenizer, shape).maxPromptTokens();
+            return MemoryPlan.of(ops, config, shape, draftShape, dtype, prompt);
+        }
+    }
+
+    /** Lets the memory of an engine's cache go until it draws again, if the config says so. */
+    private void release(RolloutEngine engine) {
+        if (config.rollout().releaseKv()) {
+            engine.release();
+        }
+    }
+
+    private double accuracy() {
+        double accuracy = evaluator.accuracy();
+        release(evaluation);
+        return accuracy;
+    }
+
     private RolloutEngine evaluation(RolloutLimits limits, SamplingParams sampling, StopRule stop) {
         if (config.eval().temperature() == null) {
             return plain;
@@ -181,6 +230,16 @@ public final class TrainingRun implements AutoCloseable {
         return folder.earlier();
     }
 
+    /** What the run takes of the device's memory; null where nobody counts it. */
+    MemoryPlan memory() {
+        return memory;
+    }
+
+    /** What is left of it. */
+    long freeBytes() {
+        return ops.freeBytes();
+    }
+
     /** The device the run computes on, in words. */
     public String device() {
         return ops.device();
@@ -192,18 +251,21 @@ public final class TrainingRun implements AutoCloseable {
     public ObjectNode run(Listener listener) {
         long start = System.nanoTime();
         int iterations = config.train().iterations();
+        if (memory != null) {
+            memory.table().forEach(listener::note);
+        }
         listener.started(state.iteration, iterations);
         if (online != null && config.distill().overlap() && !online.concurrent()) {
             listener.note("distill.overlap: on this device the drafter learns in turn with the run, since its operators serve one thread.");
         }
         if (state.iteration == 0) {
-            state.accuracyBefore = evaluator.accuracy();
+            state.accuracyBefore = accuracy();
         }
         double secondsBefore = state.secondsTotal;
         while (state.iteration < iterations) {
             ObjectNode line = iterate();
             if (config.eval().every() > 0 && state.iteration % config.eval().every() == 0) {
-                line.put("accuracy", evaluator.accuracy());
+                line.put("accuracy", accuracy());
             }
             state.secondsTotal = secondsBefore + (System.nanoTime() - start) * 1e-9;
             metrics.append(line);
@@ -218,10 +280,10 @@ public final class TrainingRun implements AutoCloseable {
             learned(online.takeOver());
             alarms().forEach(alarm -> listener.note(alarm.textValue()));
         }
-        double accuracyAfter = evaluator.accuracy();
+        double accuracyAfter = accuracy();
         state.secondsTotal = secondsBefore + (System.nanoTime() - start) * 1e-9;
         ObjectNode summary = summary(accuracyAfter);
-        if (!config.speculation().mode().equals("off")) {
+        if (config.eval().comparison() && !config.speculation().mode().equals("off")) {
             compare(summary.putObject("comparison"));
         }
         folder.writeSummary(summary);
@@ -239,9 +301,13 @@ public final class TrainingRun implements AutoCloseable {
             problems.add(problem);
             prompts.add(new PromptGroup(task.encode(problem), group, number * group));
         }
+        if (config.speculation().needsDrafter()) {
+            rollout.draftWith(health.source() == DrafterHealth.Source.NGRAM ? Drafting.Kind.NGRAM : Drafting.Kind.EAGLE);
+        }
         load.take();
         Rollout drawn = rollout.generate(prompts);
         double rolloutLoad = load.take();
+        release(rollout);
         List<Trajectory> trajectories = drawn.trajectories();
         state.digest.add(trajectories);
         double[] rewards = new double[trajectories.size()];
@@ -267,6 +333,7 @@ public final class TrainingRun implements AutoCloseable {
         state.add(drawn.stats(), mean, actorSeconds);
         state.iteration++;
         ObjectNode line = line(drawn.stats(), trajectories, mean, policy, learned, actorSeconds);
+        AcceptByReward.of(trajectories, rewards).add(line.putObject("accept_by_reward"));
         line.putObject("host_load").put("rollout", rolloutLoad).put("actor", actorLoad);
         learned(learned);
         ArrayNode alarms = alarms();
@@ -337,17 +404,25 @@ public final class TrainingRun implements AutoCloseable {
         line.put("plan", mostUsed(stats.plans()));
         line.put("tokens", stats.tokens());
         line.put("tokens_per_second", stats.tokensPerSecond());
+        putKnown(line, "cost_error", rollout.policy().costError());
+        putKnown(line, "tokens_error", rollout.policy().tokensError());
         ObjectNode plans = line.putObject("plans");
         stats.plans().forEach(plans::put);
         line.put("preemptions", stats.preemptions());
         RolloutMetrics.addLengths(line.putObject("response_length"), trajectories, config.rollout().maxTokens());
         RolloutMetrics.addSteps(line.putObject("steps_by_live"), stats.groups());
+        if (trainer.maxRows() < config.train().microBatchTokens()) {
+            line.put("micro_batch_tokens", trainer.maxRows());
+        }
         line.put("loss", policy.loss());
         line.put("grad_norm", policy.gradNorm());
         line.put("clip_fraction", policy.clipFraction());
-        line.put("log_prob_mismatch", policy.mismatch());
+        ObjectNode mismatch = line.putObject("mismatch");
+        mismatch.put("mean", policy.mismatch().mean());
+        mismatch.put("kl", policy.mismatch().kl());
+        mismatch.put("max", policy.mismatch().max());
         if (learned != null && learned.report() != null) {
-            line.put("kl_distill", learned.report().divergence());
+            line.put("distill_loss", learned.report().divergence());
             line.put("draft_grad_norm", learned.report().gradNorm());
         }
         if (online != null) {
@@ -361,6 +436,12 @@ public final class TrainingRun implements AutoCloseable {
         seconds.put("drafter", learned == null ? 0 : learned.seconds());
         seconds.put("drafter_exposed", learned == null ? 0 : learned.exposedSeconds());
         return line;
+    }
+
+    private static void putKnown(ObjectNode line, String field, double value) {
+        if (!Double.isNaN(value)) {
+            line.put(field, value);
+        }
     }
 
     /** Speculation as configured against off, by turns, with the final weights and under the full batch, one prompt each request. */
@@ -388,6 +469,10 @@ public final class TrainingRun implements AutoCloseable {
         summary.put("iterations", state.iteration);
         summary.put("seed", config.run().seed());
         summary.put("device", ops.device());
+        if (memory != null) {
+            summary.set("memory", memory.toJson());
+        }
+        summary.put("dtype", actor.dtype().name().toLowerCase(Locale.ROOT));
         ObjectNode eval = summary.putObject("eval");
         eval.put("problems", evaluator.size());
         eval.put("accuracy_before", state.accuracyBefore);
@@ -433,9 +518,9 @@ public final class TrainingRun implements AutoCloseable {
             json.set("drafter", online.progress());
         }
         checkpoints.write(state.iteration, json, parts -> {
-            parts.add("actor.weights", actor.weights().download());
-            parts.add("actor.first", actorOptimizer.firstMoments().download());
-            parts.add("actor.second", actorOptimizer.secondMoments().download());
+            parts.add("actor.weights", actor.weights()::read);
+            parts.add("actor.first", actorOptimizer.firstMoments()::read);
+            parts.add("actor.second", actorOptimizer.secondMoments()::read);
             drafterParts.forEach(parts::add);
             if (replay != null) {
                 parts.add("replay.index", replay.index());

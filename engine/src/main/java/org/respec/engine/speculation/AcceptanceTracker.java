@@ -10,6 +10,12 @@ public final class AcceptanceTracker implements Acceptance {
     private static final int DEPTHS = TreeBatch.MAX_DEPTH;
     private static final int RANKS = TreeBatch.MAX_BRANCH;
 
+    /** Observations of a rank after which an old one counts 1/e: some steps of a full batch. */
+    private static final double WINDOW = 2000;
+    /** Assumed chance of the drafter's first choice before anything is seen, and how many observations it counts for. */
+    private static final double PRIOR = 0.7;
+    private static final double PRIOR_WEIGHT = 20;
+
     private final double[][] hits = new double[DEPTHS + 1][RANKS];
     private final double[][] tries = new double[DEPTHS + 1][RANKS];
     private final double decay;
@@ -31,6 +37,11 @@ public final class AcceptanceTracker implements Acceptance {
         for (int r = 0; r < RANKS; r++) {
             prior[r] = r == 0 ? priorFirst : 0.4 / r;
         }
+    }
+
+    /** One that begins with hopes which the first steps of a batch correct. */
+    public static AcceptanceTracker hopeful() {
+        return new AcceptanceTracker(WINDOW, PRIOR, PRIOR_WEIGHT);
     }
 
     /** Changes whenever chances do. */

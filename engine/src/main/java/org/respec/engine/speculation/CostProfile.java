@@ -87,6 +87,16 @@ public final class CostProfile implements PlanCosts {
         draft.add(new Sample(requests, rows, seconds));
     }
 
+    /** Measured verify passes. */
+    public List<Sample> verifySamples() {
+        return List.copyOf(verify.samples);
+    }
+
+    /** Measured draft passes. */
+    public List<Sample> draftSamples() {
+        return List.copyOf(draft.samples);
+    }
+
     /** Seconds of a verify pass. */
     public double verify(int requests, int rows) {
         return verify.at(requests, rows);

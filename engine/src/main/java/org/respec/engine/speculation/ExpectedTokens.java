@@ -8,14 +8,14 @@ import org.respec.kernels.TreeBatch;
  * product of its ranks' chances from the root down, over the best tree that the plan allows (as Sequoia builds its trees; Chen et
  * al., 2024). Real trees adapt to the drafter's scores and do better; the solver calibrates for that.
  */
-final class ExpectedTokens {
+public final class ExpectedTokens {
     private final double[] pool = new double[TreeBatch.POOL];
     private final double[] parents = new double[TreeBatch.MAX_BRANCH];
     private final double[] level = new double[TreeBatch.MAX_BRANCH * TreeBatch.MAX_BRANCH];
     private final double[][] chances = new double[TreeBatch.MAX_DEPTH + 1][TreeBatch.MAX_BRANCH];
 
     /** Takes the chances that the next {@link #of} works with. */
-    ExpectedTokens refresh(Acceptance acceptance) {
+    public ExpectedTokens refresh(Acceptance acceptance) {
         for (int depth = 1; depth <= TreeBatch.MAX_DEPTH; depth++) {
             for (int rank = 0; rank < TreeBatch.MAX_BRANCH; rank++) {
                 chances[depth][rank] = acceptance.chance(depth, rank);
@@ -25,7 +25,7 @@ final class ExpectedTokens {
     }
 
     /** Expected tokens per request and step, bonus included. */
-    double of(SpeculationPlan plan) {
+    public double of(SpeculationPlan plan) {
         if (plan.isOff()) {
             return 1;
         }

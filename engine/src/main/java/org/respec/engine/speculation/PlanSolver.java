@@ -5,37 +5,70 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.DoubleSupplier;
 import org.respec.kernels.TreeBatch;
 
 /**
  * Picks the plan with the highest expected tokens per second for the live batch: {@code batch * E[tokens] / seconds}, off included.
- * Leaves the present plan only for one that is better by a margin.
+ * Leaves the present plan only for one that is better by a margin, and off only once what it has cost to stay off, step by step, comes
+ * to what turning on costs at once: the drafter's extension over all tokens that it missed. Whenever the batch then ends or grows, no
+ * more than twice the least possible was lost (the ski-rental rule), and nothing need be known about how long responses will be.
  */
 public final class PlanSolver {
     private static final double GAIN_DECAY = 0.97;
-    /** Steps over which the price of extending the drafter over missed tokens is spread. */
-    private static final int SWITCH_STEPS = 16;
+    private static final double GAIN_FADE = 0.002;
+    /** Steps over which prediction is compared with what came, 100 of them for 1/e. */
+    private static final double ERROR_DECAY = 0.99;
     /** Steps between recomputations of expected tokens, which move slowly. */
     private static final int REFRESH = 64;
-    /** Steps for which a decision holds while the batch is the same: scoring all plans takes 5 us. */
-    private static final int HOLD = 8;
-    /** Steps after which what was not taken is tried again, if its score is at least such a share of the best: a try of off is cheap. */
-    private static final int PROBE_EVERY = 500;
-    private static final double PROBE_OFF_SHARE = 0.25;
-    private static final double PROBE_ON_SHARE = 0.7;
+    /** Steps for which a decision holds while the batch is much the same: scoring all plans takes some tens of microseconds. */
+    private static final int HOLD = 16;
+    private static final int TRIAL_HOLD = 4;
+    private static final double SAME_BATCH = 0.125;
+    /** Share of all time that may go to trying what is not taken, and seconds of it to begin with. */
+    private static final double TRY_SHARE = 0.01;
+    private static final double FIRST_TRIES = 2e-3;
+    /**
+     * Steps after which what was not taken is tried again, if its score is at least such a share of the best. A try of off is cheap, and
+     * needed more: what on costs is corrected at every step, while the cost of off, once measured too high, would stay so.
+     */
+    private static final int TRY_OFF_EVERY = 64;
+    private static final int TRY_ON_EVERY = 500;
+    private static final double TRY_OFF_SHARE = 0.25;
+    private static final double TRY_ON_SHARE = 0.7;
+    private static final double EXTENSION_DECAY = 0.998;
+    /** More of the device than this is never taken to be others': under any load, steps end. */
+    private static final double MOST_LOAD = 0.95;
+    /** A change of the load by more than this is told late: what steps have taken meanwhile was laid to the profile, wrongly. */
+    private static final double LOAD_CHANGE = 0.12;
+    /** Steps in which a change of the load is sure to have been noticed. */
+    private static final int LOAD_LAG = 256;
 
     private final List<SpeculationPlan> plans;
     private final AcceptanceTracker acceptance;
     private final PlanCosts costs;
     private final double margin;
     private final int maxRows;
+    private final DoubleSupplier utilization;
+    /** What others use of the device, as of the last decision. */
+    private double load;
+    private double settledLoad;
+    private int settledSteps;
     private final ExpectedTokens expectation = new ExpectedTokens();
     private final double[] expected;
     private long refreshed = -1;
     private int age;
     private int current;
     /** Plan that is tried instead of the present one, or -1. */
-    private int probe = -1;
+    private int trial = -1;
+    /** Seconds that may be spent on tries. */
+    private double tries = FIRST_TRIES;
+    /** Seconds that staying off has cost since another plan became better. */
+    private double foregone;
+    /** Seconds of extending the drafter over new requests' prompts while plans were on, and tokens drawn meanwhile; both fade. */
+    private double extensionSeconds;
+    private double extensionTokens = 1;
+    private boolean wasOff = true;
     /** By size of the batch: steps since off, or any plan, was last taken; at first each is soon due. */
     private final int[] sinceOff = new int[StepCorrections.SIZES];
     private final int[] sinceOn = new int[StepCorrections.SIZES];
@@ -43,6 +76,10 @@ public final class PlanSolver {
     private int held;
     private final StepCorrections verifyCorrections = new StepCorrections(TreeBatch.MAX_NODES);
     private final StepCorrections draftCorrections = new StepCorrections(TreeBatch.MAX_BRANCH);
+    private double costErrors;
+    private double costWeights;
+    private double tokensPredicted;
+    private double tokensSeen;
     /** Tokens gained by each plan over those expected: real trees follow the drafter's scores and do better than the best fixed one. */
     private final double[] gains;
 
@@ -52,6 +89,16 @@ public final class PlanSolver {
      * @param maxRows most rows of one verify pass
      */
     public PlanSolver(List<SpeculationPlan> plans, AcceptanceTracker acceptance, PlanCosts costs, double margin, int maxRows) {
+        this(plans, acceptance, costs, margin, maxRows, () -> 0);
+    }
+
+    /**
+     * As above, on a device that others use too.
+     *
+     * @param utilization the share of it that they use now, 0 to 1: see {@link SharedDevice}
+     */
+    public PlanSolver(List<SpeculationPlan> plans, AcceptanceTracker acceptance, PlanCosts costs, double margin, int maxRows,
+                      DoubleSupplier utilization) {
         List<SpeculationPlan> all = new ArrayList<>();
         all.add(SpeculationPlan.OFF);
         plans.stream().filter(p -> !p.isOff()).forEach(all::add);
@@ -60,11 +107,12 @@ public final class PlanSolver {
         this.costs = costs;
         this.margin = margin;
         this.maxRows = maxRows;
+        this.utilization = utilization;
         this.expected = new double[all.size()];
         this.gains = new double[all.size()];
         Arrays.fill(gains, 1);
-        Arrays.fill(sinceOff, PROBE_EVERY - 2 * HOLD);
-        Arrays.fill(sinceOn, PROBE_EVERY - 2 * HOLD);
+        Arrays.fill(sinceOff, TRY_OFF_EVERY - HOLD);
+        Arrays.fill(sinceOn, TRY_ON_EVERY - HOLD);
     }
 
     /** Sensible plans within limits. */
@@ -90,20 +138,24 @@ public final class PlanSolver {
      * @param missedRows decided tokens that the drafter has not been extended over
      */
     public SpeculationPlan choose(int batch, int missedRows) {
-        if (batch == decidedBatch && ++held < HOLD) {
-            return take(probe >= 0 ? probe : current, batch);
+        if (++held < (trial >= 0 ? TRIAL_HOLD : HOLD) && Math.abs(batch - decidedBatch) <= SAME_BATCH * decidedBatch && fits(batch)) {
+            return take(trial >= 0 ? trial : current, batch);
         }
+        int passed = Math.max(1, held);
         decidedBatch = batch;
         held = 0;
-        refresh(HOLD);
-        double currentScore = score(current, batch, missedRows);
+        takeLoad(Math.min(utilization.getAsDouble(), MOST_LOAD), passed);
+        refresh(passed);
+        double off = score(0, batch);
+        double currentScore = current == 0 ? off : score(current, batch);
         int best = current;
         double bestScore = currentScore * (1 + margin);
         int on = 0;
         double onScore = 0;
         for (int i = 0; i < expected.length; i++) {
-            double score = i == current ? currentScore : score(i, batch, missedRows);
-            if (i != current && score > bestScore) {
+            double score = i == 0 ? off : i == current ? currentScore : score(i, batch);
+            // On trees, which cost more the less they are worth, off needs no margin to win.
+            if (i != current && score > (i == 0 ? Math.min(bestScore, currentScore) : bestScore)) {
                 best = i;
                 bestScore = score;
             }
@@ -112,9 +164,40 @@ public final class PlanSolver {
                 onScore = score;
             }
         }
-        current = best;
-        probe = probe >= 0 ? -1 : probe(batch, missedRows, on, onScore);
-        return take(probe >= 0 ? probe : current, batch);
+        double turnOn = turnOnSeconds(batch, missedRows, on);
+        if (current != 0 || best == 0) {
+            foregone = 0;
+            current = best;
+        } else {
+            foregone += passed * batch * (1 / off - 1 / bestScore);
+            if (foregone >= turnOn) {
+                current = best;
+            }
+        }
+        trial = trial >= 0 ? -1 : trial(batch, off, on, onScore, turnOn);
+        return take(trial >= 0 ? trial : current, batch);
+    }
+
+    /** Whether the plan that was taken fits a batch that may have grown since. */
+    private boolean fits(int batch) {
+        return (long) batch * (plans.get(trial >= 0 ? trial : current).tokens() + 1) <= maxRows;
+    }
+
+    private void takeLoad(double now, int passed) {
+        load = now;
+        settledSteps += passed;
+        boolean changed = Math.abs(now - settledLoad) > LOAD_CHANGE;
+        if (changed) {
+            verifyCorrections.recall();
+            draftCorrections.recall();
+        } else if (settledSteps >= LOAD_LAG) {
+            verifyCorrections.remember();
+            draftCorrections.remember();
+        }
+        if (changed || settledSteps >= LOAD_LAG) {
+            settledLoad = now;
+            settledSteps = 0;
+        }
     }
 
     private SpeculationPlan take(int index, int batch) {
@@ -124,21 +207,38 @@ public final class PlanSolver {
         return plans.get(index);
     }
 
+    /** Seconds of extending the drafter over what it would not have missed, had plan {@code on} been taken before. */
+    private double turnOnSeconds(int batch, int missedRows, int on) {
+        int extra = missedRows - extended(batch, tokens(on));
+        return extra <= 0 ? 0 : costs.extendSeconds(batch, extra);
+    }
+
+    /** Rows that the drafter is extended over in any step. */
+    private static int extended(int batch, double tokens) {
+        return 2 * (int) Math.ceil(batch * tokens);
+    }
+
     /**
-     * What is not taken is not measured: a profile that was wrong about it, or is no longer right, would never be put right. So off, or
-     * the best plan while off is taken, is tried for one decision if it was not for long and is not hopeless.
+     * What is not taken is not measured: costs that were wrong about it, or are no longer right, would never be put right. So off, or
+     * the best plan while off is taken, is tried for one decision if it was not for long, is not hopeless, and there is time to spend.
      */
-    private int probe(int batch, int missedRows, int on, double onScore) {
-        double off = score(0, batch, missedRows);
+    private int trial(int batch, double off, int on, double onScore, double turnOn) {
         int size = StepCorrections.size(batch);
-        if (current != 0) {
-            return sinceOff[size] < PROBE_EVERY || off < PROBE_OFF_SHARE * onScore ? -1 : 0;
+        boolean tryOff = current != 0;
+        double taken = tryOff ? score(current, batch) : off;
+        double tried = tryOff ? off : onScore;
+        int index = tryOff ? 0 : on;
+        boolean due = tryOff ? sinceOff[size] >= TRY_OFF_EVERY && tried >= TRY_OFF_SHARE * taken
+            : sinceOn[size] >= TRY_ON_EVERY && tried >= TRY_ON_SHARE * taken && tried > 0;
+        if (!due) {
+            return -1;
         }
-        // Turning on costs the extension over missed tokens once more: it must be small beside what is run in between.
-        double extension = missedRows <= batch ? 0 : costs.extendSeconds(batch, missedRows);
-        boolean due = on > 0 && sinceOn[size] >= PROBE_EVERY && onScore >= PROBE_ON_SHARE * off
-            && extension <= 0.005 * PROBE_EVERY * costs.verifySeconds(batch, SpeculationPlan.OFF);
-        return due ? on : -1;
+        double loss = TRIAL_HOLD * batch * tokens(index) * Math.max(0, 1 / tried - 1 / taken) + (tryOff ? 0 : turnOn);
+        if (loss > tries) {
+            return -1;
+        }
+        tries -= loss;
+        return index;
     }
 
     /** Every plan's expected tokens per second, without margin. */
@@ -147,7 +247,7 @@ public final class PlanSolver {
         refresh(1);
         Map<SpeculationPlan, Double> scores = new LinkedHashMap<>();
         for (int i = 0; i < expected.length; i++) {
-            scores.put(plans.get(i), score(i, batch, batch));
+            scores.put(plans.get(i), score(i, batch));
         }
         return scores;
     }
@@ -164,12 +264,32 @@ public final class PlanSolver {
         }
     }
 
-    private double score(int index, int batch, int missedRows) {
+    private double score(int index, int batch) {
         SpeculationPlan plan = plans.get(index);
-        if (!plan.isOff() && batch * (plan.tokens() + 1) > maxRows) {
+        if (plan.isOff()) {
+            return batch / verifySeconds(plan, batch);
+        }
+        if (batch * (plan.tokens() + 1) > maxRows) {
             return 0;
         }
-        return batch * tokens(index) / (verifySeconds(plan, batch) + (plan.isOff() ? 0 : draftSeconds(plan, batch, missedRows, tokens(index))));
+        double tokens = batch * tokens(index);
+        double seconds = stepSeconds(index, batch) * slowdown(index, batch);
+        return tokens / (seconds + tokens * extensionSeconds / extensionTokens);
+    }
+
+    /** Seconds of a step on a device that nobody else uses, with nothing to extend the drafter over but what steps add. */
+    private double stepSeconds(int index, int batch) {
+        SpeculationPlan plan = plans.get(index);
+        return verifySeconds(plan, batch) + (plan.isOff() ? 0 : draftSeconds(plan, batch, tokens(index)));
+    }
+
+    /** By how much others' use of the device lengthens a step, over how much it lengthens off's. */
+    private double slowdown(int index, int batch) {
+        if (load == 0 || index == 0) {
+            return 1;
+        }
+        double step = stepSeconds(index, batch);
+        return SharedDevice.seconds(verifySeconds(SpeculationPlan.OFF, batch), step, plans.get(index).tokens(), load) / step;
     }
 
     private double tokens(int index) {
@@ -180,31 +300,69 @@ public final class PlanSolver {
         return costs.verifySeconds(batch, plan) * verifyCorrections.factor(batch, plan.tokens() + 1);
     }
 
-    private double draftSeconds(SpeculationPlan plan, int batch, int missedRows, double tokens) {
-        double seconds = costs.draftSeconds(batch, plan, tokens);
-        int extra = missedRows - 2 * (int) Math.ceil(batch * tokens);
-        if (extra > 0) {
-            seconds += costs.extendSeconds(batch, extra) / SWITCH_STEPS;
-        }
-        return seconds * draftCorrections.factor(batch, plan.branch());
+    private double draftSeconds(SpeculationPlan plan, int batch, double tokens) {
+        return costs.draftSeconds(batch, plan, tokens) * draftCorrections.factor(batch, plan.branch());
     }
 
     /** What a step of {@code plan} gained and how long its two halves took. */
     public void observe(SpeculationPlan plan, int batch, int missedRows, int tokens, double draftSeconds, double verifySeconds) {
+        tries += TRY_SHARE * (draftSeconds + verifySeconds);
         int index = plans.indexOf(plan);
         if (index < 0) {
             return;
         }
-        verifyCorrections.observe(batch, plan.tokens() + 1, verifySeconds / costs.verifySeconds(batch, plan));
+        double extension = plan.isOff() ? 0 : turnOnSeconds(batch, missedRows, index);
+        // What is laid to the load of the device is not laid to the profile.
+        double slowdown = slowdown(index, batch);
+        judge((stepSeconds(index, batch) + extension) * slowdown, draftSeconds + verifySeconds, index, batch, tokens);
+        verifyCorrections.observe(batch, plan.tokens() + 1, verifySeconds / (costs.verifySeconds(batch, plan) * slowdown));
         if (plan.isOff()) {
+            wasOff = true;
             return;
         }
-        double predicted = draftSeconds(plan, batch, missedRows, tokens(index)) / draftCorrections.factor(batch, plan.branch());
-        draftCorrections.observe(batch, plan.branch(), draftSeconds / predicted);
+        double predicted = costs.draftSeconds(batch, plan, tokens(index)) + extension;
+        if (predicted > 0) {
+            draftCorrections.observe(batch, plan.branch(), draftSeconds / (predicted * slowdown));
+        }
+        if (!wasOff) {
+            // What was missed while off is the price of turning on; the rest are prompts of new requests, which off does not pay for.
+            extensionSeconds = EXTENSION_DECAY * extensionSeconds + extension;
+            extensionTokens = EXTENSION_DECAY * extensionTokens + tokens;
+        }
+        wasOff = false;
         if (expected[index] > 1.05) {
             double gained = (double) tokens / batch - 1;
             double ratio = Math.clamp(gained / (expected[index] - 1), 0.0, 3.0);
             gains[index] = GAIN_DECAY * gains[index] + (1 - GAIN_DECAY) * ratio;
         }
+        for (int i = 1; i < gains.length; i++) {
+            // What was seen of a plan long ago, perhaps while acceptance was still hoped for, is not held against it for ever.
+            gains[i] += i == index ? 0 : GAIN_FADE * (1 - gains[i]);
+        }
+    }
+
+    private void judge(double predicted, double seconds, int index, int batch, int tokens) {
+        costErrors = ERROR_DECAY * costErrors + Math.min(1, Math.abs(predicted / seconds - 1));
+        costWeights = ERROR_DECAY * costWeights + 1;
+        if (index > 0) {
+            tokensPredicted = ERROR_DECAY * tokensPredicted + batch * tokens(index);
+            tokensSeen = ERROR_DECAY * tokensSeen + tokens;
+        }
+    }
+
+    /**
+     * How wrong steps' predicted times were of late: decayed mean of their relative errors, each at most 1, so that a step that was
+     * interrupted does not outweigh the rest; NaN before the first.
+     */
+    public double costError() {
+        return costWeights == 0 ? Double.NaN : costErrors / costWeights;
+    }
+
+    /**
+     * How wrong the predicted tokens of speculative steps were of late: relative difference of the decayed sums, since how many a single
+     * step gains is chance; NaN before the first.
+     */
+    public double tokensError() {
+        return tokensSeen == 0 ? Double.NaN : Math.abs(tokensPredicted / tokensSeen - 1);
     }
 }

@@ -54,7 +54,7 @@ public abstract sealed class PlanTable implements PlanCosts permits CostTable, S
         return scores;
     }
 
-    /** The plan of the highest score, of equal ones off or the one of fewest tokens: a fresh decision, with no margin for a present plan. */
+    /** The plan of the highest score, of equal ones off or the one of fewest tokens: a fresh decision, without a present plan's margin. */
     public SpeculationPlan best(int batch, double utilization) {
         SpeculationPlan best = plans.getFirst();
         double bestScore = score(batch, best, utilization);

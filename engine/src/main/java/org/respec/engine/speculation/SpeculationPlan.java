@@ -30,6 +30,11 @@ public record SpeculationPlan(int depth, int branch, int tokens) {
         return branch + (depth - 1) * branch * branch;
     }
 
+    /** Candidates that a drafter names for each request, if it knows so many. */
+    public int candidates() {
+        return pool(depth, branch);
+    }
+
     public boolean isOff() {
         return depth == 0;
     }

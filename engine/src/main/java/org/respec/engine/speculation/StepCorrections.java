@@ -10,27 +10,63 @@ import java.util.Arrays;
 final class StepCorrections {
     /** Batches of 1, 2, 3-4, 5-8, ... share their corrections. */
     static final int SIZES = 33;
-    private static final double LEARN = 0.15;
+    private static final double LEARN = 0.25;
     private static final double LEARN_SCALE = 0.01;
     private static final double FADE = 0.001;
     /** Doublings of rows after which a neighbour learns nothing. */
     private static final double REACH = 0.7;
 
     private final double[][] factors;
+    /** What was known a while ago, and longer ago: see {@link #recall}. */
+    private double[][] recent;
+    private double[][] old;
+    private double recentScale = 1;
+    private double oldScale = 1;
     /** What share of an error at some rows each other number of rows learns. */
     private final double[][] nearness;
     private double scale = 1;
 
     StepCorrections(int maxRows) {
-        factors = new double[SIZES][maxRows + 1];
-        for (double[] row : factors) {
-            Arrays.fill(row, 1);
-        }
+        factors = ones(maxRows);
+        recent = ones(maxRows);
+        old = ones(maxRows);
         nearness = new double[maxRows + 1][maxRows + 1];
         for (int rows = 1; rows <= maxRows; rows++) {
             for (int i = 1; i <= maxRows; i++) {
                 nearness[rows][i] = Math.max(0, 1 - Math.abs(Math.log((double) i / rows)) / (REACH * Math.log(2)));
             }
+        }
+    }
+
+    private static double[][] ones(int maxRows) {
+        double[][] ones = new double[SIZES][maxRows + 1];
+        for (double[] row : ones) {
+            Arrays.fill(row, 1);
+        }
+        return ones;
+    }
+
+    /** Keeps what is known now, and what was kept the last time, for {@link #recall}. */
+    void remember() {
+        double[][] oldest = old;
+        old = recent;
+        recent = oldest;
+        copy(factors, recent);
+        oldScale = recentScale;
+        recentScale = scale;
+    }
+
+    /** Goes back to what was known before the last {@link #remember}: what was learnt since is no longer to be trusted. */
+    void recall() {
+        copy(old, factors);
+        copy(old, recent);
+        scale = oldScale;
+        recentScale = oldScale;
+    }
+
+    private static void copy(double[][] from, double[][] to) {
+        for (int i = 0; i < from.length; i++) {
+            System.arraycopy(from[i], 0, to[i], 0, from[i].length);
         }
     }
 

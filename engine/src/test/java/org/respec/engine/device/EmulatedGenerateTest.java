@@ -5,16 +5,21 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.abort;
 
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.respec.bindings.gpu.emulator.EmulatorDriver;
+import org.respec.bindings.gpu.emulator.EmulatorDriver.Call;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.Drafter;
 import org.respec.engine.model.DrafterConfig;
 import org.respec.engine.model.ModelConfig;
 import org.respec.engine.model.TestModels;
+import org.respec.engine.rollout.Drafting;
 import org.respec.engine.rollout.FixedPolicy;
 import org.respec.engine.rollout.Rollout;
 import org.respec.engine.rollout.RolloutEngine;
@@ -25,6 +30,7 @@ import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.Backends;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
+import org.respec.kernels.gpu.GpuOps;
 
 /**
  * The GPU's kernels, run on the host by the emulator, under the whole engine: in fp32 the same tokens as on the CPU, with speculation
@@ -56,12 +62,14 @@ class EmulatedGenerateTest {
         }
     }
 
-    private static Rollout draw(Ops ops, SamplingParams sampling, String plan) {
-        SpeculationPlan parsed = SpeculationPlan.parse(plan);
+    private static Rollout draw(Ops ops, SamplingParams sampling, String setting) {
+        boolean ngram = setting.startsWith("ngram:");
+        SpeculationPlan parsed = SpeculationPlan.parse(setting.substring(ngram ? 6 : 0));
+        Drafting.Kind kind = parsed.isOff() ? Drafting.Kind.NONE : ngram ? Drafting.Kind.NGRAM : Drafting.Kind.EAGLE;
         try (Actor actor = TestModels.actor(ops, CONFIG, 21);
              Drafter drafter = TestModels.drafter(ops, DRAFT, actor, 22);
              RolloutEngine engine = new RolloutEngine(ops, actor, drafter, new RolloutLimits(5, 17, 24, 16, 0, 5), sampling, 77,
-                 new StopRule(List.of(3), List.of()), new FixedPolicy(parsed), !parsed.isOff(), 1f)) {
+                 new StopRule(List.of(3), List.of()), new FixedPolicy(parsed), Drafting.of(kind, 1f))) {
             return engine.generate(TinyTraining.prompts(CONFIG, 1));
         }
     }
@@ -71,7 +79,7 @@ class EmulatedGenerateTest {
         for (SamplingParams sampling : List.of(SamplingParams.temperature(1f), SamplingParams.GREEDY, new SamplingParams(0.8f, 12, 0.9f))) {
             Rollout want = draw(cpu, sampling, "off");
             Rollout plain = null;
-            for (String plan : List.of("off", "4x2x8")) {
+            for (String plan : List.of("off", "4x2x8", "ngram:3x2x4")) {
                 Rollout got = draw(emulator, sampling, plan);
                 plain = plain == null ? got : plain;
                 double worst = 0;
@@ -95,6 +103,39 @@ class EmulatedGenerateTest {
                 }
             }
         }
+    }
+
+    /** Graphs change how the host speaks to the device, and not a bit of what is drawn. */
+    @Test
+    void graphsDrawTheSame() {
+        EmulatorDriver driver = (EmulatorDriver) ((GpuOps) emulator).driver();
+        for (String plan : List.of("off", "4x2x8")) {
+            List<Trajectory> want = null;
+            for (boolean graphs : new boolean[] {false, true}) {
+                ((GpuOps) emulator).useGraphs(graphs);
+                Map<Call, Long> before = calls(driver);
+                Rollout got = draw(emulator, SamplingParams.temperature(1f), plan);
+                Map<Call, Long> after = calls(driver);
+                after.replaceAll((call, count) -> count - before.get(call));
+                System.out.printf(Locale.ROOT, "plan %s, graphs %s, %d steps: %s%n", plan, graphs, got.stats().steps(), after);
+                assertEquals(graphs, after.get(Call.GRAPH) > 0);
+                if (want == null) {
+                    want = got.trajectories();
+                }
+                for (int i = 0; i < want.size(); i++) {
+                    assertArrayEquals(want.get(i).response(), got.trajectories().get(i).response(), plan + ", response " + i);
+                    assertArrayEquals(want.get(i).logProbs(), got.trajectories().get(i).logProbs(), plan + ", response " + i);
+                }
+            }
+        }
+    }
+
+    private static Map<Call, Long> calls(EmulatorDriver driver) {
+        Map<Call, Long> calls = new EnumMap<>(Call.class);
+        for (Call call : Call.values()) {
+            calls.put(call, driver.calls(call));
+        }
+        return calls;
     }
 
     @Test

@@ -8,6 +8,7 @@ import org.respec.kernels.HostMirror;
 import org.respec.kernels.KvStore;
 import org.respec.kernels.Ops;
 import org.respec.kernels.PackedMatrix;
+import org.respec.kernels.PolicyTerms;
 import org.respec.kernels.RowBatch;
 import org.respec.kernels.SamplingParams;
 import org.respec.kernels.Spans;
@@ -135,6 +136,11 @@ public final class SplitOps implements Ops {
     }
 
     @Override
+    public void convert(Tensor src, Tensor dst, int rows) {
+        cpu.convert(on(src), on(dst), rows);
+    }
+
+    @Override
     public void add(Tensor x, Tensor y, int rows) {
         cpu.add(on(x), on(y), rows);
     }
@@ -214,6 +220,11 @@ public final class SplitOps implements Ops {
     }
 
     @Override
+    public void draftBudgets(TreeBatch trees, int requests, int total, int each) {
+        cpu.draftBudgets(trees, requests, total, each);
+    }
+
+    @Override
     public void draftSelect(HostMirror rootTokens, HostMirror rootPositions, TreeBatch trees, int requests, RowBatch verify, KvStore kv) {
         cpu.draftSelect(rootTokens, rootPositions, trees, requests, verify, kv);
     }
@@ -274,6 +285,13 @@ public final class SplitOps implements Ops {
     @Override
     public void logProbsBackward(Tensor logits, Tensor targets, float temperature, Tensor coefficients, int rows) {
         cpu.logProbsBackward(on(logits), on(targets), temperature, on(coefficients), rows);
+    }
+
+    @Override
+    public void policyLoss(Tensor logits, Tensor targets, float temperature, PolicyTerms terms, Tensor logProbs, Tensor gradient, int rows) {
+        PolicyTerms inner = new PolicyTerms(on(terms.weights()), on(terms.advantages()), on(terms.old()), on(terms.reference()),
+            on(terms.rollout()), terms.clipLow(), terms.clipHigh(), terms.klCoefficient(), terms.cap());
+        cpu.policyLoss(on(logits), on(targets), temperature, inner, on(logProbs), on(gradient), rows);
     }
 
     @Override

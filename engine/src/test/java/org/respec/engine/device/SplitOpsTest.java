@@ -19,6 +19,7 @@ import org.respec.engine.model.DrafterConfig;
 import org.respec.engine.model.ModelConfig;
 import org.respec.engine.model.TestModels;
 import org.respec.engine.rollout.CapturedRows;
+import org.respec.engine.rollout.Drafting;
 import org.respec.engine.rollout.FixedPolicy;
 import org.respec.engine.rollout.Rollout;
 import org.respec.engine.rollout.RolloutEngine;
@@ -50,13 +51,15 @@ class SplitOpsTest {
         cpu.close();
     }
 
-    private static Rollout draw(Ops ops, SamplingParams sampling, String plan, int maxBatch, int pages) {
-        SpeculationPlan parsed = SpeculationPlan.parse(plan);
+    private static Rollout draw(Ops ops, SamplingParams sampling, String setting, int maxBatch, int pages) {
+        boolean ngram = setting.startsWith("ngram:");
+        SpeculationPlan parsed = SpeculationPlan.parse(setting.substring(ngram ? 6 : 0));
+        Drafting.Kind kind = parsed.isOff() ? Drafting.Kind.NONE : ngram ? Drafting.Kind.NGRAM : Drafting.Kind.EAGLE;
         ModelConfig config = TestModels.actorConfig(true);
         try (Actor actor = TestModels.actor(ops, config, 21);
              Drafter drafter = TestModels.drafter(ops, TestModels.drafterConfig(config), actor, 22);
              RolloutEngine engine = new RolloutEngine(ops, actor, drafter, new RolloutLimits(maxBatch, 17, 24, 4, pages, 5), sampling, 77,
-                 new StopRule(List.of(3), List.of()), new FixedPolicy(parsed), !parsed.isOff(), 1f)) {
+                 new StopRule(List.of(3), List.of()), new FixedPolicy(parsed), Drafting.of(kind, 1f))) {
             engine.generate(TinyTraining.prompts(config, 4));
             // What a first rollout left behind must not matter.
             return engine.generate(TinyTraining.prompts(config, 5));
@@ -64,7 +67,7 @@ class SplitOpsTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"off,64,0", "off,2,0", "4x4x16,64,0", "1x3x3,4,0", "8x2x20,4,0", "3x2x5,1,0", "3x2x6,7,31", "off,7,31"})
+    @CsvSource({"off,64,0", "off,2,0", "4x4x16,64,0", "1x3x3,4,0", "8x2x20,4,0", "3x2x5,1,0", "3x2x6,7,31", "off,7,31", "ngram:4x3x6,7,0"})
     void rolloutsAreTheSame(String plan, int maxBatch, int pages) {
         for (SamplingParams sampling : List.of(SamplingParams.temperature(1f), SamplingParams.GREEDY, new SamplingParams(0.7f, 9, 0.9f))) {
             Rollout want = draw(cpu, sampling, plan, maxBatch, pages);

@@ -22,6 +22,7 @@ import org.respec.engine.rollout.RolloutLimits;
 import org.respec.engine.rollout.StopRule;
 import org.respec.engine.rollout.Trajectory;
 import org.respec.engine.speculation.SpeculationPlan;
+import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
 
@@ -43,13 +44,19 @@ final class TinyTraining {
 
     /** Trains random models; every number comes from seeds. */
     static Outcome run(Ops ops, ModelConfig config, DrafterConfig draftConfig, SpeculationPlan plan, int iterations, int maxTokens) {
-        try (Actor actor = TestModels.actor(ops, config, 21);
-             Actor reference = TestModels.actor(ops, config, 21);
+        return run(ops, config, draftConfig, plan, iterations, maxTokens, DType.F32);
+    }
+
+    /** @param dtype that models compute in; with BF16 importance is corrected */
+    static Outcome run(Ops ops, ModelConfig config, DrafterConfig draftConfig, SpeculationPlan plan, int iterations, int maxTokens,
+                       DType dtype) {
+        try (Actor actor = TestModels.actor(ops, config, 21, dtype);
+             Actor reference = TestModels.actor(ops, config, 21, dtype);
              Drafter drafter = TestModels.drafter(ops, draftConfig, actor, 22);
              AdamW actorOptimizer = new AdamW(ops, actor.weights(), new AdamW.Settings(0.9f, 0.95f, 1e-8f, 0.01f, 1f));
              AdamW draftOptimizer = new AdamW(ops, drafter.weights(), new AdamW.Settings(0.9f, 0.95f, 1e-8f, 0f, 0.5f));
              PolicyTrainer trainer = new PolicyTrainer(ops, actor, reference, actorOptimizer, new PolicyLoss(0.2f, 0.2f, 0.1f),
-                 new PolicyTrainer.Schedule(2, 1, false, SAMPLING.temperature()), 64);
+                 new PolicyTrainer.Schedule(2, 1, false, SAMPLING.temperature(), dtype == DType.F32 ? 0 : 2), 64);
              ReplayBuffer replay = new ReplayBuffer(200, 3 * config.hiddenSize(), TOP_K);
              DraftLearner learner = new DraftLearner(ops, drafter, draftOptimizer, replay, 3,
                  DraftLearner.Settings.plain(2, 64, 0.8f, SAMPLING.temperature(), 1e-2f, 5));

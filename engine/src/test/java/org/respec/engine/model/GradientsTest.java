@@ -16,6 +16,7 @@ import java.util.Map;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.respec.engine.rl.AdamW;
 import org.respec.engine.rl.PolicyLoss;
@@ -45,9 +46,9 @@ class GradientsTest {
                 double worst = 0;
                 for (int[] tokens : sequences) {
                     float[] want = torch.actor(config, tokens, null).toFloatArray();
-                    MemorySegment got = training.logits().host();
+                    MemorySegment got = training.logits(at, at + tokens.length).host();
                     for (int i = 0; i < want.length; i++) {
-                        float value = got.getAtIndex(ValueLayout.JAVA_FLOAT, (long) at * config.vocabSize() + i);
+                        float value = got.getAtIndex(ValueLayout.JAVA_FLOAT, i);
                         worst = Math.max(worst, Math.abs(value - want[i]));
                     }
                     at += tokens.length;
@@ -90,9 +91,10 @@ class GradientsTest {
         }
     }
 
+    /** @param cap of importance weights: 0 for none; the smaller one truncates many, the larger one none */
     @ParameterizedTest
-    @ValueSource(booleans = {true, false})
-    void policyGradientsAgree(boolean perSequence) {
+    @CsvSource({"true,0", "false,0", "true,1.1", "false,1.1", "false,9"})
+    void policyGradientsAgree(boolean perSequence, float cap) {
         try (Ops ops = Backends.open("cpu", 2); NDManager manager = NDManager.newBaseManager("PyTorch")) {
             ModelConfig config = TestModels.actorConfig(true);
             float temperature = 0.8f;
@@ -100,7 +102,7 @@ class GradientsTest {
             try (Actor actor = TestModels.actor(ops, config, 13); Actor reference = TestModels.actor(ops, config, 14);
                  AdamW optimizer = new AdamW(ops, actor.weights(), NO_CLIP);
                  PolicyTrainer trainer = new PolicyTrainer(ops, actor, reference, optimizer, loss,
-                     new PolicyTrainer.Schedule(1, 1, perSequence, temperature), 40)) {
+                     new PolicyTrainer.Schedule(1, 1, perSequence, temperature, cap), 40)) {
                 SplittableRandom random = new SplittableRandom(5);
                 TorchQwen3 torch = new TorchQwen3(manager, actor.weights());
                 TorchQwen3 torchReference = new TorchQwen3(manager, reference.weights());
@@ -130,18 +132,22 @@ class GradientsTest {
                         NDArray now = responseLogProbs(manager, torch.actor(config, inputs, null), all, 3, temperature);
                         NDArray anchor = manager.create(
                             responseLogProbs(manager, torchReference.actor(config, inputs, null), all, 3, temperature).toFloatArray());
-                        NDArray ratio = now.sub(manager.create(t.logProbs())).exp();
+                        NDArray drawn = manager.create(t.logProbs());
+                        // Constants to the gradient: what ratios are relative to, and the importance weights.
+                        NDArray old = cap == 0 ? drawn : manager.create(now.toFloatArray());
+                        NDArray ratio = now.sub(old).exp();
+                        NDArray importance = cap == 0 ? drawn.onesLike() : ai.djl.ndarray.NDArrays.minimum(old.sub(drawn).exp(), cap);
                         NDArray cut = ratio.clip(0.8f, 1.28f);
                         NDArray policy = ai.djl.ndarray.NDArrays.minimum(ratio.mul(advantages[i]), cut.mul(advantages[i])).neg();
                         NDArray gap = anchor.sub(now);
-                        NDArray each = policy.add(gap.exp().sub(gap).sub(1).mul(0.05f));
+                        NDArray each = policy.add(gap.exp().sub(gap).sub(1).mul(0.05f)).mul(importance);
                         double weight = perSequence ? 1.0 / ((double) trajectories.size() * t.response().length) : 1.0 / tokens;
                         total = total.add(each.sum().mul(weight));
                     }
                     collector.backward(total);
                     assertEquals(total.toType(ai.djl.ndarray.types.DataType.FLOAT64, false).getDouble(), value, 1e-4);
                 }
-                compare("GRPO perSequence=" + perSequence, torch.parameters(), optimizer.gradients());
+                compare("GRPO perSequence=" + perSequence + ", cap " + cap, torch.parameters(), optimizer.gradients());
             }
         }
     }

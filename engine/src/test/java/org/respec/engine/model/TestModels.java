@@ -5,6 +5,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
 
 /** Small models with seeded random weights. */
@@ -23,9 +24,14 @@ public final class TestModels {
     }
 
     public static Actor actor(Ops ops, ModelConfig config, long seed) {
+        return actor(ops, config, seed, DType.F32);
+    }
+
+    /** @param dtype that it computes in; its weights are F32 */
+    public static Actor actor(Ops ops, ModelConfig config, long seed, DType dtype) {
         ParameterSet weights = new ParameterSet(ops, "test actor", config.tensors());
         randomise(weights, seed);
-        Actor actor = new Actor(ops, config, weights);
+        Actor actor = new Actor(ops, config, weights, dtype);
         actor.publish();
         return actor;
     }
@@ -49,6 +55,17 @@ public final class TestModels {
             for (long i = 0; i < (long) spec.rows() * spec.cols(); i++) {
                 bytes.setAtIndex(ValueLayout.JAVA_FLOAT, at++, (float) (centre + scale * (2 * random.nextDouble() - 1)));
             }
+        }
+        weights.upload();
+    }
+
+    /** Rounds F32 weights to what BF16 holds. */
+    public static void round(ParameterSet weights) {
+        MemorySegment from = weights.download();
+        MemorySegment to = weights.hostBytes();
+        for (long i = 0; i < weights.size(); i++) {
+            float value = from.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+            to.setAtIndex(ValueLayout.JAVA_FLOAT, i, Float.intBitsToFloat(Safetensors.toBfloat16(value) << 16));
         }
         weights.upload();
     }

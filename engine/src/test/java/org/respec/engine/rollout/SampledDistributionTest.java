@@ -10,6 +10,7 @@ import org.respec.engine.model.Drafter;
 import org.respec.engine.model.ModelConfig;
 import org.respec.engine.model.TestModels;
 import org.respec.engine.model.TorchQwen3;
+import org.respec.engine.sampling.ChiSquare;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.Backends;
 import org.respec.kernels.Ops;
@@ -34,12 +35,6 @@ class SampledDistributionTest {
             p[x] /= sum;
         }
         return p;
-    }
-
-    /** An upper bound of the 0.9999 quantile of chi-square (Wilson and Hilferty, 1931). */
-    private static double bound(int degrees) {
-        double a = 2.0 / (9 * degrees);
-        return degrees * Math.pow(1 - a + 3.719 * Math.sqrt(a), 3);
     }
 
     @Test
@@ -98,9 +93,9 @@ class SampledDistributionTest {
                     cells++;
                 }
                 System.out.printf("chi-square with speculation: first token %.1f (bound %.1f), pairs %.1f (bound %.1f), tokens a step %.2f%n",
-                    chiFirst, bound(vocab - 1), chiPair, bound(cells - 1), (double) speculated / requestSteps);
-                assertTrue(chiFirst < bound(vocab - 1), "first token: " + chiFirst);
-                assertTrue(chiPair < bound(cells - 1), "pairs: " + chiPair);
+                    chiFirst, ChiSquare.bound(vocab - 1), chiPair, ChiSquare.bound(cells - 1), (double) speculated / requestSteps);
+                assertTrue(chiFirst < ChiSquare.bound(vocab - 1), "first token: " + chiFirst);
+                assertTrue(chiPair < ChiSquare.bound(cells - 1), "pairs: " + chiPair);
             }
         }
     }

@@ -167,7 +167,7 @@ class LearnerFaultsTest {
         for (int i = 0; i < ITERATIONS; i++) {
             JsonNode a = new JsonMapper().readTree(one.get(i));
             JsonNode b = new JsonMapper().readTree(two.get(i));
-            for (String field : List.of("reward", "accept_length", "kl_distill", "draft_grad_norm", "drafter_version")) {
+            for (String field : List.of("reward", "accept_length", "distill_loss", "draft_grad_norm", "drafter_version")) {
                 assertEquals(a.get(field), b.get(field), field + " of iteration " + (i + 1));
             }
         }

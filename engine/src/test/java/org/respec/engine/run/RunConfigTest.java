@@ -13,6 +13,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.respec.engine.BadInput;
+import org.respec.engine.rollout.Drafting;
 
 class RunConfigTest {
     @TempDir
@@ -28,6 +29,7 @@ class RunConfigTest {
         RunConfig config = RunConfig.read(file, List.of("run.seed=9", "speculation.mode=off", "speculation.plan=2x1x2", "distill.enabled=false",
             "run.dir=/tmp/x y", "rollout.top_p=0.9", "eval.temperature=0"));
         assertEquals(9, config.run().seed());
+        assertTrue(config.run().graphs());
         assertEquals("off", config.speculation().mode());
         assertEquals("2x1x2", config.speculation().plan().toString());
         assertEquals(Path.of("/tmp/x y"), config.run().dir());
@@ -35,6 +37,20 @@ class RunConfigTest {
         assertEquals(folder.resolveSibling("b"), config.model().drafter());
         assertEquals(0.9f, config.rollout().topP());
         assertEquals(0f, config.eval().temperature());
+        assertEquals(Drafting.Kind.NONE, config.speculation().drafting().kind());
+    }
+
+    @Test
+    void draftersAreNamed() throws IOException {
+        Path file = file("model: {actor: a}\n");
+        assertEquals(Drafting.of(Drafting.Kind.EAGLE, 1f), RunConfig.read(file, List.of()).speculation().drafting());
+        assertEquals(new Drafting(Drafting.Kind.NGRAM, 2f, false, 3L << 20), RunConfig.read(file, List.of("speculation.drafter=ngram",
+            "speculation.sharpness=2", "speculation.budgets=uniform", "speculation.ngram_mib=3")).speculation().drafting());
+        for (String setting : List.of("off", "adaptive", "4x2x8", "ngram:adaptive", "ngram:3x2x5")) {
+            RunConfig.Speculation speculation = RunConfig.Speculation.of(setting);
+            assertEquals(setting, speculation.name());
+            assertEquals(!setting.equals("off") && !setting.startsWith("ngram"), speculation.needsDrafter());
+        }
     }
 
     @Test
@@ -58,6 +74,8 @@ class RunConfigTest {
         "rollout.temperature=-1 | rollout.temperature must be a number from 0 to 100, not -1",
         "rollout.temperature=.nan | cannot be read",
         "speculation.mode=sometimes | speculation.mode must be one of adaptive, off, fixed, not 'sometimes'",
+        "speculation.drafter=medusa | speculation.drafter must be one of eagle, ngram, not 'medusa'",
+        "speculation.ngram_mib=0 | speculation.ngram_mib must be a whole number from 1 to 1048576, not 0",
         "speculation.plan=9x1x9 | speculation.plan is wrong",
         "speculation.plan=4x2 | speculation.plan is wrong",
         "distill.enabled=maybe | distill.enabled must be true or false",
@@ -67,6 +85,7 @@ class RunConfigTest {
         "task.prompts=x.jsonl | task.held_out is missing",
         "task.arithmetic.min_operands=9 | task.arithmetic.min_operands is 9, more than max_operands",
         "run.device=gpu9 | run.device must be one of auto, cpu, cuda, emulator, not 'gpu9'",
+        "run.graphs=maybe | run.graphs must be true or false",
         "run=5 | run must be a section",
         "run.seed.low=5 | reaches into seed",
         "seed | must be key=value",

@@ -30,14 +30,24 @@ final class RunFixture {
         }
     };
 
+    private static final int VOCAB = 2 + ArithmeticProblems.CHARACTERS.length();
+
     private RunFixture() {
     }
 
     /** Writes models and {@code run.yaml} under {@code folder}; returns the config file. */
     static Path write(Path folder) throws IOException {
-        int vocab = 2 + ArithmeticProblems.CHARACTERS.length();
-        ModelConfig actor = new ModelConfig(vocab, 24, 40, 3, 4, 2, 8, 1e-6, 10000, 160, true, List.of(1), 0);
-        DrafterConfig drafter = TestModels.drafterConfig(actor);
+        ModelConfig actor = new ModelConfig(VOCAB, 24, 40, 3, 4, 2, 8, 1e-6, 10000, 160, true, List.of(1), 0);
+        return write(folder, actor, TestModels.drafterConfig(actor));
+    }
+
+    /** The same with heads of 32, which GPUs take. */
+    static Path writeWide(Path folder) throws IOException {
+        ModelConfig actor = new ModelConfig(VOCAB, 64, 96, 3, 2, 1, 32, 1e-6, 10000, 160, true, List.of(1), 0);
+        return write(folder, actor, new DrafterConfig(64, new int[] {1, 2, 3}, 64, 2, 1, 32, 1e-6, 10000, 160, VOCAB));
+    }
+
+    private static Path write(Path folder, ModelConfig actor, DrafterConfig drafter) throws IOException {
         try (Ops ops = Backends.open("cpu", 1);
              ParameterSet actorWeights = new ParameterSet(ops, "actor", actor.tensors());
              ParameterSet drafterWeights = new ParameterSet(ops, "drafter", drafter.tensors())) {

@@ -233,7 +233,7 @@ class ProfileFileTest {
         {"cells": [{@OFF,@SPEED NaN}]} | it cannot be read as JSON
         {"cells": [{@OFF,@SPEED "NaN"}]} | cells[0].tokens_per_second must be a number
         {"cells": [{@OFF,@SPEED null}]} | cells[0].tokens_per_second is missing; add it.
-        {"cells": [{@OFF,"token_per_second":1}]} | cells[0].token_per_second is not a known field; the nearest known one is cells[0].tokens_per_second.
+        {"cells": [{@OFF,"token_per_second":1}]} | cells[0].token_per_second is not a known field; the nearest known one is cells[0].tokens
         {"cells": [{@OFF,@SPEED 1},{@OFF,@SPEED 2}]} | cells[1].plan is off at batch 1 again; keep one cell
         {"cells": [{"batch":1,"plan":"1x1x1",@SPEED 1}]} | cells has no plan off
         {"cells": [{@OFF,@SPEED 1}], "cost_ms": []} | cells and cost_ms are both there

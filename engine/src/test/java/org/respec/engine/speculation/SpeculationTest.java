@@ -218,4 +218,30 @@ class SpeculationTest {
         double best = keen.scores(1).values().stream().mapToDouble(Double::doubleValue).max().orElseThrow();
         assertEquals(best, keen.scores(1).get(keen.choose(1, 1)), 1e-9 * best);
     }
+
+    /** Errors of prediction are what is left when times and tokens are not what was expected. */
+    @Test
+    void predictionErrorsAreReported() {
+        AcceptanceTracker tracker = taught(9, 6, 5000);
+        CostProfile profile = profile(1e-3, 1e-4, 1e-4, 1e-6);
+        PlanSolver solver = solver(profile, tracker, 0.05, 1 << 20);
+        assertTrue(Double.isNaN(solver.costError()) && Double.isNaN(solver.tokensError()));
+        SpeculationPlan plan = SpeculationPlan.parse("3x1x3");
+        double tokens = new ExpectedTokens().refresh(tracker).of(plan);
+        solver.scores(100);
+        // Times as predicted, a fifth more tokens.
+        solver.observe(plan, 100, 100, (int) Math.round(120 * tokens), profile.draftSeconds(100, plan, tokens),
+            profile.verifySeconds(100, plan));
+        assertEquals(0, solver.costError(), 1e-9);
+        assertEquals(1 - 1 / 1.2, solver.tokensError(), 0.01);
+        // A step that takes half as long again: an error of a third, averaged with none.
+        solver.observe(SpeculationPlan.OFF, 100, 100, 100, 0, 1.5 * profile.verifySeconds(100, SpeculationPlan.OFF));
+        assertEquals(1 / 3.0 / 1.99, solver.costError(), 0.003);
+        for (int step = 0; step < 400; step++) {
+            double seconds = profile.draftSeconds(100, plan, tokens) + profile.verifySeconds(100, plan);
+            solver.observe(plan, 100, 100, (int) Math.round(120 * tokens), 0.4 * seconds, 1.6 * seconds);
+        }
+        // Corrections have learnt both.
+        assertTrue(solver.costError() < 0.1 && solver.tokensError() < 0.05, solver.costError() + ", " + solver.tokensError());
+    }
 }

@@ -26,6 +26,9 @@ final class LayerCases {
             cases.add(rmsNorm(r, tiny ? 64 : 4096));
         }
         for (int r : rows) {
+            cases.add(copyRmsNorm(r, tiny ? 64 : 4096));
+        }
+        for (int r : rows) {
             cases.add(swiglu(r, tiny ? 64 : 12288));
         }
         for (int r : rows) {
@@ -36,6 +39,9 @@ final class LayerCases {
         }
         for (int r : rows) {
             cases.add(kvAppend(r, attention));
+        }
+        for (int r : rows) {
+            cases.add(qkNormRopeAppend(r, attention));
         }
         return cases;
     }
@@ -49,6 +55,19 @@ final class LayerCases {
                 Tensor weight = in.normal(DType.BF16, 1, cols);
                 Tensor out = in.empty(DType.BF16, rows, cols);
                 return () -> in.ops().rmsNorm(x, weight, 1e-6f, out, rows);
+            });
+    }
+
+    /** As above, and writes a copy of x. */
+    private static BenchCase copyRmsNorm(int rows, int cols) {
+        long elements = (long) rows * cols;
+        return new BenchCase("copyRmsNorm", shape("rows", rows, "cols", cols), DType.BF16, 3 * elements * BF16, 4 * elements,
+            3 * elements * BF16, in -> {
+                Tensor x = in.normal(DType.BF16, rows, cols);
+                Tensor weight = in.normal(DType.BF16, 1, cols);
+                Tensor copy = in.empty(DType.BF16, rows, cols);
+                Tensor out = in.empty(DType.BF16, rows, cols);
+                return () -> in.ops().copyRmsNorm(x, weight, 1e-6f, copy, out, rows);
             });
     }
 
@@ -107,6 +126,30 @@ final class LayerCases {
                 int[] slots = in.permutation(pages * 16);
                 in.fill(batch.slots(), i -> slots[i]);
                 return () -> in.ops().kvAppend(qkv, attention, kv, 0, batch, rows);
+            });
+    }
+
+    /** Reads fused rows, writes queries back and keys and values to the cache: what {@code qkNormRope} and {@code kvAppend} do in two. */
+    private static BenchCase qkNormRopeAppend(int rows, AttentionShape attention) {
+        long elements = (long) rows * attention.fusedWidth();
+        long rope = 4L * rows * attention.headDim();
+        return new BenchCase("qkNormRopeAppend", shape("rows", rows, "heads", attention.heads(), "kvHeads", attention.kvHeads(), "headDim",
+            attention.headDim()), DType.BF16, 2 * elements * BF16 + rope, 10L * rows * (attention.queryWidth() + attention.kvWidth()),
+            (elements + 2L * rows * attention.kvWidth()) * BF16, in -> {
+                int positions = 4096;
+                int pages = rows / 16 + 1;
+                KvLayout layout = new KvLayout(DType.BF16, 1, attention.kvHeads(), attention.headDim(), 16, pages);
+                KvStore kv = new KvStore(layout, in.empty(DType.BF16, 1, Math.toIntExact(layout.layerElements())),
+                    in.ints(1, pages, i -> i));
+                Tensor qkv = in.normal(DType.BF16, rows, attention.fusedWidth());
+                Tensor qWeight = in.normal(DType.BF16, 1, attention.headDim());
+                Tensor kWeight = in.normal(DType.BF16, 1, attention.headDim());
+                Tensor table = in.normal(DType.F32, positions, attention.headDim());
+                RowBatch batch = RowBatch.allocate(in.arena(), rows, 1);
+                int[] slots = in.permutation(pages * 16);
+                in.fill(batch.slots(), i -> slots[i]);
+                in.fill(batch.positions(), i -> i % positions);
+                return () -> in.ops().qkNormRopeAppend(qkv, attention, qWeight, kWeight, 1e-6f, table, kv, 0, batch, rows);
             });
     }
 }

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import org.respec.kernels.AttentionShape;
 import org.respec.kernels.DType;
+import org.respec.kernels.PolicyTerms;
 import org.respec.kernels.Spans;
 import org.respec.kernels.Tensor;
 
@@ -23,6 +24,7 @@ final class TrainingCases {
         for (int k : tiny ? new int[] {4} : new int[] {16, 64, 128}) {
             cases.add(klDistill(tiny ? 2 : 1024, tiny ? 100 : 151_936, k));
         }
+        cases.add(policyLoss(tiny ? 2 : 440, tiny ? 100 : 151_936));
         AttentionShape attention = tiny ? new AttentionShape(2, 1, 32) : new AttentionShape(32, 8, 128);
         for (int length : tiny ? new int[] {20} : new int[] {512, 2048, 8192}) {
             cases.add(chainAttention(tiny ? 1 : 16_384 / length, length, 0, attention));
@@ -52,6 +54,21 @@ final class TrainingCases {
                 Tensor weights = in.constant(rows, 0.5f);
                 Tensor losses = in.empty(DType.F32, 1, rows);
                 return () -> in.ops().klDistill(logits, 1f, ids, logProbs, tails, weights, losses, rows);
+            });
+    }
+
+    /** Reads the logits of one piece of a pass, writes their gradient in bf16; about 6 operations an element. */
+    private static BenchCase policyLoss(int rows, int vocab) {
+        long elements = (long) rows * vocab;
+        return new BenchCase("policyLoss", shape("rows", rows, "vocab", vocab), DType.F32, elements * (F32 + BF16) + 28L * rows,
+            6 * elements, elements * (F32 + BF16), in -> {
+                Tensor logits = in.normal(DType.F32, rows, vocab);
+                Tensor gradient = in.empty(DType.BF16, rows, vocab);
+                Tensor targets = in.ints(1, rows, i -> (int) (97L * i % vocab)).device();
+                Tensor old = in.constant(rows, -10f);
+                PolicyTerms terms = new PolicyTerms(in.constant(rows, 1e-3f), in.constant(rows, 0.5f), old, null, old, 0.2f, 0.2f, 0, 2);
+                Tensor logProbs = in.empty(DType.F32, 1, rows);
+                return () -> in.ops().policyLoss(logits, targets, 1f, terms, logProbs, gradient, rows);
             });
     }
 

@@ -25,6 +25,8 @@ final class CacheChecks {
             String name = dtype == DType.F32 ? " f32" : " bf16";
             checks.add(new OperatorCheck("kvAppend f32 rows," + name, bench -> append(bench, DType.F32, dtype)));
             checks.add(new OperatorCheck("kvAppend bf16 rows," + name, bench -> append(bench, DType.BF16, dtype)));
+            checks.add(new OperatorCheck("qkNormRopeAppend f32 rows," + name, bench -> normAppend(bench, DType.F32, dtype)));
+            checks.add(new OperatorCheck("qkNormRopeAppend bf16 rows," + name, bench -> normAppend(bench, DType.BF16, dtype)));
             checks.add(new OperatorCheck("kvMove" + name, bench -> move(bench, dtype)));
             checks.add(new OperatorCheck("kvCopyPages" + name, bench -> copyPages(bench, dtype)));
         }
@@ -49,6 +51,15 @@ final class CacheChecks {
         }
         ops.push(mirror, values.length);
         return mirror;
+    }
+
+    private static RowBatch batch(Ops ops, TensorArena arena, int[] slots, int[] positions) {
+        RowBatch batch = batch(ops, arena, slots);
+        for (int i = 0; i < positions.length; i++) {
+            batch.positions().host().host().set(ValueLayout.JAVA_INT, 4L * i, positions[i]);
+        }
+        ops.push(batch.positions(), positions.length);
+        return batch;
     }
 
     private static RowBatch batch(Ops ops, TensorArena arena, int[] slots) {
@@ -84,6 +95,71 @@ final class CacheChecks {
                 bench.device().kvAppend(qkv.device(), shape, caches.device, 1, batch(bench.device(), bench.deviceArena(), slots), rows);
                 boolean rounds = rowType == DType.F32 && cacheType == DType.BF16;
                 bench.compare("kvAppend of " + rows + " rows, heads of " + dim, caches.data, 2, rounds ? BF16 : 0, 0);
+            }
+        }
+    }
+
+    /** Against the CPU to the tolerance, and against the device's two operators, which it stands for, bit for bit. */
+    private static void normAppend(CheckBench bench, DType rowType, DType cacheType) {
+        AttentionShape[] shapes = {new AttentionShape(1, 1, 2), new AttentionShape(3, 1, 6), new AttentionShape(8, 1, 64),
+            new AttentionShape(4, 2, 96), new AttentionShape(5, 5, 128), new AttentionShape(4, 1, 256)};
+        int[] pageSizes = {16, 32, 64, 8};
+        int each = 0;
+        for (AttentionShape shape : shapes) {
+            for (int rows : new int[] {0, 1, 3, 41}) {
+                normAppend(bench, rowType, cacheType, shape, rows, pageSizes[each % 4], each % 3 == 0 ? 3 : 0);
+                each++;
+            }
+        }
+        normAppend(bench, rowType, cacheType, new AttentionShape(2, 1, 8), 401, 16, 0);
+    }
+
+    private static void normAppend(CheckBench bench, DType rowType, DType cacheType, AttentionShape shape, int rows, int pageSize, int gap) {
+        int dim = shape.headDim();
+        DType parameter = gap == 0 ? rowType : DType.F32;
+        KvLayout layout = new KvLayout(cacheType, 2, shape.kvHeads(), dim, pageSize, Math.max(2, 2 * rows / pageSize));
+        Caches caches = Caches.of(bench, layout);
+        Twin qkv = bench.normal(rowType, rows + 1, shape.fusedWidth(), gap, 2);
+        Twin qWeight = bench.normal(parameter, 1, dim, 0, 1);
+        Twin kWeight = bench.normal(parameter, 1, dim, 0, 1);
+        Twin rope = RopeChecks.rope(bench, dim);
+        int[] slots = distinct(bench, rows, layout.pages() * pageSize);
+        int[] positions = bench.random().ints(rows, 0, rope.rows()).toArray();
+        RowBatch onTruth = batch(bench.truth(), bench.truthArena(), slots, positions);
+        RowBatch onDevice = batch(bench.device(), bench.deviceArena(), slots, positions);
+        // What the two operators make of the same rows, in a cache of their own.
+        Twin pair = bench.poisoned(rowType, rows + 1, shape.fusedWidth(), gap);
+        Twin pairData = bench.poisoned(cacheType, 2, Math.toIntExact(layout.layerElements()), 0);
+        KvStore pairStore = new KvStore(layout, pairData.device(), bench.deviceArena().mirror(DType.I32, 1, 1));
+        bench.device().copy(qkv.device(), pair.device(), rows + 1);
+        bench.device().copy(caches.data.device(), pairData.device(), 2);
+        bench.device().qkNormRope(pair.device(), shape, qWeight.device(), kWeight.device(), 1e-6f, onDevice.positions().device(), 0,
+            rope.device(), pair.device(), rows);
+        bench.device().kvAppend(pair.device(), shape, pairStore, 1, onDevice, rows);
+
+        bench.truth().qkNormRopeAppend(qkv.truth(), shape, qWeight.truth(), kWeight.truth(), 1e-6f, rope.truth(), caches.truth, 1, onTruth,
+            rows);
+        bench.device().qkNormRopeAppend(qkv.device(), shape, qWeight.device(), kWeight.device(), 1e-6f, rope.device(), caches.device, 1,
+            onDevice, rows);
+        String what = "qkNormRopeAppend " + shape + " of " + rows + " rows, pages of " + pageSize;
+        double relative = rowType == DType.F32 ? 1e-5 : BF16;
+        double cached = rowType == DType.F32 && cacheType == DType.F32 ? 1e-5 : BF16;
+        bench.compare(what, qkv, rows, shape.queryWidth(), relative, 4e-6);
+        bench.compare(what + ", cache", caches.data, 2, cached, 4e-6);
+        for (int c = 0; c < shape.fusedWidth(); c++) {
+            bench.require(qkv.got(rows, c) == qkv.want(rows, c), what + ": the row past the live ones was written");
+        }
+        pair.pull();
+        pairData.pull();
+        for (int r = 0; r < rows; r++) {
+            for (int c = 0; c < shape.queryWidth(); c++) {
+                bench.require(qkv.got(r, c) == pair.got(r, c), what + ": query element " + c + " of row " + r + " is not the two operators'");
+            }
+        }
+        for (int r = 0; r < 2; r++) {
+            for (int c = 0; c < layout.layerElements(); c++) {
+                bench.require(caches.data.got(r, c) == pairData.got(r, c), what + ": element " + c + " of layer " + r
+                    + " of the cache is not the two operators'");
             }
         }
     }
@@ -139,6 +215,16 @@ final class CacheChecks {
         Twin qkv = bench.normal(DType.F32, 3, shape.fusedWidth(), 0, 1);
         RowBatch good = batch(ops, arena, new int[] {0, 1, 2});
         Class<IllegalArgumentException> bad = IllegalArgumentException.class;
+        Twin weight = bench.normal(DType.F32, 1, 8, 0, 1);
+        Twin rope = RopeChecks.rope(bench, 8);
+        bench.refuses("qkNormRopeAppend to layer 2 of 2", bad, () -> ops.qkNormRopeAppend(qkv.device(), shape, weight.device(),
+            weight.device(), 1e-6f, rope.device(), kv, 2, good, 3));
+        bench.refuses("qkNormRopeAppend of 4 rows of 3", bad, () -> ops.qkNormRopeAppend(qkv.device(), shape, weight.device(),
+            weight.device(), 1e-6f, rope.device(), kv, 0, good, 4));
+        for (int position : new int[] {-1, rope.rows()}) {
+            ElementwiseChecks.reports(bench, "qkNormRopeAppend at position " + position, () -> ops.qkNormRopeAppend(qkv.device(), shape,
+                weight.device(), weight.device(), 1e-6f, rope.device(), kv, 1, batch(ops, arena, new int[] {5}, new int[] {position}), 1));
+        }
         bench.refuses("kvAppend to layer 2 of 2", bad, () -> ops.kvAppend(qkv.device(), shape, kv, 2, good, 3));
         bench.refuses("kvAppend of other heads", bad, () -> ops.kvAppend(qkv.device(), new AttentionShape(2, 2, 8), kv, 0, good, 3));
         bench.refuses("kvAppend of 4 rows of 3", bad, () -> ops.kvAppend(qkv.device(), shape, kv, 0, good, 4));
@@ -158,6 +244,8 @@ final class CacheChecks {
             ints(bench.truth(), bench.truthArena(), new int[] {0}), 1);
         bench.compareExactly("kvMove of the good slot", caches.data, 2);
         for (int wrong : new int[] {-1, 12}) {
+            ElementwiseChecks.reports(bench, "qkNormRopeAppend to slot " + wrong, () -> ops.qkNormRopeAppend(qkv.device(), shape,
+                weight.device(), weight.device(), 1e-6f, rope.device(), kv, 1, batch(ops, arena, new int[] {wrong}, new int[] {1}), 1));
             ElementwiseChecks.reports(bench, "kvAppend to slot " + wrong,
                 () -> ops.kvAppend(qkv.device(), shape, kv, 0, batch(ops, arena, new int[] {3, wrong, 4}), 3));
         }

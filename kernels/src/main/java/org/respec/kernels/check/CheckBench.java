@@ -100,9 +100,14 @@ public final class CheckBench implements AutoCloseable {
 
     /** Fails unless the device's first {@code rows} rows are within {@code absolute + relative * |want|} of the CPU's; NaNs never are. */
     public void compare(String what, Twin twin, int rows, double relative, double absolute) {
+        compare(what, twin, rows, twin.cols(), relative, absolute);
+    }
+
+    /** The same of the first {@code cols} columns alone. */
+    public void compare(String what, Twin twin, int rows, int cols, double relative, double absolute) {
         twin.pull();
         for (int r = 0; r < rows; r++) {
-            for (int c = 0; c < twin.cols(); c++) {
+            for (int c = 0; c < cols; c++) {
                 double want = twin.want(r, c);
                 double got = twin.got(r, c);
                 double tolerance = absolute + relative * Math.abs(want);

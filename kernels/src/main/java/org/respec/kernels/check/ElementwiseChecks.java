@@ -1,5 +1,6 @@
 package org.respec.kernels.check;
 
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import org.respec.kernels.DType;
@@ -34,6 +35,7 @@ final class ElementwiseChecks {
             checks.add(new OperatorCheck("swiglu" + name, bench -> swiglu(bench, dtype, relative)));
             checks.add(new OperatorCheck("swigluBackward" + name, bench -> swigluBackward(bench, dtype, relative)));
         }
+        checks.add(new OperatorCheck("convert", ElementwiseChecks::convert));
         checks.add(new OperatorCheck("copy i32", bench -> copy(bench, DType.I32)));
         checks.add(new OperatorCheck("copyRows i32", bench -> copyRows(bench, DType.I32)));
         checks.add(new OperatorCheck("elementwise refusals", ElementwiseChecks::refusals));
@@ -77,6 +79,33 @@ final class ElementwiseChecks {
                     bench.truth().copy(src.truth(), dst.truth(), rows);
                     bench.device().copy(src.device(), dst.device(), rows);
                     bench.compareExactly("copy " + rows + "x" + cols, dst, rows + 1);
+                }
+            }
+        }
+    }
+
+    /** The CPU stores F32 alone, so that the rounding is done here. */
+    private static void convert(CheckBench bench) {
+        for (DType from : new DType[] {DType.F32, DType.BF16}) {
+            for (DType to : new DType[] {DType.F32, DType.BF16}) {
+                for (int rows : ROWS) {
+                    for (int cols : COLS) {
+                        for (int gap : GAPS) {
+                            Twin src = source(bench, from, rows + 1, cols, gap);
+                            Twin dst = bench.poisoned(to, rows + 1, cols, gap / 2);
+                            bench.device().convert(src.device(), dst.device(), rows);
+                            for (int r = 0; r < rows; r++) {
+                                for (int c = 0; c < cols; c++) {
+                                    float value = (float) src.want(r, c);
+                                    dst.truth().host().set(ValueLayout.JAVA_FLOAT, (r * dst.truth().rowStride() + c) * 4,
+                                        to == DType.BF16 ? Float.intBitsToFloat(Twin.bf16(value) << 16) : value);
+                                }
+                            }
+                            String what = "convert " + rows + "x" + cols + " from " + from + " to " + to;
+                            bench.compareExactly(what, dst, rows);
+                            bench.untouched(what, dst, rows);
+                        }
+                    }
                 }
             }
         }
@@ -173,6 +202,28 @@ final class ElementwiseChecks {
         bench.truth().rmsNorm(x.truth(), weight.truth(), 1e-6f, x.truth(), rows);
         bench.device().rmsNorm(x.device(), weight.device(), 1e-6f, x.device(), rows);
         bench.compare(what + " in place", x, rows + 1, relative, 1e-6);
+        keepsACopy(bench, dtype, parameter, rows, cols, gap, relative);
+    }
+
+    private static void keepsACopy(CheckBench bench, DType dtype, DType parameter, int rows, int cols, int gap, double relative) {
+        Twin x = bench.normal(dtype, rows + 1, cols, gap, 2);
+        Twin weight = bench.normal(parameter, 1, cols, 0, 1);
+        Twin copy = bench.poisoned(dtype, rows + 1, cols, 2 * gap);
+        Twin out = cols % 3 == 0 ? x : bench.poisoned(dtype, rows + 1, cols, gap);
+        Twin alone = bench.poisoned(dtype, rows + 1, cols, gap);
+        bench.device().rmsNorm(x.device(), weight.device(), 1e-6f, alone.device(), rows);
+        bench.truth().copyRmsNorm(x.truth(), weight.truth(), 1e-6f, copy.truth(), out.truth(), rows);
+        bench.device().copyRmsNorm(x.device(), weight.device(), 1e-6f, copy.device(), out.device(), rows);
+        String what = "copyRmsNorm " + rows + "x" + cols;
+        bench.compareExactly(what + ", copy", copy, rows);
+        bench.untouched(what, copy, rows);
+        bench.compare(what, out, rows, relative, 1e-6);
+        alone.pull();
+        for (int r = 0; r < rows; r++) {
+            for (int c = 0; c < cols; c++) {
+                bench.require(out.got(r, c) == alone.got(r, c), what + ": row " + r + ", column " + c + " is not that without a copy");
+            }
+        }
     }
 
     /** The same row gives the same bits alone, among others, and at any alignment. */
@@ -280,6 +331,10 @@ final class ElementwiseChecks {
         Class<IllegalArgumentException> bad = IllegalArgumentException.class;
         bench.refuses("fill of integers", bad, () -> bench.device().fill(ints.device(), 1f));
         bench.refuses("copy of 5 rows of 4", bad, () -> bench.device().copy(f32.device(), other.device(), 5));
+        bench.refuses("copyRmsNorm whose copy is x", bad, () -> bench.device().copyRmsNorm(f32.device(), weight.device(), 1e-6f, f32.device(),
+            other.device(), 4));
+        bench.refuses("copyRmsNorm to fewer columns", bad, () -> bench.device().copyRmsNorm(f32.device(), weight.device(), 1e-6f,
+            narrow.device(), other.device(), 4));
         bench.refuses("copy of -1 rows", bad, () -> bench.device().copy(f32.device(), other.device(), -1));
         bench.refuses("copy between types", bad, () -> bench.device().copy(f32.device(), bf16.device(), 4));
         bench.refuses("copy onto itself", bad, () -> bench.device().copy(f32.device().rows(0, 3), f32.device().rows(1, 4), 3));

@@ -20,6 +20,7 @@ public final class OperatorChecks {
         checks.addAll(SamplingChecks.all());
         checks.addAll(SpeculationChecks.all());
         checks.addAll(LossChecks.all());
+        checks.addAll(PolicyLossChecks.all());
         return checks;
     }
 }

@@ -28,7 +28,7 @@ final class RopeChecks {
         return checks;
     }
 
-    private static Twin rope(CheckBench bench, int dim) {
+    static Twin rope(CheckBench bench, int dim) {
         Twin rope = bench.poisoned(DType.F32, POSITIONS, dim, 0);
         for (int p = 0; p < POSITIONS; p++) {
             for (int i = 0; i < dim / 2; i++) {

@@ -32,6 +32,7 @@ final class SpeculationChecks {
         checks.add(new OperatorCheck("draft trees degenerate", SpeculationChecks::degenerate));
         checks.add(new OperatorCheck("draft trees row by row", SpeculationChecks::rowByRow));
         checks.add(new OperatorCheck("draftSelect pools", SpeculationChecks::pools));
+        checks.add(new OperatorCheck("draftBudgets", SpeculationChecks::shared));
         checks.add(new OperatorCheck("draftSelect many requests", SpeculationChecks::manyRequests));
         checks.add(new OperatorCheck("verifyTrees shapes", SpeculationChecks::smallTrees));
         checks.add(new OperatorCheck("verifyTrees large", SpeculationChecks::largeTrees));
@@ -146,6 +147,15 @@ final class SpeculationChecks {
                 }
             }
             return false;
+        }
+
+        void share(int total, int each) {
+            bench.truth().draftBudgets(trees.truth, requests, total, each);
+            shareOnDevice(requests, total, each);
+        }
+
+        void shareOnDevice(int count, int total, int each) {
+            bench.device().draftBudgets(trees.device, count, total, each);
         }
 
         void select() {
@@ -297,31 +307,69 @@ final class SpeculationChecks {
         for (int round = 0; round < 3; round++) {
             Fixture f = new Fixture(bench, requests);
             for (int r = 0; r < requests; r++) {
-                int count = r == 0 ? 0 : r == 1 ? TreeBatch.POOL : random.nextInt(TreeBatch.POOL + 1);
-                f.trees.poolCounts.setInt(r, count);
                 f.trees.budgets.setInt(r, r == 1 ? 63 : r < 64 ? r : random.nextInt(64));
-                for (int i = 0; i < count; i++) {
-                    long at = r * (long) TreeBatch.POOL + i;
-                    int parent = i < 8 ? -1 : random.nextInt(Math.max(1, i - 40), i);
-                    int depth = parent < 0 ? 1 : f.trees.poolDepths.want(r * (long) TreeBatch.POOL + parent) + 1;
-                    float base = parent < 0 ? 0f : f.trees.poolScores.wantFloat(r * (long) TreeBatch.POOL + parent);
-                    float step = round == 0 ? (float) (3 * random.nextDouble()) : random.nextInt(3);
-                    f.trees.poolTokens.setInt(at, random.nextInt(50));
-                    f.trees.poolParents.setInt(at, parent);
-                    f.trees.poolDepths.setInt(at, depth);
-                    // -0.0 and 0.0 are the same score.
-                    float zero = random.nextBoolean() ? 0f : -0f;
-                    f.trees.poolScores.setInt(at, Float.floatToRawIntBits(base - step == 0 ? zero : base - step));
-                }
             }
-            for (MirrorPair pair : List.of(f.trees.poolCounts, f.trees.budgets, f.trees.poolTokens, f.trees.poolParents, f.trees.poolDepths,
-                f.trees.poolScores)) {
-                pair.push();
-            }
+            f.trees.budgets.push();
+            fill(f, TreeBatch.POOL, round > 0);
             f.select();
             f.trees.sameNodes(bench, "pools, round " + round);
             f.verify.same(bench, "pools, round " + round);
         }
+    }
+
+    /** Random pools: the first is empty, the second full. With {@code ties} many scores are equal. */
+    private static void fill(Fixture f, int most, boolean ties) {
+        SplittableRandom random = f.bench.random();
+        for (int r = 0; r < f.requests; r++) {
+            int count = r == 0 ? 0 : r == 1 ? most : random.nextInt(most + 1);
+            f.trees.poolCounts.setInt(r, count);
+            for (int i = 0; i < count; i++) {
+                long at = r * (long) TreeBatch.POOL + i;
+                int parent = i < 8 ? -1 : random.nextInt(Math.max(1, i - 40), i);
+                int depth = parent < 0 ? 1 : f.trees.poolDepths.want(r * (long) TreeBatch.POOL + parent) + 1;
+                float base = parent < 0 ? 0f : f.trees.poolScores.wantFloat(r * (long) TreeBatch.POOL + parent);
+                float step = ties ? random.nextInt(3) : (float) (3 * random.nextDouble());
+                f.trees.poolTokens.setInt(at, random.nextInt(50));
+                f.trees.poolParents.setInt(at, parent);
+                f.trees.poolDepths.setInt(at, depth);
+                // -0.0 and 0.0 are the same score.
+                float zero = random.nextBoolean() ? 0f : -0f;
+                f.trees.poolScores.setInt(at, Float.floatToRawIntBits(base - step == 0 ? zero : base - step));
+            }
+        }
+        for (MirrorPair pair : List.of(f.trees.poolCounts, f.trees.poolTokens, f.trees.poolParents, f.trees.poolDepths, f.trees.poolScores)) {
+            pair.push();
+        }
+    }
+
+    /** One budget for all requests: none, all there is and more, with and without ties, with and without a bound for each. */
+    private static void shared(CheckBench bench) {
+        int[][] sizes = {{0, 8}, {1, 8}, {2, 20}, {3, TreeBatch.POOL}, {16, 14}, {33, 70}, {66, 30}};
+        for (int[] size : sizes) {
+            Fixture f = new Fixture(bench, size[0]);
+            for (boolean ties : new boolean[] {false, true}) {
+                fill(f, size[1], ties);
+                int there = 0;
+                for (int r = 0; r < size[0]; r++) {
+                    there += f.trees.poolCounts.want(r);
+                }
+                for (int each : new int[] {0, 1, 5, TreeBatch.MAX_NODES - 1}) {
+                    for (int total : new int[] {0, 1, size[0] * 4, there / 2, there, there + 7}) {
+                        String what = size[0] + " requests, " + total + " of " + there + " candidates, " + each + " each";
+                        f.share(total, each);
+                        f.trees.budgets.same(bench, what);
+                    }
+                }
+                f.share(size[0] * 3, TreeBatch.MAX_NODES - 1);
+                f.select();
+                f.trees.sameNodes(bench, size[0] + " requests with shared budgets");
+                f.verify.same(bench, size[0] + " requests with shared budgets");
+            }
+        }
+        Fixture many = new Fixture(bench, 700);
+        fill(many, 6, true);
+        many.share(1500, 3);
+        many.trees.budgets.same(bench, "700 requests");
     }
 
     /** More requests than a block has threads: where their rows begin. */
@@ -434,6 +482,7 @@ final class SpeculationChecks {
             g.trees.poolCounts.setInt(1, wrong);
             g.trees.poolCounts.push();
             fault(bench, "a pool of " + wrong, g::select, () -> g.selectOnDevice(2));
+            fault(bench, "a pool of " + wrong + " to share", () -> g.share(4, 4), () -> g.shareOnDevice(2, 4, 4));
         }
         Fixture h = new Fixture(bench, 1);
         h.verify.firstRows.setInt(0, 0);
@@ -473,6 +522,9 @@ final class SpeculationChecks {
         bench.refuses("fewer logits than requests", argument,
             () -> f.expandOnDevice(logits.device().rows(0, 1), 1, 1, 4, 1f, params, 2, 1));
         bench.refuses("more requests than trees", argument, () -> f.expandOnDevice(logits.device(), 1, 1, 4, 1f, params, 4, 1));
+        bench.refuses("more requests than trees to share among", argument, () -> f.shareOnDevice(4, 4, 4));
+        bench.refuses("a negative total", argument, () -> f.shareOnDevice(2, -1, 4));
+        bench.refuses("more nodes than a tree has", argument, () -> f.shareOnDevice(2, 4, TreeBatch.MAX_NODES));
         bench.refuses("more requests than trees to select", argument, () -> f.selectOnDevice(4));
         bench.refuses("more requests than trees to verify", argument, () -> f.verifyOnDevice(bench.ints(1, 2, 3, 4).device(), 4));
         bench.refuses("sampled tokens as floats", argument, () -> f.verifyOnDevice(logits.device().rows(0, 1), 2));

@@ -11,6 +11,7 @@ final class UpdateChecks {
 
     static List<OperatorCheck> all() {
         return List.of(new OperatorCheck("squaredNorm", UpdateChecks::squaredNorm), new OperatorCheck("adamW", UpdateChecks::adamW),
+            new OperatorCheck("adamW with moments in bf16", UpdateChecks::halfMoments),
             new OperatorCheck("update refusals", UpdateChecks::refusals));
     }
 
@@ -52,6 +53,34 @@ final class UpdateChecks {
         }
     }
 
+    /** Weights are the CPU's to the bit; moments are one of two neighbours, and right on average. */
+    private static void halfMoments(CheckBench bench) {
+        int size = 70_001;
+        for (int step : new int[] {1, 5}) {
+            Twin weights = bench.normal(DType.F32, 1, size, 0, 1);
+            Twin gradients = bench.normal(DType.F32, 1, size, 0, 1);
+            Twin first = bench.normal(DType.BF16, 1, size, 0, 1);
+            Twin second = bench.poisoned(DType.BF16, 1, size, 0);
+            for (int i = 0; i < size; i++) {
+                second.set(0, i, 0.5 + bench.random().nextDouble());
+            }
+            second.push();
+            bench.truth().adamW(weights.truth(), gradients.truth(), first.truth(), second.truth(), 1e-2f, 0.9f, 0.999f, 1e-8f, 0.1f, step,
+                1f);
+            bench.device().adamW(weights.device(), gradients.device(), first.device(), second.device(), 1e-2f, 0.9f, 0.999f, 1e-8f, 0.1f,
+                step, 1f);
+            bench.compareExactly("weights", weights, 1);
+            for (Twin moment : new Twin[] {first, second}) {
+                bench.compare("moments, one of two neighbours", moment, 1, 1.0 / 128, 0);
+                double sum = 0;
+                for (int i = 0; i < size; i++) {
+                    sum += moment.got(0, i) / moment.want(0, i) - 1;
+                }
+                bench.near("the mean of relative errors", 0, sum / size, 0, 1e-4);
+            }
+        }
+    }
+
     private static Tensor part(Tensor tensor, int from, int size) {
         return tensor.columns(from, from + size);
     }
@@ -66,6 +95,8 @@ final class UpdateChecks {
         bench.refuses("squaredNorm with gaps", bad, () -> bench.device().squaredNorm(gaps));
         bench.refuses("adamW of other sizes", bad, () -> bench.device().adamW(x, other, x, x, 1f, 0.9f, 0.9f, 1e-8f, 0f, 1, 1f));
         bench.refuses("adamW of bf16", bad, () -> bench.device().adamW(half, x, x, x, 1f, 0.9f, 0.9f, 1e-8f, 0f, 1, 1f));
+        bench.refuses("adamW with moments of two types", bad,
+            () -> bench.device().adamW(x, x, half, x, 1f, 0.9f, 0.9f, 1e-8f, 0f, 1, 1f));
         bench.refuses("adamW in step 0", bad, () -> bench.device().adamW(x, x, x, x, 1f, 0.9f, 0.9f, 1e-8f, 0f, 0, 1f));
     }
 }

@@ -54,6 +54,12 @@ final class CpuElementwise {
         }
     }
 
+    void convert(Tensor src, Tensor dst, int rowCount) {
+        Checks.dtype("convert", "src", src, DType.F32);
+        Checks.dtype("convert", "dst", dst, DType.F32);
+        copy(src, dst, rowCount);
+    }
+
     void copy(Tensor src, Tensor dst, int rowCount) {
         sameWidth("copy", src, dst);
         if (src.rows() < rowCount || dst.rows() < rowCount) {

@@ -7,6 +7,7 @@ import org.respec.kernels.HostMirror;
 import org.respec.kernels.KvStore;
 import org.respec.kernels.Ops;
 import org.respec.kernels.PackedMatrix;
+import org.respec.kernels.PolicyTerms;
 import org.respec.kernels.RowBatch;
 import org.respec.kernels.SamplingParams;
 import org.respec.kernels.Spans;
@@ -28,6 +29,7 @@ public final class CpuOps implements Ops {
     private final CpuSpeculation speculation;
     private final CpuLosses distillation;
     private final CpuDenseLosses denseDistillation;
+    private final CpuPolicyLoss policyLoss;
     private final CpuUpdate update;
 
     /** Operators on {@code threads} threads, the caller included. */
@@ -47,6 +49,7 @@ public final class CpuOps implements Ops {
         speculation = new CpuSpeculation();
         distillation = new CpuLosses(pool);
         denseDistillation = new CpuDenseLosses(pool);
+        policyLoss = new CpuPolicyLoss(sampling, elementwise);
         update = new CpuUpdate(pool, OpenBlas.load());
     }
 
@@ -81,6 +84,11 @@ public final class CpuOps implements Ops {
     @Override
     public void copy(Tensor src, Tensor dst, int rows) {
         elementwise.copy(src, dst, rows);
+    }
+
+    @Override
+    public void convert(Tensor src, Tensor dst, int rows) {
+        elementwise.convert(src, dst, rows);
     }
 
     @Override
@@ -168,6 +176,11 @@ public final class CpuOps implements Ops {
     }
 
     @Override
+    public void draftBudgets(TreeBatch trees, int requests, int total, int each) {
+        speculation.draftBudgets(trees, requests, total, each);
+    }
+
+    @Override
     public void draftSelect(HostMirror rootTokens, HostMirror rootPositions, TreeBatch trees, int requests, RowBatch verify,
             KvStore kv) {
         speculation.draftSelect(rootTokens, rootPositions, trees, requests, verify, kv);
@@ -233,6 +246,11 @@ public final class CpuOps implements Ops {
     }
 
     @Override
+    public void policyLoss(Tensor logits, Tensor targets, float temperature, PolicyTerms terms, Tensor logProbs, Tensor gradient, int rows) {
+        policyLoss.policyLoss(logits, targets, temperature, terms, logProbs, gradient, rows);
+    }
+
+    @Override
     public void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, float tvWeight,
             Tensor weights, Tensor losses, int rows) {
         distillation.klDistill(logits, temperature, ids, logProbs, tails, idMap, tvWeight, weights, losses, rows);
@@ -258,6 +276,7 @@ public final class CpuOps implements Ops {
     @Override
     public void close() {
         pool.close();
+        policyLoss.close();
         scratch.close();
     }
 }

@@ -25,6 +25,10 @@ final class CpuSpeculation {
     private final float[] bestScores = new float[BRANCH];
     private final boolean[] kept = new boolean[POOL];
     private final int[] nodeOfPool = new int[POOL];
+    private final int[] ownKeys = new int[POOL];
+    private final int[] histogram = new int[256];
+    private int[] keys = new int[0];
+    private int[] firstKeys = new int[0];
 
     void verifyTrees(RowBatch batch, Tensor sampled, TreeBatch trees, int requests, VerifyResult result) {
         Checks.vector("verifyTrees", "firstRows", batch.firstRows().device(), DType.I32, requests + 1);
@@ -194,6 +198,93 @@ final class CpuSpeculation {
         }
         int page = Simd.getInt(table.address() + 4 * (sequence * table.rowStride() + place / pageSize));
         return page < 0 ? -1 : page * pageSize + place % pageSize;
+    }
+
+    void draftBudgets(TreeBatch trees, int requests, int total, int each) {
+        checkTrees("draftBudgets", trees, requests);
+        if (total < 0 || each < 0 || each > NODES - 1) {
+            throw new IllegalArgumentException("draftBudgets: a total of " + total + " nodes (0 or more), " + each + " a request (0 to "
+                + (NODES - 1) + ")");
+        }
+        if (keys.length < requests * each) {
+            keys = new int[requests * each];
+        }
+        if (firstKeys.length <= requests) {
+            firstKeys = new int[requests + 1];
+        }
+        int all = 0;
+        for (int r = 0; r < requests; r++) {
+            firstKeys[r] = all;
+            all = addKeys(r, each, all, trees);
+        }
+        firstKeys[requests] = all;
+        int left = Math.min(total, all);
+        // Of the candidates that reach the least score kept, those above it are all kept; the rest goes to ties, in order.
+        int least = left == 0 ? Integer.MAX_VALUE : threshold(keys, all, left);
+        for (int i = 0; i < all; i++) {
+            left -= keys[i] > least ? 1 : 0;
+        }
+        for (int r = 0; r < requests; r++) {
+            int budget = 0;
+            for (int i = firstKeys[r]; i < firstKeys[r + 1]; i++) {
+                if (keys[i] > least) {
+                    budget++;
+                } else if (keys[i] == least && left > 0) {
+                    budget++;
+                    left--;
+                }
+            }
+            Simd.putInt(at(trees.budgets(), 0, r), budget);
+        }
+    }
+
+    /** Appends the keys of a request's {@code each} best candidates to {@code keys}; returns where they end. */
+    private int addKeys(int r, int each, int from, TreeBatch trees) {
+        int count = Simd.getInt(at(trees.poolCounts(), 0, r));
+        if (count < 0 || count > POOL) {
+            throw new IllegalArgumentException("draftBudgets: request " + r + " has a pool of " + count + ", which must be 0 to " + POOL);
+        }
+        for (int i = 0; i < count; i++) {
+            ownKeys[i] = ordered(Simd.get(at(trees.poolScores(), r, i)));
+        }
+        int least = count <= each ? Integer.MIN_VALUE : each == 0 ? Integer.MAX_VALUE : threshold(ownKeys, count, each);
+        int end = from;
+        for (int i = 0; i < count; i++) {
+            if (ownKeys[i] > least || count <= each) {
+                keys[end++] = ownKeys[i];
+            }
+        }
+        while (end < from + Math.min(each, count)) {
+            keys[end++] = least;
+        }
+        return end;
+    }
+
+    /** Floats as signed integers in the same order, both zeros as one. */
+    private static int ordered(float x) {
+        int bits = Float.floatToRawIntBits(x + 0f);
+        return bits < 0 ? bits ^ Integer.MAX_VALUE : bits;
+    }
+
+    /** The {@code rank}-th largest of the first {@code count} values, byte by byte from the top. */
+    private int threshold(int[] values, int count, int rank) {
+        int prefix = 0;
+        int left = rank;
+        for (int shift = 24; shift >= 0; shift -= 8) {
+            java.util.Arrays.fill(histogram, 0);
+            for (int i = 0; i < count; i++) {
+                int biased = values[i] ^ Integer.MIN_VALUE;
+                if (shift == 24 || (biased ^ prefix) >>> (shift + 8) == 0) {
+                    histogram[(biased >>> shift) & 0xff]++;
+                }
+            }
+            int digit = 255;
+            while (histogram[digit] < left) {
+                left -= histogram[digit--];
+            }
+            prefix |= digit << shift;
+        }
+        return prefix ^ Integer.MIN_VALUE;
     }
 
     void draftSelect(HostMirror rootTokens, HostMirror rootPositions, TreeBatch trees, int requests, RowBatch verify, KvStore kv) {

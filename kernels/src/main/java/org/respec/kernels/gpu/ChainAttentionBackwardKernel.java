@@ -147,8 +147,9 @@ final class ChainAttentionBackwardKernel {
         if (workspace == null || workspace.bytes() < bytes) {
             if (workspace != null) {
                 workspace.close();
+                workspace = null;
             }
-            workspace = gpu.driver().allocate(bytes);
+            workspace = gpu.allocate(bytes);
         }
     }
 }

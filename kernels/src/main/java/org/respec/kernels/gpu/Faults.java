@@ -50,8 +50,8 @@ final class Faults implements AutoCloseable {
                 + Float.intBitsToFloat(value) + ": the model's weights are broken");
             case INDEX -> new IllegalArgumentException("a kernel found the index " + value + " out of range in row " + row);
             case NO_PAGE -> new IllegalArgumentException("draftSelect: place " + value + " of request " + row + " has no page");
-            case BUDGET -> new IllegalArgumentException("draftSelect: request " + row + " with a pool or budget of " + value
-                + " does not fit its nodes and rows");
+            case BUDGET -> new IllegalArgumentException("draftBudgets or draftSelect: request " + row + " with a pool or budget of "
+                + value + " does not fit its nodes and rows");
             default -> new IllegalStateException("a kernel wrote the unknown fault code " + code);
         };
     }

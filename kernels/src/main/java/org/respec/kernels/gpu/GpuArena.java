@@ -27,7 +27,7 @@ final class GpuArena implements TensorArena {
     public Tensor allocate(DType dtype, int rows, int cols) {
         checkOpen();
         long size = size(dtype, rows, cols);
-        GpuMemory memory = gpu.driver().allocate(Math.max(size, 1));
+        GpuMemory memory = gpu.allocate(Math.max(size, 1));
         onDevice.add(memory);
         bytes += size;
         return new Tensor(dtype, rows, cols, cols, 0, new GpuStorage(memory, name, size));

@@ -22,12 +22,17 @@ final class GpuCache {
         move = new KvMoveKernel(gpu);
     }
 
-    void kvAppend(Tensor qkv, AttentionShape shape, KvStore kv, int layer, RowBatch batch, int rows) {
+    /** Throws unless keys and values of this shape can be written to that layer. */
+    static void check(String operator, AttentionShape shape, KvStore kv, int layer) {
         KvLayout l = kv.layout();
         if (l.kvHeads() != shape.kvHeads() || l.headDim() != shape.headDim() || layer < 0 || layer >= l.layers()) {
-            throw new IllegalArgumentException("kvAppend: layer " + layer + " of " + l + " does not fit " + shape);
+            throw new IllegalArgumentException(operator + ": layer " + layer + " of " + l + " does not fit " + shape);
         }
-        FloatChecks.type("kvAppend", "the cache", kv.data());
+        FloatChecks.type(operator, "the cache", kv.data());
+    }
+
+    void kvAppend(Tensor qkv, AttentionShape shape, KvStore kv, int layer, RowBatch batch, int rows) {
+        check("kvAppend", shape, kv, layer);
         FloatChecks.matrix("kvAppend", "qkv", qkv, rows, shape.fusedWidth());
         Checks.vector("kvAppend", "slots", batch.slots().device(), DType.I32, rows);
         append.launch(qkv, shape, kv, layer, batch.slots().device(), rows);

@@ -3,10 +3,14 @@ package org.respec.kernels.gpu;
 import java.util.HashMap;
 import java.util.Map;
 import org.respec.bindings.gpu.GpuDriver;
+import org.respec.bindings.gpu.GpuGraph;
 import org.respec.bindings.gpu.GpuKernel;
+import org.respec.bindings.gpu.GpuMemory;
 import org.respec.bindings.gpu.GpuModule;
+import org.respec.bindings.gpu.GpuOutOfMemory;
 import org.respec.bindings.gpu.GpuStream;
 import org.respec.bindings.memory.HostArena;
+import org.respec.kernels.OutOfDeviceMemory;
 
 /** What the launch classes share: a driver, the stream they launch in, and the kernels compiled so far. */
 final class GpuContext implements AutoCloseable {
@@ -15,6 +19,7 @@ final class GpuContext implements AutoCloseable {
     private final HostArena arguments = new HostArena("kernel arguments");
     private final Faults faults;
     private final Map<KernelSpec, GpuKernel> kernels = new HashMap<>();
+    private boolean recording;
 
     GpuContext(GpuDriver driver) {
         this.driver = driver;
@@ -24,6 +29,15 @@ final class GpuContext implements AutoCloseable {
 
     GpuDriver driver() {
         return driver;
+    }
+
+    /** Device memory, zero-filled. Throws {@link OutOfDeviceMemory} if there is not so much left. */
+    GpuMemory allocate(long bytes) {
+        try {
+            return driver.allocate(bytes);
+        } catch (GpuOutOfMemory e) {
+            throw new OutOfDeviceMemory(e.getMessage(), e);
+        }
     }
 
     GpuStream stream() {
@@ -48,6 +62,37 @@ final class GpuContext implements AutoCloseable {
             kernels.put(spec, kernel);
         }
         return kernel;
+    }
+
+    /** Whether work is being recorded: nothing runs, and what is copied from or to host memory would be kept for ever. */
+    boolean isRecording() {
+        return recording;
+    }
+
+    /** What {@code work} launches, as a graph; nothing is run. Throws if something in it cannot be recorded. */
+    GpuGraph record(Runnable work) {
+        stream.beginCapture();
+        recording = true;
+        RuntimeException failure = null;
+        try {
+            work.run();
+        } catch (RuntimeException e) {
+            failure = e;
+        }
+        recording = false;
+        try {
+            GpuGraph graph = stream.endCapture();
+            if (failure == null) {
+                return graph;
+            }
+            graph.close();
+        } catch (RuntimeException e) {
+            if (failure == null) {
+                throw e;
+            }
+            failure.addSuppressed(e);
+        }
+        throw failure;
     }
 
     /** Does not close the driver. */

@@ -11,6 +11,7 @@ import org.respec.kernels.Tensor;
 final class GpuElementwise {
     private final FillKernel fill;
     private final CopyRowsKernel copyRows;
+    private final ConvertKernel convert;
     private final AddKernel add;
     private final EmbeddingKernel embedding;
     private final EmbeddingBackwardKernel embeddingBackward;
@@ -21,6 +22,7 @@ final class GpuElementwise {
     GpuElementwise(GpuContext gpu) {
         fill = new FillKernel(gpu);
         copyRows = new CopyRowsKernel(gpu);
+        convert = new ConvertKernel(gpu);
         add = new AddKernel(gpu);
         embedding = new EmbeddingKernel(gpu);
         embeddingBackward = new EmbeddingBackwardKernel(gpu);
@@ -42,6 +44,16 @@ final class GpuElementwise {
             Checks.disjoint("copy", "dst", dst.rows(0, rows), "src", src.rows(0, rows));
         }
         copyRows.launch(src, null, dst, null, rows);
+    }
+
+    void convert(Tensor src, Tensor dst, int rows) {
+        if (src.dtype() == dst.dtype()) {
+            copy(src, dst, rows);
+            return;
+        }
+        FloatChecks.matrix("convert", "src", src, rows, src.cols());
+        FloatChecks.matrix("convert", "dst", dst, rows, src.cols());
+        convert.launch(src.rows(0, rows), dst.rows(0, rows));
     }
 
     void add(Tensor x, Tensor y, int rows) {
@@ -75,10 +87,22 @@ final class GpuElementwise {
     }
 
     void rmsNorm(Tensor x, Tensor weight, float eps, Tensor out, int rows) {
-        FloatChecks.matrix("rmsNorm", "x", x, rows, x.cols());
-        FloatChecks.shape("rmsNorm", "weight", weight, 1, x.cols());
-        Checks.matrix("rmsNorm", "out", out, x.dtype(), rows, x.cols());
-        rmsNorm.launch(x, weight, eps, out, rows);
+        checkNorm("rmsNorm", x, weight, out, rows);
+        rmsNorm.launch(x, weight, eps, null, out, rows);
+    }
+
+    void copyRmsNorm(Tensor x, Tensor weight, float eps, Tensor copy, Tensor out, int rows) {
+        checkNorm("copyRmsNorm", x, weight, out, rows);
+        Checks.matrix("copyRmsNorm", "copy", copy, x.dtype(), rows, x.cols());
+        Checks.disjoint("copyRmsNorm", "copy", copy, "x", x);
+        Checks.disjoint("copyRmsNorm", "copy", copy, "out", out);
+        rmsNorm.launch(x, weight, eps, copy, out, rows);
+    }
+
+    private static void checkNorm(String operator, Tensor x, Tensor weight, Tensor out, int rows) {
+        FloatChecks.matrix(operator, "x", x, rows, x.cols());
+        FloatChecks.shape(operator, "weight", weight, 1, x.cols());
+        Checks.matrix(operator, "out", out, x.dtype(), rows, x.cols());
     }
 
     void swiglu(Tensor gateUp, Tensor out, int rows) {

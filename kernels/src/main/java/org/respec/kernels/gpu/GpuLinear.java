@@ -50,9 +50,21 @@ final class GpuLinear {
         return packed;
     }
 
+    /** The weight itself. */
+    GpuPackedMatrix share(Tensor weight) {
+        FloatChecks.type("share", "weight", weight);
+        if (!weight.contiguous()) {
+            throw new IllegalArgumentException("share: weight must lie without gaps, got " + weight);
+        }
+        return new GpuPackedMatrix(weight);
+    }
+
     void repack(Tensor weight, PackedMatrix packed) {
         GpuPackedMatrix to = ours("repack", "packed", packed);
         FloatChecks.shape("repack", "weight", weight, to.outputs(), to.inputs());
+        if (weight.address() == to.data().address()) {
+            return;
+        }
         if (weight.dtype() == to.data().dtype()) {
             copyRows.launch(weight, null, to.data(), null, weight.rows());
         } else {

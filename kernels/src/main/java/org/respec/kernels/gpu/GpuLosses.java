@@ -2,14 +2,17 @@ package org.respec.kernels.gpu;
 
 import org.respec.kernels.DType;
 import org.respec.kernels.DistillationChecks;
+import org.respec.kernels.PolicyTerms;
 import org.respec.kernels.Tensor;
 
-/** Fused distillation: checks, then launches. */
+/** Fused distillation and policy gradient: checks, then launches. */
 final class GpuLosses {
     private final KlDistillKernel kernel;
+    private final PolicyLossKernel policyLoss;
 
     GpuLosses(GpuContext gpu) {
         kernel = new KlDistillKernel(gpu);
+        policyLoss = new PolicyLossKernel(gpu);
     }
 
     void klDistill(Tensor logits, float temperature, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, float tvWeight,
@@ -29,6 +32,13 @@ final class GpuLosses {
         real("klDistillDense", "teacher", teacher);
         DistillationChecks.dense(logits, teacher, columns, weights, losses, rows);
         kernel.launchDense(logits, inverse(temperature), teacher, inverse(teacherTemperature), columns, weights, losses, rows);
+    }
+
+    void policyLoss(Tensor logits, Tensor targets, float temperature, PolicyTerms terms, Tensor logProbs, Tensor gradient, int rows) {
+        LogitRows.check("policyLoss", logits, rows);
+        real("policyLoss", "gradient", gradient);
+        terms.check(logits, targets, logProbs, gradient, rows);
+        policyLoss.launch(logits, targets, temperature, terms, logProbs, gradient, rows);
     }
 
     private static void real(String operator, String argument, Tensor tensor) {

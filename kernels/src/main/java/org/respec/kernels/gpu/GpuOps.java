@@ -3,10 +3,13 @@ package org.respec.kernels.gpu;
 import org.respec.bindings.gpu.GpuDriver;
 import org.respec.bindings.gpu.GpuStream;
 import org.respec.kernels.AttentionShape;
+import org.respec.kernels.DType;
 import org.respec.kernels.HostMirror;
 import org.respec.kernels.KvStore;
 import org.respec.kernels.Ops;
 import org.respec.kernels.PackedMatrix;
+import org.respec.kernels.PolicyTerms;
+import org.respec.kernels.Replay;
 import org.respec.kernels.RowBatch;
 import org.respec.kernels.SamplingParams;
 import org.respec.kernels.Spans;
@@ -34,6 +37,7 @@ public final class GpuOps implements Ops {
     private final GpuSpeculation speculation;
     private final GpuLosses distillation;
     private final NoiseFieldKernel noise;
+    private boolean graphs = true;
 
     /** Operators on a driver, which this closes. */
     public GpuOps(GpuDriver driver) {
@@ -63,9 +67,18 @@ public final class GpuOps implements Ops {
         return gpu.stream();
     }
 
+    GpuContext context() {
+        return gpu;
+    }
+
     @Override
     public String device() {
         return driver.device().name() + ", " + driver.device().architecture();
+    }
+
+    @Override
+    public String uuid() {
+        return driver.device().uuid();
     }
 
     @Override
@@ -84,7 +97,15 @@ public final class GpuOps implements Ops {
         gpu.faults().check(gpu.stream());
     }
 
+    @Override
+    public void startPull(HostMirror mirror, long elements) {
+        transfer("startPull", mirror, elements, false);
+    }
+
     private void transfer(String operator, HostMirror mirror, long elements, boolean in) {
+        if (gpu.isRecording()) {
+            throw new IllegalStateException(operator + ": work that is recorded must not copy from or to the host");
+        }
         Tensor host = mirror.host();
         Tensor device = mirror.device();
         if (elements < 0 || elements > host.size() || !host.contiguous() || !device.contiguous()) {
@@ -102,6 +123,37 @@ public final class GpuOps implements Ops {
     @Override
     public void synchronize() {
         gpu.faults().check(gpu.stream());
+    }
+
+    /** Graphs, unless {@link #useGraphs} has turned them off. */
+    @Override
+    public Replay replay(String name) {
+        return graphs ? new GraphReplay(gpu, name) : Ops.super.replay(name);
+    }
+
+    /** Whether what {@link #replay} makes from now on records graphs; it does until this says otherwise. */
+    public void useGraphs(boolean use) {
+        graphs = use;
+    }
+
+    @Override
+    public boolean stores(DType dtype) {
+        return dtype == DType.F32 || dtype == DType.BF16;
+    }
+
+    @Override
+    public long freeBytes() {
+        return driver.freeBytes();
+    }
+
+    @Override
+    public void convert(Tensor src, Tensor dst, int rows) {
+        elementwise.convert(src, dst, rows);
+    }
+
+    @Override
+    public PackedMatrix share(TensorArena arena, Tensor weight) {
+        return linear.share(weight);
     }
 
     @Override
@@ -135,6 +187,11 @@ public final class GpuOps implements Ops {
     }
 
     @Override
+    public void copyRmsNorm(Tensor x, Tensor weight, float eps, Tensor copy, Tensor out, int rows) {
+        elementwise.copyRmsNorm(x, weight, eps, copy, out, rows);
+    }
+
+    @Override
     public PackedMatrix pack(TensorArena arena, Tensor weight) {
         return linear.pack(arena, weight);
     }
@@ -158,6 +215,12 @@ public final class GpuOps implements Ops {
     @Override
     public void kvAppend(Tensor qkv, AttentionShape shape, KvStore kv, int layer, RowBatch batch, int rows) {
         cache.kvAppend(qkv, shape, kv, layer, batch, rows);
+    }
+
+    @Override
+    public void qkNormRopeAppend(Tensor qkv, AttentionShape shape, Tensor qWeight, Tensor kWeight, float eps, Tensor rope, KvStore kv,
+            int layer, RowBatch batch, int rows) {
+        rotary.qkNormRopeAppend(qkv, shape, qWeight, kWeight, eps, rope, kv, layer, batch, rows);
     }
 
     @Override
@@ -194,6 +257,11 @@ public final class GpuOps implements Ops {
     public void draftExpand(Tensor logits, int rowsPerRequest, int level, int branch, float sharpness, SamplingParams params, long seed,
             HostMirror rootPositions, TreeBatch trees, int requests, RowBatch next, KvStore draftKv) {
         speculation.draftExpand(logits, rowsPerRequest, level, branch, sharpness, params, seed, rootPositions, trees, requests, next, draftKv);
+    }
+
+    @Override
+    public void draftBudgets(TreeBatch trees, int requests, int total, int each) {
+        speculation.draftBudgets(trees, requests, total, each);
     }
 
     @Override
@@ -272,6 +340,11 @@ public final class GpuOps implements Ops {
     @Override
     public void logProbsBackward(Tensor logits, Tensor targets, float temperature, Tensor coefficients, int rows) {
         sampling.logProbsBackward(logits, targets, temperature, coefficients, rows);
+    }
+
+    @Override
+    public void policyLoss(Tensor logits, Tensor targets, float temperature, PolicyTerms terms, Tensor logProbs, Tensor gradient, int rows) {
+        distillation.policyLoss(logits, targets, temperature, terms, logProbs, gradient, rows);
     }
 
     @Override

@@ -3,18 +3,22 @@ package org.respec.kernels.gpu;
 import org.respec.kernels.AttentionShape;
 import org.respec.kernels.Checks;
 import org.respec.kernels.DType;
+import org.respec.kernels.KvStore;
+import org.respec.kernels.RowBatch;
 import org.respec.kernels.Tensor;
 
 /**
- * QK-norm with rotation and its gradient: checks, then launches. Rows of one call are all F32 or all BF16; both norm weights are F32 or
+ * QK-norm with rotation, alone or with the cache's append, and its gradient: checks, then launches. Rows of one call are all F32 or all BF16; both norm weights are F32 or
  * both BF16, their gradients F32. Positions are checked on the device.
  */
 final class GpuRope {
     private final QkNormRopeKernel forward;
+    private final QkNormRopeAppendKernel append;
     private final QkNormRopeBackwardKernel backward;
 
     GpuRope(GpuContext gpu) {
         forward = new QkNormRopeKernel(gpu);
+        append = new QkNormRopeAppendKernel(gpu);
         backward = new QkNormRopeBackwardKernel(gpu, new ColumnSumsKernel(gpu));
     }
 
@@ -37,6 +41,14 @@ final class GpuRope {
         check("qkNormRope", qkv, shape, qWeight, kWeight, positions, rope, rows);
         Checks.matrix("qkNormRope", "out", out, qkv.dtype(), rows, shape.fusedWidth());
         forward.launch(qkv, shape, qWeight, kWeight, eps, positions, shift, rope, out, rows);
+    }
+
+    void qkNormRopeAppend(Tensor qkv, AttentionShape shape, Tensor qWeight, Tensor kWeight, float eps, Tensor rope, KvStore kv,
+            int layer, RowBatch batch, int rows) {
+        check("qkNormRopeAppend", qkv, shape, qWeight, kWeight, batch.positions().device(), rope, rows);
+        GpuCache.check("qkNormRopeAppend", shape, kv, layer);
+        Checks.vector("qkNormRopeAppend", "slots", batch.slots().device(), DType.I32, rows);
+        append.launch(qkv, shape, qWeight, kWeight, eps, rope, kv, layer, batch, rows);
     }
 
     void qkNormRopeBackward(Tensor qkv, AttentionShape shape, Tensor qWeight, Tensor kWeight, float eps, Tensor positions, int shift,

@@ -17,11 +17,13 @@ final class GpuSpeculation {
 
     private final VerifyTreesKernel verifyTrees;
     private final DraftExpandKernel draftExpand;
+    private final DraftBudgetsKernel draftBudgets;
     private final DraftSelectKernel draftSelect;
 
     GpuSpeculation(GpuContext gpu) {
         verifyTrees = new VerifyTreesKernel(gpu);
         draftExpand = new DraftExpandKernel(gpu);
+        draftBudgets = new DraftBudgetsKernel(gpu);
         draftSelect = new DraftSelectKernel(gpu);
     }
 
@@ -49,6 +51,16 @@ final class GpuSpeculation {
         requests("draftExpand", next, requests);
         draftExpand.launch(logits, rowsPerRequest, level, branch, sharpness, params.temperature(), seed, rootPositions, trees, requests,
             next, draftKv);
+    }
+
+    void draftBudgets(TreeBatch trees, int requests, int total, int each) {
+        pool("draftBudgets", trees, requests);
+        vector("draftBudgets", "budgets", trees.budgets(), DType.I32, requests);
+        if (total < 0 || each < 0 || each > TreeBatch.MAX_NODES - 1) {
+            throw new IllegalArgumentException("draftBudgets: a total of " + total + " nodes (0 or more), " + each + " a request (0 to "
+                + (TreeBatch.MAX_NODES - 1) + ")");
+        }
+        draftBudgets.launch(trees, requests, total, each);
     }
 
     void draftSelect(HostMirror rootTokens, HostMirror rootPositions, TreeBatch trees, int requests, RowBatch verify, KvStore kv) {

@@ -81,7 +81,7 @@ final class GpuTreeAttention {
         long partsEach = Math.multiplyExact(Math.multiplyExact((long) shape.heads(), plan.spans()), shape.headDim() * 4L);
         long statesEach = Math.multiplyExact(Math.multiplyExact((long) shape.heads(), plan.spans()), 8L);
         if (workspace == null) {
-            workspace = gpu.driver().allocate(Math.min(MOST_WORKSPACE, gpu.driver().device().memoryBytes() / 64));
+            workspace = gpu.allocate(Math.min(MOST_WORKSPACE, gpu.driver().device().memoryBytes() / 64));
         }
         int most = (int) Math.min(rows, workspace.bytes() / (partsEach + statesEach));
         if (most == 0) {

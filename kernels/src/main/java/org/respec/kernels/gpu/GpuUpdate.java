@@ -27,8 +27,9 @@ final class GpuUpdate {
         int size = weights.cols();
         Checks.shape("adamW", "weights", weights, 1, size);
         Checks.shape("adamW", "gradients", gradients, 1, size);
-        Checks.shape("adamW", "first", first, 1, size);
-        Checks.shape("adamW", "second", second, 1, size);
+        FloatChecks.shape("adamW", "first", first, 1, size);
+        FloatChecks.shape("adamW", "second", second, 1, size);
+        Checks.dtype("adamW", "second", second, first.dtype());
         if (step < 1) {
             throw new IllegalArgumentException("adamW: step must be 1 or more, got " + step);
         }

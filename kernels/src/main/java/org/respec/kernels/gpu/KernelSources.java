@@ -11,21 +11,28 @@ import org.respec.bindings.gpu.KernelSource;
 /** The CUDA text that comes with this module. */
 public final class KernelSources {
     private static final String FOLDER = "/org/respec/kernels/cuda/";
-    /** Every header; a kernel that includes another fails to compile, so the list cannot go stale unseen. */
-    private static final List<String> HEADERS = List.of("types.cuh", "warp.cuh", "math.cuh", "noise.cuh", "ptx.cuh", "faults.cuh",
-        "packs.cuh", "mma_train.cuh", "gemm.cuh", "chain.cuh", "page_table.cuh", "select.cuh", "vocab.cuh",
-        "tree_attention.cuh");
+    private static final String INCLUDE = "#include \"";
 
     private KernelSources() {
     }
 
-    /** Source of a kernel with all headers. */
+    /** Source of a kernel with the headers that it includes, and no others: a change of a header then compiles again only what uses it. */
     public static KernelSource of(KernelSpec spec) {
         SortedMap<String, String> headers = new TreeMap<>();
-        for (String header : HEADERS) {
-            headers.put(header, read("include/" + header));
-        }
-        return new KernelSource(spec.file(), read(spec.file()), headers, spec.defines(), List.of(spec.entry()));
+        String text = read(spec.file());
+        include(text, headers);
+        return new KernelSource(spec.file(), text, headers, spec.defines(), List.of(spec.entry()));
+    }
+
+    private static void include(String text, SortedMap<String, String> headers) {
+        text.lines().filter(line -> line.startsWith(INCLUDE)).forEach(line -> {
+            String name = line.substring(INCLUDE.length(), line.indexOf('"', INCLUDE.length()));
+            if (!headers.containsKey(name)) {
+                String header = read("include/" + name);
+                headers.put(name, header);
+                include(header, headers);
+            }
+        });
     }
 
     private static String read(String name) {

@@ -16,8 +16,9 @@ final class PartialSums {
         if (memory == null || memory.bytes() < bytes) {
             if (memory != null) {
                 memory.close();
+                memory = null;
             }
-            memory = gpu.driver().allocate(bytes);
+            memory = gpu.allocate(bytes);
         }
         return memory;
     }

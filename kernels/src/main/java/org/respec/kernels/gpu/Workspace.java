@@ -20,7 +20,7 @@ final class Workspace {
         long bytes = Math.multiplyExact(count, size);
         if (memory == null || memory.bytes() < bytes) {
             // Twice the need, so that slowly growing batches do not leave many outgrown pieces behind.
-            memory = gpu.driver().allocate(Math.max(4096, Math.multiplyExact(2, bytes)));
+            memory = gpu.allocate(Math.max(4096, Math.multiplyExact(2, bytes)));
         }
         return memory.address();
     }

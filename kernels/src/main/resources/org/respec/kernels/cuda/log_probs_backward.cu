@@ -6,11 +6,9 @@
 // Launch   one block of 32 to 1024 threads a row.
 // Numerics sums in float in an order that depends on the vocabulary alone; each thread keeps its own running maximum.
 #include "faults.cuh"
-#include "ptx.cuh"
+#include "softmax_row.cuh"
 #include "types.cuh"
 #include "warp.cuh"
-
-constexpr float LOG2_E = 1.44269504f;
 
 struct LogProbsBackwardArgs {
     storage* logits;
@@ -21,23 +19,6 @@ struct LogProbsBackwardArgs {
     int vocab;
     float inverse;
 };
-
-template <int N> __device__ __forceinline__ void take(const float (&z)[N], float& top, float& mass) {
-    float largest = z[0];
-#pragma unroll
-    for (int i = 1; i < N; i++) {
-        largest = fmaxf(largest, z[i]);
-    }
-    if (largest > top) {
-        mass *= exp2_approx((top - largest) * LOG2_E);
-        top = largest;
-    }
-#pragma unroll
-    for (int i = 0; i < N; i++) {
-        // Minus infinity while the thread has seen nothing else: nothing is added to nothing.
-        mass += z[i] == -INFINITY ? 0.f : exp2_approx((z[i] - top) * LOG2_E);
-    }
-}
 
 extern "C" __global__ void __launch_bounds__(1024) log_probs_backward(const __grid_constant__ LogProbsBackwardArgs a) {
     __shared__ float shared[WARP];

@@ -11,8 +11,7 @@
 // Numerics sums in float: each lane a chain over its low and high run, then a tree over the team; a function of the head alone. A
 //          position out of the table is reported and its row left as it is.
 #include "faults.cuh"
-#include "packs.cuh"
-#include "warp.cuh"
+#include "head_rope.cuh"
 
 struct QkNormRopeArgs {
     const storage* qkv;
@@ -35,8 +34,6 @@ struct QkNormRopeArgs {
     u32 tiles;
 };
 
-constexpr int N = pack16<storage>::N;
-
 extern "C" __global__ void qk_norm_rope(const __grid_constant__ QkNormRopeArgs a) {
     int row = blockIdx.x / a.tiles;
     u32 tile = blockIdx.x % a.tiles;
@@ -58,40 +55,14 @@ extern "C" __global__ void qk_norm_rope(const __grid_constant__ QkNormRopeArgs a
     float high[N];
     load_run<N>(source, live, low);
     load_run<N>(source + half, live, high);
-    float sum = 0.f;
-#pragma unroll
-    for (int j = 0; j < N; j++) {
-        sum = fmaf(low[j], low[j], sum);
-    }
-#pragma unroll
-    for (int j = 0; j < N; j++) {
-        sum = fmaf(high[j], high[j], sum);
-    }
-    for (int step = (1 << a.team_bits) >> 1; step > 0; step >>= 1) {
-        sum += __shfl_xor_sync(FULL, sum, step);
-    }
+    float sum = head_squares(low, high, a.team_bits);
     if (live <= 0) {
         return;
     }
     if (head < normed) {
         float scale = 1.f / sqrtf(sum / a.dim + a.eps);
         const parameter* weight = (head < a.heads ? a.q_weight : a.k_weight) + i;
-        const float* rope = a.rope + position * a.rope_stride + i;
-        float low_weight[N];
-        float high_weight[N];
-        float cosine[N];
-        float sine[N];
-        load_run<N>(weight, live, low_weight);
-        load_run<N>(weight + half, live, high_weight);
-        load_run<N>(rope, live, cosine);
-        load_run<N>(rope + half, live, sine);
-#pragma unroll
-        for (int j = 0; j < N; j++) {
-            float l = low[j] * scale * low_weight[j];
-            float h = high[j] * scale * high_weight[j];
-            low[j] = l * cosine[j] - h * sine[j];
-            high[j] = h * cosine[j] + l * sine[j];
-        }
+        norm_rotate(low, high, scale, weight, a.rope + position * a.rope_stride + i, half, live);
     }
     store_run<N>(target, live, low);
     store_run<N>(target + half, live, high);

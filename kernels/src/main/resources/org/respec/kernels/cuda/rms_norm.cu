@@ -1,8 +1,11 @@
-// RMS normalisation, row by row: out = x / sqrt(mean(x^2) + eps) * weight.
+// RMS normalisation, row by row: out = x / sqrt(mean(x^2) + eps) * weight; with COPY=1 also copy = x.
 //
-// Shapes   x, out [rows x cols] with row strides, weight [cols]; x and out float or bf16 (BF16=1), weight float or bf16
+// Shapes   x, out, copy [rows x cols] with row strides, weight [cols]; x, out and copy float or bf16 (BF16=1), weight float or bf16
 //          (PARAMETER_BF16=1). out may be x.
-// Cost     reads x and weight, writes out: 2 * rows * cols * sizeof(storage) bytes (weight stays in cache); 4 FLOPs an element.
+// Cost     reads x and weight, writes out: 2 * rows * cols * sizeof(storage) bytes (weight stays in cache), with a copy 3 of them, where
+//          a copy of its own and the norm move 4 in two launches; 4 FLOPs an element. The residual sum before a norm is no part of this:
+//          it is made by the product that ends in it, whose tile is in registers, while a norm that added it would have to read and
+//          write a matrix more.
 // Launch   one block a row, 32 to 1024 threads; a thread keeps up to four runs of 16 bytes in registers between the two passes, so a row
 //          is read once (of rows over 64 KiB the rest comes again from L1 or L2).
 // Numerics sums in float: each thread a chain over its own elements, then warp and block trees; a function of the row and its length.
@@ -13,8 +16,10 @@ struct RmsNormArgs {
     const storage* x;
     const parameter* weight;
     storage* out;
+    storage* copy;
     i64 x_stride;
     i64 out_stride;
+    i64 copy_stride;
     int cols;
     float eps;
 };
@@ -51,15 +56,22 @@ extern "C" __global__ void rms_norm(const __grid_constant__ RmsNormArgs a) {
     for (int t = 0; t < TURNS; t++) {
         load_run<N>(x + first + t * step, a.cols - first - t * step, kept[t]);
     }
+    storage* copy = a.copy + blockIdx.x * a.copy_stride;
     float sum = 0.f;
 #pragma unroll
     for (int t = 0; t < TURNS; t++) {
         sum = squares(kept[t], sum);
+        if (COPY) {
+            store_run<N>(copy + first + t * step, a.cols - first - t * step, kept[t]);
+        }
     }
     for (int c = first + TURNS * step; c < a.cols; c += step) {
         float v[N];
         load_run<N>(x + c, a.cols - c, v);
         sum = squares(v, sum);
+        if (COPY) {
+            store_run<N>(copy + c, a.cols - c, v);
+        }
     }
     float scale = 1.f / sqrtf(block_sum(sum, shared) / a.cols + a.eps);
 #pragma unroll

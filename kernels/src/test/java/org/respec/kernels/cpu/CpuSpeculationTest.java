@@ -8,6 +8,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -232,6 +233,58 @@ class CpuSpeculationTest {
                     assertEquals(paths[r][i], get(result.pathNodes(), r, i), "trial " + trial + ", request " + r);
                 }
             }
+        }
+    }
+
+    /** A candidate in a pool of many requests. */
+    private record Candidate(int request, int place, float score) {
+    }
+
+    @Test
+    void budgetsGoToTheBestOfAllRequests() {
+        SplittableRandom random = new SplittableRandom(8);
+        for (int trial = 0; trial < 300; trial++) {
+            int requests = random.nextInt(1, 9);
+            int each = random.nextInt(TreeBatch.MAX_NODES);
+            try (TestTensors t = new TestTensors(trial)) {
+                TreeBatch trees = TreeBatch.allocate(t.arena(), requests);
+                List<Candidate> all = new ArrayList<>();
+                for (int r = 0; r < requests; r++) {
+                    int count = random.nextInt(random.nextInt(5) == 0 ? TreeBatch.POOL + 1 : 20);
+                    put(trees.poolCounts(), r, count);
+                    List<Candidate> own = new ArrayList<>();
+                    for (int i = 0; i < count; i++) {
+                        // Halves, so that many are equal; now and then a zero of either sign.
+                        float score = trial % 2 == 0 ? -random.nextInt(12) / 2f : (float) -random.nextDouble();
+                        score = score == 0 && random.nextBoolean() ? 0f : score;
+                        trees.poolScores().host().host().setAtIndex(ValueLayout.JAVA_FLOAT, (long) r * TreeBatch.POOL + i, score);
+                        own.add(new Candidate(r, i, score + 0f));
+                    }
+                    own.sort(Comparator.comparingDouble(c -> -c.score));
+                    all.addAll(own.subList(0, Math.min(each, own.size())));
+                }
+                int total = random.nextInt(all.size() + 4);
+                all.sort(Comparator.comparingDouble(c -> -c.score));
+                int[] want = new int[requests];
+                all.subList(0, Math.min(total, all.size())).forEach(c -> want[c.request]++);
+                ops.draftBudgets(trees, requests, total, each);
+                for (int r = 0; r < requests; r++) {
+                    assertEquals(want[r], get(trees.budgets(), 0, r), "trial " + trial + ", request " + r + ", " + total + " of " + all.size()
+                        + ", " + each + " each");
+                }
+            }
+        }
+    }
+
+    @Test
+    void badBudgetsAreRefused() {
+        try (TestTensors t = new TestTensors(3)) {
+            TreeBatch trees = TreeBatch.allocate(t.arena(), REQUESTS);
+            for (int[] bad : new int[][] {{REQUESTS, -1, 3}, {REQUESTS, 4, -1}, {REQUESTS, 4, 64}, {REQUESTS + 1, 4, 4}, {-1, 4, 4}}) {
+                assertThrows(IllegalArgumentException.class, () -> ops.draftBudgets(trees, bad[0], bad[1], bad[2]));
+            }
+            put(trees.poolCounts(), 1, TreeBatch.POOL + 1);
+            assertThrows(IllegalArgumentException.class, () -> ops.draftBudgets(trees, REQUESTS, 4, 4));
         }
     }
 

@@ -1,6 +1,7 @@
 package org.respec.kernels.gpu;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.ValueLayout;
@@ -11,6 +12,7 @@ import org.respec.bindings.gpu.GpuStream;
 import org.respec.bindings.gpu.PinnedMemory;
 import org.respec.kernels.DType;
 import org.respec.kernels.HostMirror;
+import org.respec.kernels.MirrorBlock;
 import org.respec.kernels.Ops;
 import org.respec.kernels.TensorArena;
 
@@ -32,6 +34,53 @@ class StagingTest {
             assertEquals(11, first.host().host().getAtIndex(ValueLayout.JAVA_INT, 3));
             assertEquals(0, second.host().host().getAtIndex(ValueLayout.JAVA_INT, 7), "only seven elements were pushed");
             assertEquals(0, second.host().host().getAtIndex(ValueLayout.JAVA_INT, 0));
+        }
+    }
+
+    /** What was asked for without waiting is there after the next wait, and pulls of several mirrors wait once. */
+    @Test
+    void severalPullsWaitOnce() {
+        try (Ops ops = new GpuOps(new LateDriver()); TensorArena arena = ops.arena("test")) {
+            HostMirror first = arena.mirror(DType.I32, 1, 8);
+            HostMirror second = arena.mirror(DType.I32, 1, 8);
+            first.host().host().setAtIndex(ValueLayout.JAVA_INT, 1, 11);
+            second.host().host().setAtIndex(ValueLayout.JAVA_INT, 1, 22);
+            ops.push(first, 8);
+            ops.push(second, 8);
+            first.host().host().fill((byte) 0);
+            second.host().host().fill((byte) 0);
+            ops.startPull(first, 8);
+            assertEquals(0, first.host().host().getAtIndex(ValueLayout.JAVA_INT, 1), "nobody has waited");
+            ops.pull(second, 8);
+            assertEquals(11, first.host().host().getAtIndex(ValueLayout.JAVA_INT, 1));
+            assertEquals(22, second.host().host().getAtIndex(ValueLayout.JAVA_INT, 1));
+        }
+    }
+
+    /** Mirrors of one block go in one transfer, each to its own place. */
+    @Test
+    void blocksGoWhole() {
+        try (Ops ops = new GpuOps(new LateDriver()); TensorArena arena = ops.arena("test")) {
+            MirrorBlock block = new MirrorBlock(arena, 2 * MirrorBlock.bytes(DType.I32, 1, 3) + MirrorBlock.bytes(DType.I64, 2, 5));
+            HostMirror first = block.mirror(DType.I32, 1, 3);
+            HostMirror wide = block.mirror(DType.I64, 2, 5);
+            HostMirror last = block.mirror(DType.I32, 1, 3);
+            assertThrows(IllegalArgumentException.class, () -> block.mirror(DType.F32, 1, 1));
+            first.host().host().setAtIndex(ValueLayout.JAVA_INT, 2, 1);
+            wide.host().host().setAtIndex(ValueLayout.JAVA_LONG, 9, -2);
+            last.host().host().setAtIndex(ValueLayout.JAVA_INT, 0, 3);
+            HostMirror tail = block.range(wide, last);
+            assertThrows(IllegalArgumentException.class, () -> block.range(last, first));
+            ops.push(tail, tail.host().size());
+            first.host().host().fill((byte) 0);
+            wide.host().host().fill((byte) 0);
+            last.host().host().fill((byte) 0);
+            ops.pull(first, 3);
+            ops.pull(wide, 10);
+            ops.pull(last, 3);
+            assertEquals(0, first.host().host().getAtIndex(ValueLayout.JAVA_INT, 2), "it was not in the range");
+            assertEquals(-2, wide.host().host().getAtIndex(ValueLayout.JAVA_LONG, 9));
+            assertEquals(3, last.host().host().getAtIndex(ValueLayout.JAVA_INT, 0));
         }
     }
 

@@ -4,7 +4,7 @@ import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
 @Command(name = "bench", description = "Measures.", mixinStandardHelpOptions = true,
-    subcommands = {BenchRolloutCommand.class, BenchKernelsCommand.class})
+    subcommands = {BenchRolloutCommand.class, BenchKernelsCommand.class, BenchDecodeCommand.class})
 final class BenchCommand implements Runnable {
     @CommandLine.Spec
     private CommandLine.Model.CommandSpec spec;

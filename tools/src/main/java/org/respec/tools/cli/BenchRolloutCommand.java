@@ -32,7 +32,8 @@ final class BenchRolloutCommand implements Callable<Integer> {
     private List<Integer> batches;
 
     @Option(names = "--speculation", split = ",", defaultValue = "off,adaptive,4x2x8",
-        description = "off, adaptive, or DEPTHxBRANCHxTOKENS (default: ${DEFAULT-VALUE}).")
+        description = "off, adaptive, or DEPTHxBRANCHxTOKENS, the last two with ngram: before them to draft from n-grams instead of with the"
+            + " drafter (default: ${DEFAULT-VALUE}).")
     private List<String> speculations;
 
     @Option(names = "--json", paramLabel = "FILE", description = "Writes the rows as JSON.")
@@ -85,12 +86,13 @@ final class BenchRolloutCommand implements Callable<Integer> {
         }
         Path actorFolder = model == null ? Bundled.actor() : model;
         Path drafterFolder = drafter == null && model == null ? Bundled.drafter() : drafter;
-        if (drafterFolder == null && settings.size() > 1) {
+        if (drafterFolder == null && settings.stream().anyMatch(RunConfig.Speculation::needsDrafter)) {
             throw new BadInput("--drafter: speculation needs a drafter; name its folder.");
         }
         ArrayNode rows = new JsonMapper().createArrayNode();
-        System.out.printf("%6s  %-12s %12s %13s %14s%n", "batch", "speculation", "tokens/s", "ratio to off", "accept length");
-        try (Ops ops = Devices.open(device, 0); LoadedModel loaded = LoadedModel.load(ops, actorFolder, drafterFolder)) {
+        System.out.printf("%6s  %-14s %12s %13s %14s%n", "batch", "speculation", "tokens/s", "ratio to off", "accept length");
+        try (Ops ops = Devices.open(device, 0); LoadedModel loaded = LoadedModel.load(ops, actorFolder, drafterFolder,
+            Devices.dtype("auto", device, ops), false)) {
             for (int batch : batches) {
                 measure(ops, loaded, settings, batch, rows);
             }
@@ -121,15 +123,15 @@ final class BenchRolloutCommand implements Callable<Integer> {
         List<RolloutEngine> engines = new ArrayList<>();
         try {
             for (RunConfig.Speculation setting : settings) {
-                boolean off = setting.mode().equals("off");
-                engines.add(new RolloutEngine(ops, loaded.actor(), off ? null : loaded.drafter(), limits, SamplingParams.temperature(temperature),
-                    seed, stop, PlanPolicies.of(setting, ops, loaded.actor(), loaded.drafter(), limits), !off, setting.sharpness()));
+                engines.add(new RolloutEngine(ops, loaded.actor(), setting.needsDrafter() ? loaded.drafter() : null, limits,
+                    SamplingParams.temperature(temperature), seed, stop, PlanPolicies.of(setting, ops, loaded.actor(), loaded.drafter(), limits),
+                    setting.drafting()));
             }
             List<SpeedComparison.Result> results = SpeedComparison.run(engines, prompts, warmUp, rounds);
             for (int i = 0; i < results.size(); i++) {
                 SpeedComparison.Result result = results.get(i);
                 String name = settings.get(i).name();
-                System.out.printf("%6d  %-12s %12.0f %13.3f %14.2f%n", batch, name, result.tokensPerSecond(), result.ratioToFirst(),
+                System.out.printf("%6d  %-14s %12.0f %13.3f %14.2f%n", batch, name, result.tokensPerSecond(), result.ratioToFirst(),
                     result.acceptLength());
                 rows.addObject().put("batch", batch).put("speculation", name).put("tokens_per_second", result.tokensPerSecond())
                     .put("ratio_to_off", result.ratioToFirst()).put("accept_length", result.acceptLength());

@@ -45,7 +45,8 @@ final class GenerateCommand implements Callable<Integer> {
     private Path drafter;
 
     @Option(names = "--speculation", paramLabel = "PLAN",
-        description = "off, adaptive, or DEPTHxBRANCHxTOKENS (default: 4x2x8 with a drafter, else off).")
+        description = "off, adaptive, or DEPTHxBRANCHxTOKENS, the last two with ngram: before them to draft from n-grams, without a"
+            + " drafter (default: 4x2x8 with a drafter, else off).")
     private String speculation;
 
     @Option(names = "--temperature", defaultValue = "1", description = "0 is greedy (default: ${DEFAULT-VALUE}).")
@@ -66,6 +67,14 @@ final class GenerateCommand implements Callable<Integer> {
     @Option(names = "--device", defaultValue = "auto", description = "auto, cpu, cuda or emulator (default: ${DEFAULT-VALUE}).")
     private String device;
 
+    @Option(names = "--dtype", defaultValue = "auto",
+        description = "f32, bf16, or auto: bf16 on a GPU, f32 elsewhere (default: ${DEFAULT-VALUE}).")
+    private String dtype;
+
+    @Option(names = "--graphs", negatable = true, defaultValue = "true", fallbackValue = "true",
+        description = "Replays steps as CUDA graphs; means nothing on the CPU (default: ${DEFAULT-VALUE}).")
+    private boolean graphs;
+
     @Option(names = "--json", description = "Prints tokens, text, log_probs and accept_length as JSON.")
     private boolean json;
 
@@ -73,14 +82,17 @@ final class GenerateCommand implements Callable<Integer> {
     public Integer call() {
         String plan = speculation != null ? speculation : drafter == null ? "off" : "4x2x8";
         RunConfig.Speculation setting = RunConfig.Speculation.of(plan);
-        boolean off = setting.mode().equals("off");
-        if (!off && drafter == null) {
-            throw new BadInput("--drafter: --speculation " + plan + " needs a drafter; name its folder.");
+        boolean drafted = setting.needsDrafter();
+        if (drafted && drafter == null) {
+            throw new BadInput("--drafter: --speculation " + plan + " needs a drafter; name its folder, or draft from n-grams with ngram:"
+                + plan + ".");
         }
         check(temperature >= 0 && temperature <= 100, "--temperature", temperature, "from 0 to 100");
         check(topP > 0 && topP <= 1, "--top-p", topP, "over 0 and at most 1");
         check(topK >= 0, "--top-k", topK, "0 or more");
-        try (Ops ops = Devices.open(device, 0); LoadedModel loaded = LoadedModel.load(ops, model, off ? null : drafter)) {
+        check(Devices.DTYPES.contains(dtype), "--dtype", dtype, "one of " + String.join(", ", Devices.DTYPES));
+        try (Ops ops = Devices.open(device, 0, graphs);
+             LoadedModel loaded = LoadedModel.load(ops, model, drafted ? drafter : null, Devices.dtype(dtype, device, ops), false)) {
             int[] ids = prompt(loaded);
             int most = RolloutEngine.mostTokens(loaded.actor().config(), ids.length);
             check(maxTokens >= 1 && maxTokens <= most, "--max-tokens", maxTokens, "from 1 to " + most + ", what the model has positions for");
@@ -88,7 +100,7 @@ final class GenerateCommand implements Callable<Integer> {
             StopRule stop = new StopRule(loaded.actor().config().eosTokenIds(), List.of());
             try (RolloutEngine engine = new RolloutEngine(ops, loaded.actor(), loaded.drafter(), limits,
                 new SamplingParams(temperature, topK, topP), seed, stop,
-                PlanPolicies.of(setting, ops, loaded.actor(), loaded.drafter(), limits), !off, setting.sharpness())) {
+                PlanPolicies.of(setting, ops, loaded.actor(), loaded.drafter(), limits), setting.drafting())) {
                 print(loaded, engine.generate(List.of(new PromptGroup(ids, 1, 0))));
             }
         }

@@ -8,7 +8,8 @@ import picocli.CommandLine.Command;
 @Command(name = "respec", description = "Adaptive speculative decoding inside reinforcement learning of language models.",
     mixinStandardHelpOptions = true, version = "respec 0.1.0",
     subcommands = {TrainCommand.class, PretrainCommand.class, GenerateCommand.class, BenchCommand.class, DoctorCommand.class,
-        GpuCheckCommand.class, PlanCommand.class, ReportCommand.class})
+        GpuCheckCommand.class, PlanCommand.class, SimulateCommand.class, ReportCommand.class, BundleCommand.class,
+        ExperimentCommand.class})
 public final class Main implements Runnable {
     private static final int BAD_INPUT = 2;
     private static final int FAILURE = 1;

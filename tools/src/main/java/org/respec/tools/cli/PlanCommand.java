@@ -16,7 +16,7 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true)
 final class PlanCommand implements Callable<Integer> {
     @Option(names = "--profile", required = true, paramLabel = "FILE",
-        description = "JSON with cells (batch, plan, tokens_per_second), or with cost_ms (batch, plan, draft, verify) and accept_per_depth.")
+        description = "JSON: cells (batch, plan, tokens_per_second), or cost_ms (batch, plan, draft, verify) and accept_per_depth.")
     private Path profile;
 
     @Option(names = "--batch", required = true, paramLabel = "N", description = "Live requests.")

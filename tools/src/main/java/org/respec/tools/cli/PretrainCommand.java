@@ -22,9 +22,12 @@ final class PretrainCommand implements Callable<Integer> {
     public Integer call() {
         PretrainConfig read = PretrainConfig.read(config, overrides);
         PrintStream out = System.out;
+        long start = System.nanoTime();
+        long[] actorDone = {start};
         new PretrainRun(read).run(new PretrainRun.Listener() {
             @Override
             public void supervised(int step, int steps, double loss) {
+                actorDone[0] = System.nanoTime();
                 if (step % 100 == 0 || step == steps) {
                     out.printf("actor %d/%d  loss %.4f%n", step, steps, loss);
                 }
@@ -35,6 +38,7 @@ final class PretrainCommand implements Callable<Integer> {
                 out.printf("drafter %d/%d  divergence %.4f  accept %.2f  reward %.3f%n", round, rounds, divergence, acceptLength, reward);
             }
         });
+        out.printf("actor %.1f s, drafter %.1f s%n", (actorDone[0] - start) * 1e-9, (System.nanoTime() - actorDone[0]) * 1e-9);
         out.println("written to " + read.output().actor() + " and " + read.output().drafter());
         return 0;
     }

@@ -68,8 +68,8 @@ final class RunDisplay implements TrainingRun.Listener, AutoCloseable {
             summary.at("/reward/last").asDouble()));
         row("accept length", String.format("%.2f first, %.2f last, %.2f mean", rollout.at("/accept_length/first").asDouble(),
             rollout.at("/accept_length/last").asDouble(), rollout.at("/accept_length/mean").asDouble()));
-        row("rollout", String.format("%d tokens in %.1f s, %.0f tokens/s", rollout.path("tokens").asLong(), rollout.path("seconds").asDouble(),
-            rollout.path("tokens_per_second").asDouble()));
+        row("rollout", String.format("%d tokens in %.1f s, %.0f tokens/s", rollout.path("tokens").asLong(),
+            rollout.path("seconds").asDouble(), rollout.path("tokens_per_second").asDouble()));
         times(seconds);
         row("plans, steps of each", plans(summary.path("plans")));
         JsonNode comparison = summary.path("comparison");
@@ -107,8 +107,8 @@ final class RunDisplay implements TrainingRun.Listener, AutoCloseable {
         long all = Math.max(1, StreamSupport.stream(counts.spliterator(), false).mapToLong(JsonNode::asLong).sum());
         List<Map.Entry<String, JsonNode>> most = counts.properties().stream()
             .sorted((a, b) -> Long.compare(b.getValue().asLong(), a.getValue().asLong())).toList();
-        String words = most.stream().limit(MOST_PLANS).map(e -> String.format("%s %.0f %%", e.getKey(), 100.0 * e.getValue().asLong() / all))
-            .collect(Collectors.joining(", "));
+        String words = most.stream().limit(MOST_PLANS)
+            .map(e -> String.format("%s %.0f %%", e.getKey(), 100.0 * e.getValue().asLong() / all)).collect(Collectors.joining(", "));
         return most.size() > MOST_PLANS ? words + ", " + (most.size() - MOST_PLANS) + " more" : words;
     }
 

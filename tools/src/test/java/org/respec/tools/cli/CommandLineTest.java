@@ -76,6 +76,9 @@ class CommandLineTest {
             assertArrayEquals(tokens(plain), tokens(speculated), plan);
             assertEquals(plain.path("log_probs"), speculated.path("log_probs"), plan);
         }
+        JsonNode ngram = generate("--prompt", "12+34-5=", "--seed", "3", "--speculation", "ngram:4x2x8");
+        assertArrayEquals(tokens(plain), tokens(ngram));
+        assertEquals(plain.path("log_probs"), ngram.path("log_probs"));
     }
 
     @Test

@@ -41,13 +41,15 @@ class PlanCommandTest {
     void theTableMarksTheChosenPlan() throws IOException {
         CommandOutcome outcome = plan("--batch", "1");
         assertEquals(0, outcome.code(), outcome.err());
-        assertEquals(List.of("4x2x8             200.0         2.000  <- chosen"), outcome.out().lines().filter(l -> l.contains("chosen")).toList());
+        assertEquals(List.of("4x2x8             200.0         2.000  <- chosen"),
+            outcome.out().lines().filter(line -> line.contains("chosen")).toList());
     }
 
     @Test
     void badArgumentsAndFilesEndInOneSentence() throws IOException {
         for (String[] bad : new String[][] {{"--batch", "0"}, {"--batch", "-3"}, {"--batch", "2000000"}, {"--batch", "x"}, {},
-            {"--batch", "1", "--utilization", "1.1"}, {"--batch", "1", "--utilization", "-0.1"}, {"--batch", "1", "--utilization", "NaN"}}) {
+            {"--batch", "1", "--utilization", "1.1"}, {"--batch", "1", "--utilization", "-0.1"},
+            {"--batch", "1", "--utilization", "NaN"}}) {
             CommandOutcome outcome = plan(bad);
             assertEquals(2, outcome.code(), outcome.err());
             assertEquals(1, outcome.err().lines().count(), outcome.err());

@@ -27,6 +27,7 @@ final class EmulatedBlas implements GpuBlas {
         Matrix left = new Matrix("A", inputs, a, transposeA ? k : m, transposeA ? m : k, lda);
         Matrix right = new Matrix("B", inputs, b, transposeB ? n : k, transposeB ? k : n, ldb);
         Matrix out = new Matrix("C", output, c, m, n, ldc);
+        stream.driver().count(EmulatorDriver.Call.LAUNCH);
         stream.run(() -> run(transposeA, transposeB, m, n, k, left, right, beta, out));
     }
 

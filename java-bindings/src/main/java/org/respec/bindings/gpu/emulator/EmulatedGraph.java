@@ -21,7 +21,9 @@ final class EmulatedGraph implements GpuGraph {
         if (!arguments.scope().isAlive()) {
             throw new IllegalStateException("the graph is closed");
         }
-        ((EmulatedStream) stream).run(() -> work.forEach(Runnable::run));
+        EmulatedStream own = (EmulatedStream) stream;
+        own.driver().count(EmulatorDriver.Call.GRAPH);
+        own.run(() -> work.forEach(Runnable::run));
     }
 
     @Override

@@ -71,6 +71,7 @@ final class EmulatedStream implements GpuStream {
         checkHost("copyIn", from, fromOffset, bytes);
         EmulatedMemory target = own("copyIn", to);
         target.address("copyIn", toOffset, bytes);
+        driver.count(EmulatorDriver.Call.COPY_IN);
         run(() -> MemorySegment.copy(from, fromOffset, RawMemory.ALL, target.address() + toOffset, bytes));
     }
 
@@ -80,6 +81,7 @@ final class EmulatedStream implements GpuStream {
         checkHost("copyOut", to, toOffset, bytes);
         EmulatedMemory source = own("copyOut", from);
         source.address("copyOut", fromOffset, bytes);
+        driver.count(EmulatorDriver.Call.COPY_OUT);
         run(() -> MemorySegment.copy(RawMemory.ALL, source.address() + fromOffset, to, toOffset, bytes));
     }
 
@@ -124,6 +126,7 @@ final class EmulatedStream implements GpuStream {
         check();
         EmulatedKernel own = (EmulatedKernel) kernel;
         checkLaunch(own, gridX, gridY, gridZ, blockX, blockY, sharedBytes, arguments);
+        driver.count(EmulatorDriver.Call.LAUNCH);
         if (captured == null) {
             driver.launch(own, gridX, gridY, gridZ, blockX, blockY, sharedBytes, arguments.address());
             return;
@@ -169,6 +172,7 @@ final class EmulatedStream implements GpuStream {
     @Override
     public void synchronize() {
         check();
+        driver.count(EmulatorDriver.Call.WAIT);
         if (captured != null) {
             throw new GpuException("a stream cannot be waited for while a graph is captured from it");
         }

@@ -12,6 +12,7 @@ import org.respec.bindings.gpu.GpuEvent;
 import org.respec.bindings.gpu.GpuException;
 import org.respec.bindings.gpu.GpuMemory;
 import org.respec.bindings.gpu.GpuModule;
+import org.respec.bindings.gpu.GpuOutOfMemory;
 import org.respec.bindings.gpu.GpuStream;
 import org.respec.bindings.gpu.KernelImage;
 import org.respec.bindings.gpu.KernelSource;
@@ -38,9 +39,22 @@ public final class EmulatorDriver implements GpuDriver {
     private final long handle;
     private final List<EmulatedModule> modules = new ArrayList<>();
     private final Set<EmulatedPinned> pinned = new HashSet<>();
+    private final long[] calls = new long[Call.values().length];
     private OpenBlas blas;
     private String death;
     private boolean open = true;
+
+    /** Calls of a driver that cost a host time. */
+    public enum Call {
+        /** Kernels and products that were launched or recorded one by one. */
+        LAUNCH,
+        /** Graphs that were launched. */
+        GRAPH,
+        COPY_IN,
+        COPY_OUT,
+        /** Waits for a stream. */
+        WAIT
+    }
 
     private EmulatorDriver(EmulatorOptions options) {
         HostCompiler compiler = HostCompiler.find();
@@ -72,6 +86,15 @@ public final class EmulatorDriver implements GpuDriver {
         return device;
     }
 
+    /** How often something was called so far, by all streams. */
+    public long calls(Call call) {
+        return calls[call.ordinal()];
+    }
+
+    void count(Call call) {
+        calls[call.ordinal()]++;
+    }
+
     boolean isOpen() {
         return open;
     }
@@ -92,7 +115,7 @@ public final class EmulatorDriver implements GpuDriver {
         checkSize(bytes);
         long address = runtime.allocate(handle, bytes, false);
         if (address == 0) {
-            throw new GpuException("the emulated device has no " + bytes + " bytes left, only " + freeBytes() + " of "
+            throw new GpuOutOfMemory("the emulated device has no " + bytes + " bytes left, only " + freeBytes() + " of "
                 + device.memoryBytes());
         }
         return new EmulatedMemory(this, address, bytes);

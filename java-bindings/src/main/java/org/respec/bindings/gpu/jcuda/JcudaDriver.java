@@ -11,6 +11,7 @@ import org.respec.bindings.gpu.GpuEvent;
 import org.respec.bindings.gpu.GpuException;
 import org.respec.bindings.gpu.GpuMemory;
 import org.respec.bindings.gpu.GpuModule;
+import org.respec.bindings.gpu.GpuOutOfMemory;
 import org.respec.bindings.gpu.GpuStream;
 import org.respec.bindings.gpu.KernelImage;
 import org.respec.bindings.gpu.KernelSource;
@@ -125,7 +126,8 @@ public final class JcudaDriver implements GpuDriver {
         String rest = kind.startsWith("device") ? mebibytes(freeBytes()) + " of " + mebibytes(device().memoryBytes()) + " are free on "
             + device().name() + ": use a smaller batch or model, or free the device of other processes (nvidia-smi)"
             : "the host has no more to lock: use a smaller batch, or raise the limit of locked memory (ulimit -l)";
-        return new GpuException("out of " + kind + ": " + mebibytes(bytes) + " were asked for and " + rest);
+        String message = "out of " + kind + ": " + mebibytes(bytes) + " were asked for and " + rest;
+        return kind.startsWith("device") ? new GpuOutOfMemory(message) : new GpuException(message);
     }
 
     private static String mebibytes(long bytes) {

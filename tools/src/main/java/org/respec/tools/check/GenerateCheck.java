@@ -1,9 +1,12 @@
-package org.respec.tools.cli;
+package org.respec.tools.check;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
+import java.util.stream.IntStream;
 import org.respec.engine.model.LoadedModel;
 import org.respec.engine.rollout.PromptGroup;
 import org.respec.engine.rollout.RolloutEngine;
@@ -16,10 +19,11 @@ import org.respec.engine.task.ArithmeticProblems;
 import org.respec.kernels.NoiseField;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
+import org.respec.kernels.gpu.GpuOps;
 
 /**
- * Whole responses of a model on a device against the CPU's, in fp32: greedy and at temperature 1, with speculation off and on. The CPU
- * draws without speculation, since tokens do not depend on it.
+ * Whole responses of a model on a device against the CPU's, in fp32: greedy and at temperature 1, with speculation off and on, with
+ * graphs on and off. The CPU draws without speculation, since tokens do not depend on it. Graphs must not change a bit.
  */
 final class GenerateCheck {
     static final List<Float> TEMPERATURES = List.of(0f, 1f);
@@ -32,26 +36,36 @@ final class GenerateCheck {
     /**
      * One setting's outcome.
      *
+     * @param graphs whether the device replayed its steps as graphs
      * @param tokens tokens the CPU drew
      * @param equal tokens the device drew alike, up to each response's first difference
      * @param nearTies responses that part where two tokens were as good as equal: no failure
      * @param largestDifference of log-probabilities of equal tokens
      * @param message why it failed, or empty
      */
-    record Result(float temperature, String speculation, int tokens, int equal, int nearTies, double largestDifference, String message) {
+    record Result(float temperature, String speculation, boolean graphs, int tokens, int equal, int nearTies, double largestDifference,
+                  String message) {
+        Result failed(String why) {
+            return new Result(temperature, speculation, graphs, tokens, equal, nearTies, largestDifference, why);
+        }
+
+        String name() {
+            return GenerateCheck.name(temperature, speculation, graphs);
+        }
+
         boolean passed() {
             return message.isEmpty();
         }
     }
 
     private final Ops truth;
-    private final Ops device;
+    private final GpuOps device;
     private final Path actor;
     private final Path drafter;
     private final int prompts;
     private final int maxTokens;
 
-    GenerateCheck(Ops truth, Ops device, Path actor, Path drafter, int prompts, int maxTokens) {
+    GenerateCheck(Ops truth, GpuOps device, Path actor, Path drafter, int prompts, int maxTokens) {
         this.truth = truth;
         this.device = device;
         this.actor = actor;
@@ -61,23 +75,38 @@ final class GenerateCheck {
     }
 
     /** What a setting is called; {@code --only} goes by it. */
-    static String name(float temperature, String speculation) {
-        return "generate, temperature " + (int) temperature + ", speculation " + speculation;
+    static String name(float temperature, String speculation, boolean graphs) {
+        return "temperature " + (int) temperature + ", speculation " + speculation + ", graphs " + (graphs ? "on" : "off");
     }
 
-    /** Runs the settings whose names begin with {@code prefix}, and hands out each one's outcome. */
-    void run(String prefix, Consumer<Result> outcomes) {
+    /** Runs the settings whose names are wanted, and hands out each one's outcome. */
+    void run(Predicate<String> wanted, Consumer<Result> outcomes) {
         try (LoadedModel onTruth = LoadedModel.load(truth, actor, null); LoadedModel onDevice = LoadedModel.load(device, actor, drafter)) {
             for (float temperature : TEMPERATURES) {
-                List<String> chosen = SPECULATIONS.stream().filter(s -> name(temperature, s).startsWith(prefix)).toList();
-                if (!chosen.isEmpty()) {
-                    List<Trajectory> want = draw(truth, onTruth, temperature, "off");
-                    for (String speculation : chosen) {
-                        outcomes.accept(compare(temperature, speculation, want, draw(device, onDevice, temperature, speculation)));
+                List<Trajectory> want = null;
+                for (String speculation : SPECULATIONS) {
+                    List<Trajectory> first = null;
+                    for (boolean graphs : new boolean[] {true, false}) {
+                        if (wanted.test(name(temperature, speculation, graphs))) {
+                            want = want == null ? draw(truth, onTruth, temperature, "off") : want;
+                            device.useGraphs(graphs);
+                            List<Trajectory> got = draw(device, onDevice, temperature, speculation);
+                            Result result = compare(temperature, speculation, graphs, want, got);
+                            first = first == null ? got : first;
+                            outcomes.accept(result.passed() && !same(first, got)
+                                ? result.failed("tokens or log-probabilities are not bit for bit those drawn with graphs") : result);
+                        }
                     }
                 }
             }
+        } finally {
+            device.useGraphs(true);
         }
+    }
+
+    private static boolean same(List<Trajectory> a, List<Trajectory> b) {
+        return IntStream.range(0, a.size()).allMatch(i -> Arrays.equals(a.get(i).response(), b.get(i).response())
+            && Arrays.equals(a.get(i).logProbs(), b.get(i).logProbs()));
     }
 
     private List<Trajectory> draw(Ops ops, LoadedModel loaded, float temperature, String speculation) {
@@ -103,7 +132,7 @@ final class GenerateCheck {
      * Compares responses. Where two part, each side's token is the one of the highest log-probability plus noise that it saw. Are both
      * sides' highest values the same to {@link #TOLERANCE}, it was a near tie that rounding decided; else one side is wrong.
      */
-    static Result compare(float temperature, String speculation, List<Trajectory> want, List<Trajectory> got) {
+    static Result compare(float temperature, String speculation, boolean graphs, List<Trajectory> want, List<Trajectory> got) {
         int tokens = 0;
         int equal = 0;
         int nearTies = 0;
@@ -137,7 +166,7 @@ final class GenerateCheck {
         if (message.isEmpty() && !(largest <= TOLERANCE)) {
             message = "log-probabilities differ by " + largest + ", more than " + TOLERANCE;
         }
-        return new Result(temperature, speculation, tokens, equal, nearTies, largest, message);
+        return new Result(temperature, speculation, graphs, tokens, equal, nearTies, largest, message);
     }
 
     private static double highest(Trajectory of, int t, float temperature) {

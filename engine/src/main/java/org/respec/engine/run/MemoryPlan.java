@@ -1,0 +1,241 @@
+package org.respec.engine.run;
+
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import org.respec.engine.BadInput;
+import org.respec.engine.model.Actor;
+import org.respec.engine.model.ActorTraining;
+import org.respec.engine.model.Drafter;
+import org.respec.engine.model.DrafterConfig;
+import org.respec.engine.model.DrafterTraining;
+import org.respec.engine.model.ModelConfig;
+import org.respec.engine.model.ParameterSet;
+import org.respec.engine.rl.AdamW;
+import org.respec.engine.rl.PolicyLoss;
+import org.respec.engine.rl.PolicyTrainer;
+import org.respec.engine.rollout.RolloutEngine;
+import org.respec.engine.rollout.RolloutLimits;
+import org.respec.engine.rollout.StopRule;
+import org.respec.kernels.DType;
+import org.respec.kernels.KvLayout;
+import org.respec.kernels.Ops;
+import org.respec.kernels.SamplingParams;
+import org.respec.kernels.SizingOps;
+
+/**
+ * What a run takes of a device's memory, part by part, before anything is allocated: the run's own classes are made over operators that
+ * only measure. Where that is more than there is, training passes are halved and, with {@code rollout.kv_pages=auto}, the cache is
+ * cut; what cannot fit even so is refused in one sentence.
+ *
+ * @param parts bytes by what they are for
+ * @param free bytes the device had
+ * @param kvPages pages of each rollout engine's cache
+ * @param microBatchTokens most tokens of a training pass
+ */
+public record MemoryPlan(Map<String, Long> parts, long free, int kvPages, int microBatchTokens) {
+    /** Name of the arena that pages of the actor's cache lie in. */
+    private static final String PAGES = "actor KV pages";
+    private static final String KV = "KV pages";
+    private static final String PASSES = "training passes";
+    private static final String RESERVE = "kernels' workspaces and graphs, kept free";
+    private static final long MOST_RESERVE = 1L << 30;
+
+    /**
+     * Plans a run.
+     *
+     * @param device where it will run, nothing of it allocated yet
+     * @param drafter null for none
+     * @param prompt longest prompt in tokens
+     * @throws BadInput if it cannot fit, naming what to lower
+     */
+    static MemoryPlan of(Ops device, RunConfig config, ModelConfig actor, DrafterConfig drafter, DType dtype, int prompt) {
+        long free = device.freeBytes();
+        Sizes sizes = new Sizes(device, config, actor, drafter, dtype, prompt);
+        RolloutLimits limits = sizes.limits;
+        long pageBytes = new KvLayout(dtype, actor.numHiddenLayers(), actor.numKeyValueHeads(), actor.headDim(), limits.pageSize(), 1).bytes();
+        Map<String, Long> fixed = sizes.fixed();
+        long reserve = Math.min(MOST_RESERVE, free / 16);
+        long taken = fixed.values().stream().mapToLong(Long::longValue).sum() + reserve;
+        int micro = config.train().microBatchTokens();
+        boolean turns = config.rollout().releaseKv();
+        while (true) {
+            long passes = sizes.passes(micro);
+            long left = turns ? free - taken : free - taken - passes;
+            int pages = limits.pages();
+            if (config.rollout().kvPages() == RunConfig.Rollout.AUTO) {
+                pages = (int) Math.clamp(left / (pageBytes * sizes.caches()), limits.leastPages(), pages);
+            }
+            long kv = pageBytes * pages * sizes.caches();
+            boolean fits = kv <= left && (!turns || passes <= free - taken);
+            if (fits || micro <= limits.maxLength()) {
+                Map<String, Long> parts = new LinkedHashMap<>(fixed);
+                parts.put(PASSES, passes);
+                parts.put(KV, kv);
+                parts.put(RESERVE, reserve);
+                MemoryPlan plan = new MemoryPlan(parts, free, pages, micro);
+                if (!fits) {
+                    throw plan.tooLarge(turns);
+                }
+                return plan;
+            }
+            micro = Math.max(limits.maxLength(), micro / 2);
+        }
+    }
+
+    private BadInput tooLarge(boolean turns) {
+        List<String> largest = parts.entrySet().stream().sorted(Map.Entry.<String, Long>comparingByValue().reversed()).limit(3)
+            .map(e -> e.getKey() + " " + size(e.getValue())).toList();
+        return new BadInput("memory: the run needs " + size(total(turns)) + " of the device's " + size(free) + " that are free ("
+            + String.join(", ", largest) + ", ...); set rollout.kv_pages=auto, train.checkpoint_activations=true, rollout.release_kv=true or"
+            + " train.moments=bf16,"
+            + " or lower rollout.max_batch, rollout.max_tokens or distill.batch_tokens.");
+    }
+
+    /** Bytes at the fullest moment: pages and passes together, or by turns the larger of the two. */
+    private long total(boolean turns) {
+        long all = parts.values().stream().mapToLong(Long::longValue).sum();
+        return turns ? all - Math.min(parts.get(KV), parts.get(PASSES)) : all;
+    }
+
+    /** A line for each part. */
+    public List<String> table() {
+        List<String> lines = new ArrayList<>();
+        lines.add("memory planned of " + size(free) + " free:");
+        parts.forEach((name, bytes) -> lines.add(String.format(Locale.ROOT, "  %-44s %10s", name, size(bytes))));
+        return lines;
+    }
+
+    ObjectNode toJson() {
+        ObjectNode json = JsonNodeFactory.instance.objectNode();
+        ObjectNode bytes = json.putObject("bytes");
+        parts.forEach(bytes::put);
+        json.put("free", free);
+        json.put("kv_pages", kvPages);
+        json.put("micro_batch_tokens", microBatchTokens);
+        return json;
+    }
+
+    private static String size(long bytes) {
+        return bytes >= 1L << 30 ? String.format(Locale.ROOT, "%.2f GiB", bytes / (double) (1L << 30))
+            : String.format(Locale.ROOT, "%.1f MiB", bytes / (double) (1L << 20));
+    }
+
+    /** The run's parts, made over operators that measure; what they do with files and threads is left out. */
+    private static final class Sizes {
+        private final Ops device;
+        private final RunConfig config;
+        private final ModelConfig actorConfig;
+        private final DrafterConfig drafterConfig;
+        private final DType dtype;
+        private final RolloutLimits limits;
+
+        Sizes(Ops device, RunConfig config, ModelConfig actorConfig, DrafterConfig drafterConfig, DType dtype, int prompt) {
+            this.device = device;
+            this.config = config;
+            this.actorConfig = actorConfig;
+            this.drafterConfig = drafterConfig;
+            this.dtype = dtype;
+            this.limits = limits(config, actorConfig, prompt);
+        }
+
+        /** Caches that are full at the same time: rollout's and the closing comparison's, and evaluation's if it has one of its own. */
+        int caches() {
+            return config.eval().temperature() == null || config.rollout().releaseKv() ? 2 : 3;
+        }
+
+        private Actor actor(Ops ops, DType kept) {
+            return new Actor(ops, actorConfig, new ParameterSet(ops, "actor", actorConfig.tensors(), kept), dtype);
+        }
+
+        /** All but pages and training passes. */
+        Map<String, Long> fixed() {
+            SizingOps sizing = new SizingOps(device);
+            Ops ops = sizing.ops();
+            Map<String, Long> parts = new LinkedHashMap<>();
+            Actor actor = actor(ops, DType.F32);
+            stage(sizing, parts, "actor's weights");
+            boolean anchored = config.train().klCoefficient() != 0;
+            if (anchored) {
+                actor(ops, dtype);
+                stage(sizing, parts, "reference's weights");
+            }
+            new AdamW(ops, actor.weights(), settings(), config.train().momentType());
+            stage(sizing, parts, "actor's gradients and moments");
+            Drafter drafter = drafterConfig == null ? null
+                : new Drafter(ops, drafterConfig, new ParameterSet(ops, "drafter", drafterConfig.tensors()), actor);
+            if (drafter != null) {
+                stage(sizing, parts, "drafter's weights");
+            }
+            boolean speculate = !config.speculation().mode().equals("off");
+            boolean distill = config.distill().enabled();
+            RolloutLimits least = limits.withPages(limits.leastPages());
+            engine(ops, actor, speculate || distill ? drafter : null, least, speculate);
+            for (int i = config.eval().temperature() == null ? 1 : 2; i > 0; i--) {
+                engine(ops, actor, null, least.withoutCaptures(), false);
+            }
+            // Counted by their number, which is what is planned.
+            sizing.bytes().remove(PAGES);
+            stage(sizing, parts, "rollout's buffers, draft trees and features");
+            if (distill) {
+                learner(ops, drafter);
+                stage(sizing, parts, "drafter's learning");
+            }
+            return parts;
+        }
+
+        private void engine(Ops ops, Actor actor, Drafter drafter, RolloutLimits limits, boolean speculate) {
+            new RolloutEngine(ops, actor, drafter, limits, SamplingParams.temperature(1f), 0, new StopRule(List.of(0), List.of()),
+                PlanPolicies.off(), speculate, 1f);
+        }
+
+        private void learner(Ops ops, Drafter drafter) {
+            var d = config.distill();
+            Drafter twin = drafter.twin(ops, false);
+            AdamW optimizer = new AdamW(ops, twin.weights(), settings());
+            new DrafterTraining(ops, twin, d.batchTokens(), d.batchTokens(), d.unroll(), limits.captureTopK());
+            // What an update that goes wrong is undone with: weights and moments.
+            for (int i = 0; i < 3; i++) {
+                new ParameterSet(ops, "before the update", optimizer.firstMoments().specs());
+            }
+        }
+
+        /** Passes of so many tokens. */
+        long passes(int tokens) {
+            SizingOps sizing = new SizingOps(device);
+            Ops ops = sizing.ops();
+            Actor actor = actor(ops, DType.F32);
+            boolean anchored = config.train().klCoefficient() != 0;
+            AdamW optimizer = new AdamW(ops, actor.weights(), settings());
+            long before = sum(sizing);
+            ActorTraining.Keep keep = config.train().checkpointActivations() ? ActorTraining.Keep.INPUTS : ActorTraining.Keep.ALL;
+            new PolicyTrainer(ops, actor, anchored ? actor : null, optimizer, new PolicyLoss(0, 0, config.train().klCoefficient()),
+                new PolicyTrainer.Schedule(1, 1, false, 1f), tokens, keep, true).reserve();
+            return sum(sizing) - before;
+        }
+
+        private AdamW.Settings settings() {
+            return new AdamW.Settings(0, 0, 0, 0, 0);
+        }
+
+        private static long sum(SizingOps sizing) {
+            return sizing.bytes().values().stream().mapToLong(Long::longValue).sum();
+        }
+
+        /** What was allocated since the stage before. */
+        private static void stage(SizingOps sizing, Map<String, Long> parts, String name) {
+            parts.put(name, sum(sizing) - parts.values().stream().mapToLong(Long::longValue).sum());
+        }
+    }
+
+    /** What rollouts are limited to by a config, pages as it says. */
+    static RolloutLimits limits(RunConfig config, ModelConfig actor, int prompt) {
+        var r = config.rollout();
+        return new RolloutLimits(r.maxBatch(), prompt, r.maxTokens(), r.pageSize(), Math.max(0, r.kvPages()),
+            config.distill().enabled() ? Math.min(config.distill().topK(), actor.vocabSize()) : 0);
+    }
+}

@@ -1,0 +1,131 @@
+package org.respec.engine.rl;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.respec.engine.model.Actor;
+import org.respec.engine.model.ActorTraining;
+import org.respec.engine.model.ModelConfig;
+import org.respec.engine.model.TestModels;
+import org.respec.engine.rollout.Trajectory;
+import org.respec.kernels.Backends;
+import org.respec.kernels.Ops;
+
+/** Mismatch between rollout and training: measured, and corrected by importance weights. */
+class PolicyTrainerTest {
+    private static final ModelConfig CONFIG = TestModels.actorConfig(true);
+    private static final float TEMPERATURE = 0.9f;
+    private static final int PROMPT = 3;
+
+    private record Outcome(PolicyTrainer.Report report, float[] weights) {
+    }
+
+    private static List<Trajectory> trajectories(float[][] logProbs) {
+        List<Trajectory> trajectories = new ArrayList<>();
+        List<int[]> sequences = TestModels.sequences(CONFIG.vocabSize(), 9, 16, 25, 21, 12, 4);
+        for (int i = 0; i < sequences.size(); i++) {
+            int[] tokens = sequences.get(i);
+            int[] response = Arrays.copyOfRange(tokens, PROMPT, tokens.length);
+            trajectories.add(new Trajectory(i, 0, i, Arrays.copyOf(tokens, PROMPT), response,
+                logProbs == null ? new float[response.length] : logProbs[i], true, null));
+        }
+        return trajectories;
+    }
+
+    private static Outcome update(Ops ops, float[][] logProbs, int miniBatches, int epochs, float cap) {
+        try (Actor actor = TestModels.actor(ops, CONFIG, 13);
+             AdamW optimizer = new AdamW(ops, actor.weights(), new AdamW.Settings(0.9f, 0.95f, 1e-8f, 0f, 1f));
+             PolicyTrainer trainer = new PolicyTrainer(ops, actor, null, optimizer, new PolicyLoss(0.2f, 0.2f, 0f),
+                 new PolicyTrainer.Schedule(miniBatches, epochs, false, TEMPERATURE, cap), 40)) {
+            PolicyTrainer.Report report = trainer.update(trajectories(logProbs), new float[] {0.7f, -0.4f, 0.3f, -0.9f, 1.1f}, 1e-2f);
+            return new Outcome(report, actor.weights().download().toArray(ValueLayout.JAVA_FLOAT));
+        }
+    }
+
+    /** What training says about the responses with the weights that the updates begin from. */
+    private static float[][] exact(Ops ops) {
+        List<Trajectory> all = trajectories(null);
+        float[][] exact = new float[all.size()][];
+        try (Actor actor = TestModels.actor(ops, CONFIG, 13);
+             PolicyRows rows = new PolicyRows(ops, 40);
+             ActorTraining training = new ActorTraining(ops, actor, 40, 40, ActorTraining.Keep.NOTHING)) {
+            for (int i = 0; i < exact.length; i++) {
+                Trajectory t = all.get(i);
+                var filler = new org.respec.engine.model.PassFiller(training.tokens(), training.spans());
+                filler.beginSequence();
+                for (int p = 0; p < t.length() - 1; p++) {
+                    rows.target(p, t.token(p + 1));
+                    filler.addRow(t.token(p));
+                }
+                filler.push(ops);
+                rows.pushTargets(t.length() - 1);
+                training.forward(1, t.length() - 1);
+                training.logProbs(rows.targets(), TEMPERATURE, rows.logProbs(), t.length() - 1);
+                exact[i] = Arrays.copyOfRange(rows.pullLogProbs(t.length() - 1), PROMPT - 1, t.length() - 1);
+            }
+        }
+        return exact;
+    }
+
+    private static float[][] shifted(float[][] logProbs, float by) {
+        float[][] shifted = new float[logProbs.length][];
+        for (int i = 0; i < shifted.length; i++) {
+            shifted[i] = logProbs[i].clone();
+            for (int t = 0; t < shifted[i].length; t++) {
+                shifted[i][t] += t % 2 == 0 ? by : -by;
+            }
+        }
+        return shifted;
+    }
+
+    /** Where rollout and training agree to the bit the weights are 1, and correction changes no bit, with one step or several. */
+    @Test
+    void weightsOfOneChangeNothing() {
+        try (Ops ops = Backends.open("cpu", 2)) {
+            float[][] exact = exact(ops);
+            for (int[] steps : new int[][] {{1, 1}, {2, 1}, {2, 3}}) {
+                Outcome plain = update(ops, exact, steps[0], steps[1], 0);
+                Outcome corrected = update(ops, exact, steps[0], steps[1], 2);
+                assertEquals(new Mismatch(0, 0, 0), plain.report.mismatch());
+                assertEquals(plain.report, corrected.report);
+                assertArrayEquals(plain.weights, corrected.weights);
+            }
+        }
+    }
+
+    @Test
+    void mismatchIsMeasured() {
+        try (Ops ops = Backends.open("cpu", 2)) {
+            float[][] exact = exact(ops);
+            for (float cap : new float[] {0, 2}) {
+                Mismatch m = update(ops, shifted(exact, 0.25f), 1, 1, cap).report.mismatch();
+                assertEquals(0.25, m.mean(), 1e-6);
+                assertEquals(0.25, m.max(), 1e-6);
+                // exp(d) - d - 1 at d = -0.25 and 0.25, of which the first token of each response, and so no fewer, has the former.
+                double low = Math.exp(-0.25) + 0.25 - 1;
+                double high = Math.exp(0.25) - 0.25 - 1;
+                long tokens = Arrays.stream(exact).mapToLong(x -> x.length).sum();
+                long even = Arrays.stream(exact).mapToLong(x -> (x.length + 1) / 2).sum();
+                assertEquals((even * low + (tokens - even) * high) / tokens, m.kl(), 1e-6);
+            }
+        }
+    }
+
+    /** Several steps: the first one's ratios are 1 with a correction, whatever the rollout said, and not without. */
+    @Test
+    void correctedRatiosAreRelativeToTraining() {
+        try (Ops ops = Backends.open("cpu", 2)) {
+            float[][] far = shifted(exact(ops), 0.25f);
+            assertEquals(0, update(ops, far, 1, 1, 2).report.clipFraction());
+            double uncorrected = update(ops, far, 1, 1, 0).report.clipFraction();
+            assertTrue(uncorrected > 0.3, "clipped without correction: " + uncorrected);
+            assertTrue(update(ops, far, 2, 1, 2).report.clipFraction() < uncorrected);
+        }
+    }
+}

@@ -1,0 +1,288 @@
+package org.respec.engine.rollout;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.sun.management.ThreadMXBean;
+import java.lang.management.ManagementFactory;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.respec.engine.BadInput;
+import org.respec.engine.model.Actor;
+import org.respec.engine.model.Drafter;
+import org.respec.engine.model.ModelConfig;
+import org.respec.engine.model.TestModels;
+import org.respec.engine.rollout.Drafting.Kind;
+import org.respec.engine.run.TrajectoryDigest;
+import org.respec.engine.speculation.SpeculationPlan;
+import org.respec.kernels.Backends;
+import org.respec.kernels.Ops;
+import org.respec.kernels.SamplingParams;
+
+/** Drafting from n-grams, changing drafters in mid-run, and budgets that requests share: none changes what is drawn. */
+class NgramSpeculationTest {
+    private static final SamplingParams HOT = SamplingParams.temperature(1f);
+    private static final StopRule STOP = new StopRule(List.of(3), List.of());
+    private static final StopRule NEVER = new StopRule(List.of(), List.of());
+    private static Ops ops;
+    private static ModelConfig config;
+    private static Actor actor;
+    private static Drafter drafter;
+
+    @BeforeAll
+    static void open() {
+        ops = Backends.open("cpu", 2);
+        config = TestModels.actorConfig(true);
+        actor = TestModels.actor(ops, config, 21);
+        drafter = TestModels.drafter(ops, TestModels.drafterConfig(config), actor, 22);
+    }
+
+    @AfterAll
+    static void close() {
+        drafter.close();
+        actor.close();
+        ops.close();
+    }
+
+    private static List<PromptGroup> prompts(int samples) {
+        List<PromptGroup> groups = new ArrayList<>();
+        long id = 1000;
+        for (int[] prompt : TestModels.sequences(config.vocabSize(), 31, 7, 1, 16, 17, 5, 2, 11)) {
+            groups.add(new PromptGroup(prompt, samples, id));
+            id += samples;
+        }
+        return groups;
+    }
+
+    private static RolloutEngine engine(Drafting drafting, String plan, int maxBatch, int kvPages, SamplingParams sampling, StopRule stop) {
+        return engine(drafting, new FixedPolicy(SpeculationPlan.parse(plan)), maxBatch, kvPages, sampling, stop);
+    }
+
+    private static RolloutEngine engine(Drafting drafting, PlanPolicy policy, int maxBatch, int kvPages, SamplingParams sampling,
+                                        StopRule stop) {
+        return new RolloutEngine(ops, actor, drafting.kind() == Kind.EAGLE ? drafter : null, new RolloutLimits(maxBatch, 17, 40, 4, kvPages, 0),
+            sampling, 77, stop, policy, drafting);
+    }
+
+    private static String digest(Rollout rollout) {
+        TrajectoryDigest digest = new TrajectoryDigest();
+        digest.add(rollout.trajectories());
+        return digest.value();
+    }
+
+    private static Rollout plain(SamplingParams sampling, StopRule stop, int samples) {
+        try (RolloutEngine engine = engine(Drafting.of(Kind.NONE, 1f), "off", 64, 0, sampling, stop)) {
+            return engine.generate(prompts(samples));
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1x1x1,64,0", "2x1x2,64,0", "4x4x16,7,0", "8x8x40,3,0", "8x2x20,1,0", "3x8x6,16,0", "3x2x6,7,40"})
+    void planAndBatchDoNotMatter(String plan, int maxBatch, int pages) {
+        for (SamplingParams sampling : List.of(HOT, SamplingParams.GREEDY, new SamplingParams(0.7f, 9, 0.9f))) {
+            String want = digest(plain(sampling, STOP, 3));
+            try (RolloutEngine engine = engine(Drafting.of(Kind.NGRAM, 1f), plan, maxBatch, pages, sampling, STOP)) {
+                Rollout first = engine.generate(prompts(3));
+                Rollout again = engine.generate(prompts(3));
+                assertEquals(want, digest(first), plan + ", " + sampling);
+                assertEquals(want, digest(again), "with a full index: " + plan + ", " + sampling);
+                // The second time every response has been there before.
+                assertTrue(again.stats().acceptLength() > first.stats().acceptLength() && again.stats().acceptLength() > 1.5,
+                    plan + ", " + sampling + ": " + first.stats().acceptLength() + ", then " + again.stats().acceptLength());
+            }
+        }
+    }
+
+    @Test
+    void findsWhatRepeatsItself() {
+        // Greedy responses of a small model run in circles; the request's own tokens are enough to see it.
+        int[] prompt = {5, 9, 5, 9, 5, 9, 5, 9};
+        RolloutLimits limits = new RolloutLimits(1, 17, 300, 4, 0, 0);
+        try (RolloutEngine engine = new RolloutEngine(ops, actor, null, limits, SamplingParams.GREEDY, 77, NEVER,
+            new FixedPolicy(SpeculationPlan.parse("4x1x4")), Drafting.of(Kind.NGRAM, 1f))) {
+            RolloutStats stats = engine.generate(List.of(new PromptGroup(prompt, 1, 5))).stats();
+            assertTrue(stats.acceptLength() > 2, "accept length " + stats.acceptLength());
+        }
+    }
+
+    @Test
+    void othersOfTheGroupAreLookedUp() {
+        // Greedy, all responses to a prompt are the same: with one at a time, the second is known from its start.
+        try (RolloutEngine engine = engine(Drafting.of(Kind.NGRAM, 1f), "4x1x4", 1, 0, SamplingParams.GREEDY, NEVER)) {
+            long alone = engine.generate(List.of(new PromptGroup(new int[] {1, 2, 3}, 1, 5))).stats().steps();
+            long second = engine.generate(List.of(new PromptGroup(new int[] {1, 2, 3}, 1, 6))).stats().steps();
+            // 40 tokens in steps of 5 are 8 steps; a guess that its own circles suggest may be wrong once or twice.
+            assertTrue(second <= 10 && alone > second, second + " steps after " + alone);
+        }
+    }
+
+    @Test
+    void aSmallIndexKeepsToItsBytes() {
+        Drafting small = new Drafting(Kind.NGRAM, 1f, true, NgramIndex.LEAST_BYTES);
+        try (RolloutEngine engine = engine(small, "3x2x6", 7, 0, HOT, STOP)) {
+            assertEquals(digest(plain(HOT, STOP, 3)), digest(engine.generate(prompts(3))));
+        }
+        assertThrows(BadInput.class, () -> new Drafting(Kind.NGRAM, 1f, true, NgramIndex.LEAST_BYTES - 1));
+    }
+
+    /** Drafters take turns in the middle of a rollout, from the rollout's own thread and from another. */
+    @Test
+    void draftersChangeInMidRun() throws InterruptedException {
+        String want = digest(plain(HOT, STOP, 3));
+        for (int pages : new int[] {0, 40}) {
+            try (RolloutEngine engine = engine(Drafting.of(Kind.EAGLE, 1f), "3x2x6", 7, pages, HOT, STOP)) {
+                for (int every : new int[] {1, 3, 10}) {
+                    engine.begin(prompts(3));
+                    int step = 0;
+                    boolean more = true;
+                    while (more) {
+                        if (step % every == 0) {
+                            engine.draftWith(Kind.values()[step / every % 3]);
+                        }
+                        more = engine.step();
+                        step++;
+                    }
+                    assertEquals(want, digest(engine.end(1)), "a change every " + every + " steps");
+                }
+                boolean[] over = new boolean[1];
+                Thread other = new Thread(() -> {
+                    for (int i = 0; !stopped(over); i++) {
+                        engine.draftWith(Kind.values()[i % 3]);
+                        Thread.onSpinWait();
+                    }
+                });
+                other.start();
+                Rollout rollout = engine.generate(prompts(3));
+                synchronized (over) {
+                    over[0] = true;
+                }
+                other.join();
+                assertEquals(want, digest(rollout), "changes at any time");
+            }
+        }
+    }
+
+    private static boolean stopped(boolean[] over) {
+        synchronized (over) {
+            return over[0];
+        }
+    }
+
+    @Test
+    void aDrafterThatIsNotThereIsRefused() {
+        BadInput bad = assertThrows(BadInput.class, () -> new RolloutEngine(ops, actor, null, new RolloutLimits(1, 17, 40, 4, 0, 0), HOT, 77,
+            STOP, new FixedPolicy(SpeculationPlan.OFF), Drafting.of(Kind.EAGLE, 1f)));
+        assertTrue(bad.getMessage().startsWith("model.drafter: "), bad.getMessage());
+        try (RolloutEngine engine = engine(Drafting.of(Kind.NGRAM, 1f), "off", 1, 0, HOT, STOP)) {
+            assertThrows(BadInput.class, () -> engine.draftWith(Kind.EAGLE));
+            assertEquals(Kind.NGRAM, engine.draftsWith());
+        }
+    }
+
+    /** Notes what the engine says of its steps. */
+    private static final class Watch implements PlanPolicy {
+        private final SpeculationPlan plan;
+        private final List<Integer> missed = new ArrayList<>();
+        private int steps;
+
+        Watch(SpeculationPlan plan) {
+            this.plan = plan;
+        }
+
+        @Override
+        public SpeculationPlan choose(int batch, int missedRows) {
+            missed.add(missedRows);
+            return plan;
+        }
+
+        @Override
+        public void observeStep(SpeculationPlan taken, int batch, int rows, int tokens, long draftNanos, long verifyNanos) {
+            assertEquals(batch * (plan.tokens() + 1), rows, "rows of a step");
+            steps++;
+        }
+
+        @Override
+        public void observeRank(int depth, int rank, int named) {
+            assertTrue(depth >= 1 && depth <= plan.depth() + 1 && rank < named);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"3x2x6,7", "4x4x4,5", "2x8x20,3", "3x3x9,1"})
+    void sharedBudgetsKeepToTheirSum(String plan, int maxBatch) {
+        String want = digest(plain(HOT, STOP, 3));
+        for (boolean shared : new boolean[] {true, false}) {
+            Watch watch = new Watch(SpeculationPlan.parse(plan));
+            try (RolloutEngine engine = engine(new Drafting(Kind.EAGLE, 1f, shared, 256), watch, maxBatch, 0, HOT, STOP)) {
+                assertEquals(want, digest(engine.generate(prompts(3))), "shared " + shared);
+                assertTrue(watch.steps > 0);
+            }
+        }
+    }
+
+    /** A group's prefix is missed once, however many of its responses are live. */
+    @Test
+    void missedRowsCountAPrefixOnce() {
+        Watch watch = new Watch(SpeculationPlan.OFF);
+        try (RolloutEngine engine = engine(Drafting.of(Kind.EAGLE, 1f), watch, 6, 0, HOT, NEVER)) {
+            engine.begin(List.of(new PromptGroup(new int[] {1, 2, 3, 4, 5, 6, 7}, 4, 5), new PromptGroup(new int[] {8}, 2, 50)));
+            for (int step = 0; step < 3; step++) {
+                assertTrue(engine.step());
+            }
+        }
+        // Six committed tokens: five shared by four responses, which have one each; the second group has none. Then one more each.
+        assertEquals(List.of(5 + 4, 5 + 4 + 6, 5 + 4 + 12), watch.missed);
+    }
+
+    @Test
+    void steadyStateAllocatesNothing() {
+        ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        RolloutLimits limits = new RolloutLimits(4, 17, 400, 16, 0, 0);
+        try (RolloutEngine engine = new RolloutEngine(ops, actor, null, limits, HOT, 77, NEVER,
+            new FixedPolicy(SpeculationPlan.parse("3x2x4")), Drafting.of(Kind.NGRAM, 1f))) {
+            // Steady is what stays so for two windows in a row: until the JIT has compiled everything, vectors are boxed.
+            long deadline = System.nanoTime() + 60_000_000_000L;
+            long allocated;
+            int clean = 0;
+            long request = 5;
+            do {
+                // New requests each time: what was drawn before would be accepted in few steps.
+                List<PromptGroup> four = List.of(new PromptGroup(new int[] {1, 2, 3}, 4, request));
+                request += 4;
+                engine.begin(four);
+                for (int i = 0; i < 20; i++) {
+                    engine.step();
+                }
+                long before = threads.getCurrentThreadAllocatedBytes();
+                for (int i = 0; i < 50; i++) {
+                    engine.step();
+                }
+                allocated = threads.getCurrentThreadAllocatedBytes() - before;
+                clean = allocated == 0 ? clean + 1 : 0;
+                while (engine.step()) {
+                    // Ends the responses, so that the engine can begin again.
+                }
+            } while (clean < 2 && System.nanoTime() < deadline);
+            assertEquals(0, allocated, "bytes allocated by 50 steps");
+        }
+    }
+
+    @Test
+    void whatIsDrawnIsWhatPlainDecodingDraws() {
+        Rollout want = plain(HOT, STOP, 3);
+        try (RolloutEngine engine = engine(Drafting.of(Kind.NGRAM, 1f), "4x2x8", 5, 0, HOT, STOP)) {
+            Rollout got = engine.generate(prompts(3));
+            for (int i = 0; i < want.trajectories().size(); i++) {
+                assertArrayEquals(want.trajectories().get(i).response(), got.trajectories().get(i).response());
+                assertArrayEquals(want.trajectories().get(i).logProbs(), got.trajectories().get(i).logProbs());
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+package org.respec.engine.run;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.abort;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.respec.bindings.gpu.emulator.EmulatorDriver;
+import org.respec.bindings.gpu.emulator.EmulatorOptions;
+import org.respec.engine.BadInput;
+import org.respec.engine.model.DrafterConfig;
+import org.respec.engine.model.ModelConfig;
+import org.respec.kernels.Backends;
+import org.respec.kernels.DType;
+import org.respec.kernels.Ops;
+import org.respec.kernels.gpu.GpuOps;
+
+/** The whole job on the emulated GPU: in bf16, with its memory planned, given back and taken again, and moved to the CPU. */
+class EmulatedRunTest {
+    @TempDir
+    static Path folder;
+    private static Path config;
+
+    @BeforeAll
+    static void write() throws IOException {
+        try {
+            Backends.open("emulator", 1).close();
+        } catch (IllegalArgumentException e) {
+            abort(e.getMessage());
+        }
+        config = RunFixture.writeWide(folder);
+    }
+
+    private static String[] small(String... more) {
+        return Stream.concat(Stream.of("train.prompts_per_iteration=2", "train.group_size=3", "rollout.max_tokens=10", "eval.problems=2",
+            "train.iterations=2", "distill.steps_per_update=1"), Stream.of(more)).toArray(String[]::new);
+    }
+
+    @Test
+    void aRunInBf16MovesToTheCpuAndMemoryMayTakeTurns() throws IOException {
+        Path out = folder.resolve("bf16");
+        ObjectNode gpu = RunFixture.run(config, false, small("run.device=emulator", "run.dtype=bf16", "run.dir=" + out));
+        assertEquals("bf16", gpu.path("dtype").textValue());
+        assertTrue(gpu.at("/memory/bytes/KV pages").longValue() > 0);
+        JsonNode line = new JsonMapper().readTree(Files.readAllLines(out.resolve("metrics.jsonl")).getLast());
+        assertTrue(line.at("/mismatch/mean").isNumber() && line.at("/mismatch/kl").isNumber() && line.at("/mismatch/max").isNumber());
+        ObjectNode turns = RunFixture.run(config, false, small("run.device=emulator", "run.dtype=bf16", "rollout.release_kv=true",
+            "rollout.kv_pages=auto", "train.checkpoint_activations=true", "run.dir=" + folder.resolve("turns")));
+        assertEquals(gpu.at("/actor/weights_sha256"), turns.at("/actor/weights_sha256"), "memory by turns changes nothing else");
+        assertEquals(gpu.at("/rollout/trajectory_sha256"), turns.at("/rollout/trajectory_sha256"));
+        ObjectNode cpu = RunFixture.run(config, true, small("run.device=cpu", "train.iterations=3", "run.dir=" + out));
+        assertEquals(3, cpu.path("iterations").intValue());
+        assertEquals("f32", cpu.path("dtype").textValue());
+        assertNotEquals(gpu.at("/actor/weights_sha256"), cpu.at("/actor/weights_sha256"));
+        ObjectNode back = RunFixture.run(config, true, small("run.device=emulator", "train.iterations=4", "train.moments=bf16", "run.dir=" + out));
+        assertEquals(4, back.path("iterations").intValue());
+    }
+
+    @Test
+    void bf16OnTheCpuIsRefused() {
+        BadInput refused = assertThrows(BadInput.class,
+            () -> RunFixture.run(config, false, small("run.dtype=bf16", "run.dir=" + folder.resolve("refused"))));
+        assertTrue(refused.getMessage().contains("run.dtype=f32"), refused.getMessage());
+        refused = assertThrows(BadInput.class,
+            () -> RunFixture.run(config, false, small("train.moments=bf16", "run.dir=" + folder.resolve("refused"))));
+        assertTrue(refused.getMessage().contains("train.moments=f32"), refused.getMessage());
+    }
+
+    /** What was planned is what is allocated, but for what kernels take for themselves. */
+    @Test
+    void memoryIsWhatWasPlanned() {
+        for (String dtype : List.of("f32", "bf16")) {
+            RunConfig read = RunConfig.read(config, List.of(small("run.device=emulator", "run.dtype=" + dtype, "train.kl_coefficient=0.1",
+                "eval.temperature=0.5", "distill.batch_tokens=64", "run.dir=" + folder.resolve("planned"))));
+            try (TrainingRun run = new TrainingRun(read, false)) {
+                long planned = run.memory().parts().entrySet().stream().filter(e -> !e.getKey().contains("kept free"))
+                    .mapToLong(Map.Entry::getValue).sum();
+                long taken = run.memory().free() - run.freeBytes();
+                System.out.printf(Locale.ROOT, "%s: %d bytes planned, %d taken, %.2f %% apart%n", dtype, planned, taken,
+                    100.0 * Math.abs(taken - planned) / taken);
+                // Windows through which weights came from their files are not in the plan: 16 MiB each at most, here less.
+                assertEquals(taken, planned, 0.08 * taken);
+                run.memory().table().forEach(System.out::println);
+            }
+        }
+    }
+
+    private static MemoryPlan plan(long bytes, String... overrides) {
+        RunConfig read = RunConfig.read(config, List.of(small(overrides)));
+        ModelConfig actor = ModelConfig.read(folder.resolve("actor/config.json"));
+        DrafterConfig drafter = DrafterConfig.read(folder.resolve("drafter/config.json"));
+        try (Ops ops = new GpuOps(EmulatorDriver.open(EmulatorOptions.defaults().withChecked(false).withMemoryBytes(bytes)))) {
+            return MemoryPlan.of(ops, read, actor, drafter, DType.BF16, 20);
+        }
+    }
+
+    @Test
+    void plansCutPagesThenPassesThenRefuse() {
+        String[] wide = {"rollout.max_batch=64", "rollout.max_tokens=90", "train.micro_batch_tokens=4096"};
+        String[] auto = {wide[0], wide[1], wide[2], "rollout.kv_pages=auto"};
+        MemoryPlan ample = plan(1L << 30, auto);
+        assertEquals(plan(1L << 30, wide), ample, "all pages that a full batch can use");
+        assertEquals(4096, ample.microBatchTokens());
+        long needed = ample.parts().entrySet().stream().filter(e -> !e.getKey().contains("kept free")).mapToLong(Map.Entry::getValue).sum();
+        long kv = ample.parts().get("KV pages");
+        // A sixteenth is kept free.
+        MemoryPlan fewer = plan((needed - kv / 2) / 15 * 16, auto);
+        assertEquals(4096, fewer.microBatchTokens());
+        assertTrue(fewer.kvPages() < ample.kvPages() && fewer.kvPages() > ample.kvPages() / 4, fewer.kvPages() + " of " + ample.kvPages());
+        MemoryPlan shorter = plan((needed - ample.parts().get("training passes") / 2) / 15 * 16, wide);
+        assertEquals(ample.kvPages(), shorter.kvPages());
+        assertTrue(shorter.microBatchTokens() < 4096, "passes of " + shorter.microBatchTokens());
+        BadInput refused = assertThrows(BadInput.class, () -> plan(8 << 20, auto));
+        assertTrue(refused.getMessage().contains("rollout.max_batch"), refused.getMessage());
+    }
+}

@@ -1,0 +1,270 @@
+package org.respec.engine.speculation;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.respec.bindings.nvml.GpuUtilization;
+
+class UtilizationTest {
+    private static final long MILLI = 1_000_000;
+
+    /** A decode loop in virtual time: steps take what {@link SharedDevice} says they take under the load there is. */
+    private static final class Machine {
+        private static final int BATCH = 4;
+        final AcceptanceTable acceptance = new AcceptanceTable(new double[][] {{0.7, 0.1}});
+        final CostProfile profile = new CostProfile();
+        final PlanSolver solver;
+        final UtilizationProbe probe;
+        long now;
+        double load;
+        boolean frozen;
+        private long sampled;
+        /** Tokens expected over those gained: whole tokens come out right on average. */
+        private double owed;
+
+        Machine() {
+            for (int batch : new int[] {1, 4, 16}) {
+                for (int rows : new int[] {1, 2, 4, 8, 16, 32}) {
+                    profile.addVerify(batch, batch * rows, 10e-3 + 0.15e-3 * batch * rows);
+                    profile.addDraft(batch, batch * rows, 0.5e-3 + 0.005e-3 * batch * rows);
+                }
+            }
+            AcceptanceTracker tracker = new AcceptanceTracker(4000, 0.7, 20);
+            for (int i = 0; i < 4000; i++) {
+                for (int depth = 1; depth <= 6; depth++) {
+                    tracker.observe(depth, i % 10 < 7 ? 0 : i % 10 == 7 ? 1 : -1, 2);
+                }
+            }
+            probe = new UtilizationProbe(() -> load, () -> now);
+            solver = new PlanSolver(PlanSolver.candidates(6, 2, 16), tracker, profile, 0.05, 1 << 20, probe);
+        }
+
+        SpeculationPlan step() {
+            if (!frozen && now - sampled >= 50 * MILLI) {
+                sampled = now;
+                probe.sample();
+            }
+            SpeculationPlan plan = solver.choose(BATCH, BATCH);
+            double tokens = new ExpectedTokens().refresh(acceptance).of(plan);
+            double verify = profile.verifySeconds(BATCH, plan);
+            double draft = plan.isOff() ? 0 : profile.draftSeconds(BATCH, plan, tokens);
+            double slower = SharedDevice.seconds(profile.verifySeconds(BATCH, SpeculationPlan.OFF), verify + draft, plan.tokens(), load)
+                / (verify + draft);
+            owed += BATCH * tokens;
+            int gained = (int) owed;
+            owed -= gained;
+            solver.observe(plan, BATCH, BATCH, gained, draft * slower, verify * slower);
+            now += Math.round((draft + verify) * slower * 1e9);
+            return plan;
+        }
+
+        /** The plan after so many steps; tries of what is not taken apart, it is the last one's. */
+        SpeculationPlan steps(int count) {
+            SpeculationPlan plan = null;
+            for (int i = 0; i < count; i++) {
+                plan = step();
+            }
+            return plan;
+        }
+    }
+
+    @Test
+    void aCompetingLoadMakesTheDepthFallAndItsEndMakesItRise() {
+        Machine machine = new Machine();
+        SpeculationPlan alone = machine.steps(200);
+        assertTrue(alone.depth() >= 3, "alone: " + alone);
+        for (int round = 0; round < 3; round++) {
+            machine.load = 0.7;
+            SpeculationPlan loaded = machine.steps(50);
+            assertTrue(loaded.depth() < alone.depth() && loaded.tokens() < alone.tokens(), "load 0.7: " + alone + " to " + loaded);
+            machine.load = 0;
+            SpeculationPlan again = machine.steps(50);
+            assertTrue(again.depth() > loaded.depth() && again.depth() >= alone.depth() - 1, "after it: " + loaded + " to " + again);
+            machine.steps(100);
+        }
+        machine.load = 0.99;
+        assertEquals(SpeculationPlan.OFF, machine.steps(50));
+    }
+
+    /** A probe that is stuck at a load is believed for a second, and then the loop goes on as if there were none. */
+    @Test
+    void aFrozenProbeIsForgotten() {
+        Machine machine = new Machine();
+        SpeculationPlan alone = machine.steps(200);
+        machine.load = 0.9;
+        SpeculationPlan loaded = machine.steps(50);
+        assertTrue(loaded.depth() < alone.depth(), alone + " to " + loaded);
+        machine.frozen = true;
+        machine.load = 0;
+        long since = machine.now;
+        while (machine.now - since <= 1000 * MILLI) {
+            machine.step();
+        }
+        assertEquals(0, machine.probe.getAsDouble());
+        SpeculationPlan after = machine.steps(50);
+        assertTrue(after.depth() >= alone.depth() - 1, "after a second: " + after);
+    }
+
+    /** What a load explains is not laid to the profile: when it ends, the profile is as good as it was. */
+    @Test
+    void loadIsNotLearntAsCost() {
+        Machine machine = new Machine();
+        machine.steps(200);
+        double before = machine.solver.scores(Machine.BATCH).get(SpeculationPlan.parse("3x1x3"));
+        machine.load = 0.5;
+        machine.steps(1000);
+        machine.load = 0;
+        machine.steps(50);
+        assertEquals(before, machine.solver.scores(Machine.BATCH).get(SpeculationPlan.parse("3x1x3")), 0.03 * before);
+    }
+
+    @Test
+    void samplesAreAveragedAndAge() {
+        long[] now = {0};
+        double[] share = {Double.NaN};
+        UtilizationProbe probe = new UtilizationProbe(() -> share[0], () -> now[0]);
+        probe.sample();
+        assertEquals(0, probe.getAsDouble(), "nothing is known");
+        share[0] = 0.8;
+        probe.sample();
+        assertEquals(0.8, probe.getAsDouble());
+        share[0] = 0;
+        now[0] = 100 * MILLI;
+        probe.sample();
+        assertEquals(0.8 / Math.E, probe.getAsDouble(), 1e-12);
+        share[0] = 7;
+        now[0] = 10_000 * MILLI;
+        probe.sample();
+        assertEquals(1, probe.getAsDouble(), 1e-12);
+        share[0] = Double.NaN;
+        now[0] += 1000 * MILLI;
+        probe.sample();
+        assertEquals(1, probe.getAsDouble(), 1e-12);
+        now[0]++;
+        assertEquals(0, probe.getAsDouble(), "older than a second");
+    }
+
+    @TempDir
+    private Path proc;
+
+    private void stat(long user, long idle, long steal, long own) throws IOException {
+        Files.writeString(proc.resolve("stat"), "cpu  " + user + " 0 0 " + idle + " 0 0 0 " + steal + " 0 0\ncpu0 1 2 3\n");
+        Files.createDirectories(proc.resolve("self"));
+        Files.writeString(proc.resolve("self/stat"), line(1, "java) (x", own - own / 3, own / 3));
+    }
+
+    private void thread(int id, String name, long user, long system) throws IOException {
+        Path folder = Files.createDirectories(proc.resolve("self/task/" + id));
+        Files.writeString(folder.resolve("comm"), name + "\n");
+        Files.writeString(folder.resolve("stat"), line(id, name, user, system));
+    }
+
+    private static String line(int id, String name, long user, long system) {
+        return id + " (" + name + ") R 1 1 1 0 -1 0 0 0 0 0 " + user + " " + system + " 0 0 20 0 9 0 1\n";
+    }
+
+    /** Ticks are of 10 ms: of two processors in 200 ms, 40. */
+    @Test
+    void theHostsLoadIsThatOfOthers() throws IOException {
+        HostLoad load = new HostLoad(proc);
+        stat(1000, 1000, 0, 500);
+        assertTrue(Double.isNaN(load.getAsDouble()));
+        assertTrue(Double.isNaN(load.getAsDouble()), "no tick has passed");
+        // 40 ticks: 20 are ours, 10 others', 10 idle.
+        stat(1030, 1010, 0, 520);
+        assertEquals(0.25, load.getAsDouble(), 1e-9);
+        // Stolen time is others' as well.
+        stat(1050, 1010, 20, 540);
+        assertEquals((10 + 20) / 80.0, load.getAsDouble(), 1e-9);
+        // The oldest of the last four readings is what counts.
+        stat(1090, 1010, 20, 560);
+        assertEquals((10 + 20 + 20) / 120.0, load.getAsDouble(), 1e-9);
+        stat(1130, 1010, 20, 600);
+        assertEquals((10 + 20 + 20) / 160.0, load.getAsDouble(), 1e-9);
+        stat(1130, 1410, 20, 600);
+        assertEquals((20 + 20) / 520.0, load.getAsDouble(), 1e-9);
+        // Too little to be told from rounding.
+        stat(1131, 1900, 20, 600);
+        assertEquals(0, load.getAsDouble());
+    }
+
+    @Test
+    void theLearnerIsOneOfTheOthers() throws IOException {
+        HostLoad load = new HostLoad(proc);
+        stat(1000, 1000, 0, 0);
+        thread(7, "main", 0, 0);
+        thread(8, "respec-drafter", 0, 0);
+        load.getAsDouble();
+        // 40 ticks, of which 30 are ours, of which 15 are the learner's.
+        stat(1030, 1010, 0, 30);
+        thread(7, "main", 10, 5);
+        thread(8, "respec-drafter", 10, 5);
+        assertEquals(15 / 40.0, load.getAsDouble(), 1e-9);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "cpu 1 2 3\n", "intr 1 2 3 4 5 6 7 8 9 10\n", "cpu  a b c d e f g h i j\n"})
+    void aHostThatDoesNotSayIsAnError(String stat) throws IOException {
+        Files.writeString(proc.resolve("stat"), stat);
+        assertThrows(UncheckedIOException.class, () -> new HostLoad(proc).getAsDouble());
+        assertThrows(UncheckedIOException.class, () -> new HostLoad(proc.resolve("none")).getAsDouble());
+    }
+
+    /** What the device showed when it was least busy is our own; it is learnt for each size of the batch. */
+    @Test
+    void aDevicesLoadIsWhatIsOverOurOwn() {
+        long[] now = {0};
+        double[] activity = {0, 0};
+        DecodeWork work = new DecodeWork();
+        DeviceLoad load = new DeviceLoad(() -> new GpuUtilization(activity[0], Double.NaN, activity[1], "test"), work, () -> now[0]);
+        List<Double> seen = new ArrayList<>();
+        double[][] scenes = {
+            // Batch, share of time decoding, SM and DRAM activity, expected.
+            {4, 1, 0.5, 0.6, 0}, {4, 1, 0.5, 0.6, 0}, {4, 1, 0.5, 0.9, 0.3}, {4, 1, 1, 0.9, 0.4}, {4, 0.5, 0.2, 0.3, 0}, {4, 0.5, 0.5, 0.3, 0.2},
+            {64, 1, 0.9, 0.3, 0}, {64, 1, 1, 0.3, 0.1}, {4, 0, 0.7, 0.1, 0.7}, {4, 1, Double.NaN, 0.8, 0.2}, {4, 1, 0.3, Double.NaN, 0}};
+        for (double[] scene : scenes) {
+            now[0] += 100 * MILLI;
+            work.add((int) scene[0], Math.round(scene[1] * 100 * MILLI));
+            activity[0] = scene[2];
+            activity[1] = scene[3];
+            double share = load.getAsDouble();
+            seen.add(share);
+            assertEquals(scene[4], share, 0.01, "scene " + seen.size() + " of " + seen);
+        }
+        activity[0] = activity[1] = Double.NaN;
+        assertTrue(Double.isNaN(load.getAsDouble()));
+    }
+
+    /** A probe of this host, on its own thread: it samples, a share is a share, and it ends when it is closed. */
+    @Test
+    void thisHostIsWatched() throws InterruptedException {
+        try (UtilizationProbe probe = UtilizationProbe.start("")) {
+            Thread thread = Thread.getAllStackTraces().keySet().stream().filter(t -> t.getName().equals("respec-load")).findFirst().orElseThrow();
+            assertTrue(thread.isDaemon());
+            Thread.sleep(300);
+            assertTrue(probe.getAsDouble() >= 0 && probe.getAsDouble() <= 1);
+            probe.close();
+            thread.join(10_000);
+            assertTrue(!thread.isAlive(), "it ends");
+        }
+    }
+
+    /** A GPU that NVML does not know here: said once, and nothing is held against speculation. */
+    @Test
+    void withoutNvmlNothingIsKnown() {
+        try (UtilizationProbe probe = UtilizationProbe.start("GPU-none")) {
+            assertEquals(0, probe.getAsDouble());
+        }
+    }
+}

@@ -1,0 +1,138 @@
+package org.respec.kernels.gpu;
+
+import java.util.Arrays;
+import org.respec.bindings.gpu.GpuGraph;
+import org.respec.kernels.KvStore;
+import org.respec.kernels.Replay;
+import org.respec.kernels.RowBatch;
+
+/**
+ * Work as graphs. Launches are a function of what work is the same by ({@link Replay}) and of the longest context, which tree attention
+ * takes in few steps ({@link TreeAttentionKernel#columnsBucket}): there is one graph for each of these. The first time a piece of work
+ * runs as it is, so that kernels are compiled and workspaces allocated outside of a recording; the second time it is recorded; what
+ * cannot be recorded runs as it is for ever. The graphs used longest ago give way to new ones. Nothing is allocated while graphs replay.
+ *
+ * <p>How many different pieces there are: a decode step has one for each number of live requests and plan, times a step of context
+ * length. A batch that is full stays at one; while it drains there are as many as requests.
+ */
+final class GraphReplay implements Replay {
+    /** One graph of a 36-layer model is some hundred nodes: below a megabyte of host and device memory. */
+    static final int MOST_GRAPHS = 128;
+    private static final System.Logger LOG = System.getLogger(GraphReplay.class.getName());
+
+    private final GpuContext gpu;
+    private final String name;
+    private final Piece[] pieces;
+    private int count;
+    private long clock;
+
+    GraphReplay(GpuContext gpu, String name) {
+        this(gpu, name, MOST_GRAPHS);
+    }
+
+    GraphReplay(GpuContext gpu, String name, int mostGraphs) {
+        this.gpu = gpu;
+        this.name = name;
+        this.pieces = new Piece[mostGraphs];
+        Arrays.setAll(pieces, i -> new Piece());
+    }
+
+    /** What a graph is for, and how far it is. */
+    private static final class Piece {
+        int key;
+        RowBatch batch;
+        KvStore kv;
+        int requests;
+        int rows;
+        int columns;
+        long used;
+        boolean ran;
+        boolean refused;
+        GpuGraph graph;
+
+        boolean is(int wantedKey, RowBatch wantedBatch, KvStore wantedKv, int wantedRequests, int wantedRows, int wantedColumns) {
+            return rows == wantedRows && requests == wantedRequests && columns == wantedColumns && key == wantedKey
+                && batch == wantedBatch && kv == wantedKv;
+        }
+    }
+
+    @Override
+    public void run(int key, RowBatch batch, KvStore kv, int requests, int rows, Runnable work) {
+        int columns = TreeAttentionKernel.columnsBucket(
+            TreeAttentionKernel.mostColumns(batch, requests, rows, TreeAttentionKernel.capacity(kv)));
+        Piece piece = find(key, batch, kv, requests, rows, columns);
+        piece.used = ++clock;
+        if (piece.graph != null) {
+            piece.graph.launch(gpu.stream());
+        } else if (piece.ran && !piece.refused) {
+            record(piece, work);
+        } else {
+            work.run();
+            piece.ran = true;
+        }
+    }
+
+    private Piece find(int key, RowBatch batch, KvStore kv, int requests, int rows, int columns) {
+        Piece oldest = null;
+        for (int i = 0; i < count; i++) {
+            Piece piece = pieces[i];
+            if (piece.is(key, batch, kv, requests, rows, columns)) {
+                return piece;
+            }
+            if (oldest == null || piece.used < oldest.used) {
+                oldest = piece;
+            }
+        }
+        Piece fresh = count < pieces.length ? pieces[count++] : oldest;
+        if (fresh.graph != null) {
+            // It may still be running.
+            gpu.stream().synchronize();
+            forget(fresh);
+        }
+        fresh.key = key;
+        fresh.batch = batch;
+        fresh.kv = kv;
+        fresh.requests = requests;
+        fresh.rows = rows;
+        fresh.columns = columns;
+        fresh.ran = false;
+        fresh.refused = false;
+        return fresh;
+    }
+
+    private void record(Piece piece, Runnable work) {
+        try {
+            piece.graph = gpu.record(work);
+        } catch (RuntimeException e) {
+            piece.refused = true;
+            LOG.log(System.Logger.Level.WARNING, name + ": a step of " + piece.requests + " requests and " + piece.rows
+                + " rows cannot be recorded as a graph and runs without one: " + e.getMessage());
+            work.run();
+            return;
+        }
+        piece.graph.launch(gpu.stream());
+    }
+
+    /** Graphs there are, for tests. */
+    int graphs() {
+        return (int) Arrays.stream(pieces).filter(piece -> piece.graph != null).count();
+    }
+
+    private static void forget(Piece piece) {
+        if (piece.graph != null) {
+            piece.graph.close();
+            piece.graph = null;
+        }
+    }
+
+    @Override
+    public void close() {
+        if (graphs() > 0) {
+            gpu.stream().synchronize();
+        }
+        for (Piece piece : pieces) {
+            forget(piece);
+        }
+        count = 0;
+    }
+}

@@ -1,0 +1,44 @@
+// A query or key head, spread over a team of lanes with a run of N elements of either half each: RMS norm and rotation.
+#pragma once
+#include "packs.cuh"
+#include "warp.cuh"
+
+constexpr int N = pack16<storage>::N;
+
+// Sum of the head's squares, in every lane of its team: a chain over the lane's low and high run, then a tree over the team.
+__device__ __forceinline__ float head_squares(const float (&low)[N], const float (&high)[N], int team_bits) {
+    float sum = 0.f;
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+        sum = fmaf(low[j], low[j], sum);
+    }
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+        sum = fmaf(high[j], high[j], sum);
+    }
+    for (int step = (1 << team_bits) >> 1; step > 0; step >>= 1) {
+        sum += __shfl_xor_sync(FULL, sum, step);
+    }
+    return sum;
+}
+
+// n = head * scale * weight, then out[i] = n[i] c - n[i + half] s, out[i + half] = n[i + half] c + n[i] s. `weight` and `rope` point at
+// the lane's place, cosines stand `half` before sines.
+__device__ __forceinline__ void norm_rotate(float (&low)[N], float (&high)[N], float scale, const parameter* weight, const float* rope,
+                                            int half, int live) {
+    float low_weight[N];
+    float high_weight[N];
+    float cosine[N];
+    float sine[N];
+    load_run<N>(weight, live, low_weight);
+    load_run<N>(weight + half, live, high_weight);
+    load_run<N>(rope, live, cosine);
+    load_run<N>(rope + half, live, sine);
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+        float l = low[j] * scale * low_weight[j];
+        float h = high[j] * scale * high_weight[j];
+        low[j] = l * cosine[j] - h * sine[j];
+        high[j] = h * cosine[j] + l * sine[j];
+    }
+}

@@ -1,0 +1,104 @@
+package org.respec.tools.check;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.PrintStream;
+import java.nio.file.Path;
+import java.util.List;
+import org.respec.engine.run.Devices;
+import org.respec.kernels.Ops;
+import org.respec.kernels.gpu.GpuOps;
+
+/** One stage at work: where it works, its deadline, and what it has found so far. */
+final class StageRun {
+    private static final int CPU_THREADS = 2;
+
+    private final GpuCheck.Settings settings;
+    private final List<String> prefixes;
+    private final Path folder;
+    private final ObjectNode json;
+    private final PrintStream out;
+    private final long limitNanos;
+    private final long start = System.nanoTime();
+    private int passed;
+    private int failed;
+
+    StageRun(GpuCheck.Settings settings, List<String> prefixes, Path folder, double limitSeconds, ObjectNode json, PrintStream out) {
+        this.settings = settings;
+        this.prefixes = prefixes;
+        this.folder = folder;
+        this.json = json;
+        this.out = out;
+        this.limitNanos = (long) (limitSeconds * 1e9);
+    }
+
+    GpuCheck.Settings settings() {
+        return settings;
+    }
+
+    /** An empty folder of this stage's own. */
+    Path folder() {
+        return folder;
+    }
+
+    /** Where the stage writes what it measured. */
+    ObjectNode json() {
+        return json;
+    }
+
+    boolean wants(String item) {
+        return prefixes.isEmpty() || prefixes.stream().anyMatch(item::startsWith);
+    }
+
+    /** The device, in a context of its own, so that a stage that kills it takes no other with it. */
+    GpuOps open() {
+        return (GpuOps) Devices.open(settings.device(), 0);
+    }
+
+    Ops openCpu() {
+        return Devices.open("cpu", CPU_THREADS);
+    }
+
+    void say(String line) {
+        out.println(line);
+    }
+
+    /** An outcome: {@code message} is empty where it is good, and else says why not. */
+    void item(String name, String found, String message) {
+        passed += message.isEmpty() ? 1 : 0;
+        failed += message.isEmpty() ? 0 : 1;
+        out.printf("%-60s %-7s %s%s%n", name, message.isEmpty() ? "ok" : "FAILED", found, message.isEmpty() ? "" : ": " + message);
+    }
+
+    int passed() {
+        return passed;
+    }
+
+    int failed() {
+        return failed;
+    }
+
+    double seconds() {
+        return (System.nanoTime() - start) * 1e-9;
+    }
+
+    double secondsLeft() {
+        return (limitNanos - (System.nanoTime() - start)) * 1e-9;
+    }
+
+    /** To be called between pieces of work: ends the stage when its time is up. */
+    void checkTime() {
+        if (System.nanoTime() - start > limitNanos) {
+            throw new OutOfTime(String.format("its time limit of %.0f s was reached after %d outcomes", limitNanos * 1e-9, passed
+                + failed));
+        }
+    }
+
+    /** A stage's time is up. */
+    static final class OutOfTime extends RuntimeException {
+        private static final long serialVersionUID = 1;
+
+        OutOfTime(String message) {
+            super(message);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+package org.respec.tools.experiment;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.respec.tools.report.Axis;
+import org.respec.tools.report.Plot;
+import org.respec.tools.report.Series;
+
+/**
+ * Gap 2: a frozen drafter goes stale as the actor learns; an online one is kept fresh, in turn with the actor or beside it. Asked of two
+ * drafters: the one of the configuration, and one that has gone stale, since it was taught by the same actor some thousand steps earlier.
+ */
+final class GapTwo implements Experiment {
+    private static final Variant FROZEN = Variant.of("frozen", "distill.enabled=false");
+    private static final String STALE = "stale-";
+    private static final double BAR = 1.2;
+    private static final double EXPOSED_BAR = 0.1;
+    /** Iterations at the end of a run that count as its end. */
+    private static final int END = 3;
+
+    @Override
+    public String name() {
+        return "gap2";
+    }
+
+    @Override
+    public String question() {
+        return "How does the accept length go as the actor learns, with the drafter "
+            + "frozen, taught uniformly or by reward, in turn or overlapped?";
+    }
+
+    private static Variant online(String weighting, boolean overlap, int interval) {
+        return Variant.of(weighting + (overlap ? "-overlap-" : "-sync-") + interval, "distill.enabled=true",
+            "distill.weighting=" + weighting, "distill.overlap=" + overlap, "distill.interval=" + interval);
+    }
+
+    private static List<Variant> variants(boolean quick) {
+        List<Variant> variants = new ArrayList<>(List.of(FROZEN));
+        for (String weighting : List.of("uniform", "reward")) {
+            for (boolean overlap : new boolean[] {false, true}) {
+                for (int interval : new int[] {1, 3, 5}) {
+                    if (!quick || interval == 1 && weighting.equals("reward") == overlap) {
+                        variants.add(online(weighting, overlap, interval));
+                    }
+                }
+            }
+        }
+        return variants;
+    }
+
+    /** The same variants, but that they begin with another drafter, which has further to go and takes longer steps. */
+    private static List<Variant> beginningWith(Path drafter, List<Variant> variants) {
+        return variants.stream().map(variant -> new Variant(STALE + variant.name(),
+            Stream.concat(variant.overrides().stream(),
+                Stream.of("distill.learning_rate=0.001", "model.drafter=" + drafter.toAbsolutePath())).toList())).toList();
+    }
+
+    @Override
+    public Outcome run(Lab lab) {
+        List<String> common = new ArrayList<>(List.of("speculation.mode=fixed", "speculation.plan=4x2x8", "rollout.max_batch=16"));
+        common.add("train.iterations=" + lab.choose(7, 60));
+        common.add("train.prompts_per_iteration=" + lab.choose(20, 32));
+        List<Variant> fresh = variants(lab.quick());
+        List<Variant> stale = beginningWith(new StaleDrafter(lab).make(lab.output().resolve("gap2-stale")), fresh);
+        PairedRuns runs = new PairedRuns(lab, name(), common);
+        List<Finding> findings = new ArrayList<>();
+        List<Outcome.Chart> charts = new ArrayList<>();
+        List<Table> tables = new ArrayList<>();
+        compare(runs.run(fresh), "fresh", "the drafter that the actor's present state taught", tables, charts, findings);
+        compare(runs.run(stale), "stale", "a drafter that an earlier state of the actor taught", tables, charts, findings);
+        return new Outcome(tables, charts, findings);
+    }
+
+    private static void compare(Map<Variant, List<Trace>> traces, String key, String words, List<Table> tables, List<Outcome.Chart> charts,
+                                List<Finding> findings) {
+        List<Variant> variants = List.copyOf(traces.keySet());
+        Variant frozenOne = variants.getFirst();
+        Table table = new Table(key, "Accept length, beginning with " + words + " (same trajectories for all; spread over seeds)",
+            "drafter", "first", "last", "over_frozen", "drafter_seconds", "exposed_seconds");
+        Spread best = null;
+        String bestName = "";
+        Spread exposed = null;
+        for (Variant variant : variants) {
+            List<Trace> mine = traces.get(variant);
+            List<Trace> frozen = traces.get(frozenOne);
+            Spread over = Spread.of(IntStream.range(0, mine.size())
+                .mapToDouble(i -> mine.get(i).last("/accept_length", END) / frozen.get(i).last("/accept_length", END)).toArray());
+            table.add(variant.name(), Spread.of(mine.stream().mapToDouble(t -> t.series("/accept_length")[0]).toArray()),
+                Spread.of(mine.stream().mapToDouble(t -> t.last("/accept_length", END)).toArray()), over,
+                Spread.of(mine.stream().mapToDouble(t -> total(t, "/seconds/drafter")).toArray()),
+                Spread.of(mine.stream().mapToDouble(t -> total(t, "/seconds/drafter_exposed")).toArray()));
+            if (variant != frozenOne && (best == null || over.median() > best.median())) {
+                best = over;
+                bestName = variant.name();
+            }
+            if (variant.name().endsWith("reward-overlap-1")) {
+                exposed = Spread.of(mine.stream().mapToDouble(t -> total(t, "/seconds/drafter_exposed")
+                    / total(t, "/seconds/drafter")).toArray());
+            }
+        }
+        findings.add(Finding.atLeast("accept length at the end, " + key + ": best online drafter (" + bestName + ") over frozen",
+            best.median(), BAR));
+        findings.add(Finding.atMost("share of the learner's time that is exposed, " + key + ", reward-overlap-1",
+            exposed.median(), EXPOSED_BAR));
+        List<Series> weightings = new ArrayList<>();
+        List<Series> intervals = new ArrayList<>();
+        for (Variant variant : variants) {
+            Series series = Curves.byIteration(variant.name(), traces.get(variant), "/accept_length");
+            if (variant == frozenOne || variant.name().endsWith("-1")) {
+                weightings.add(series);
+            }
+            if (variant == frozenOne || variant.name().contains("reward")) {
+                intervals.add(series);
+            }
+        }
+        tables.add(table);
+        charts.add(new Outcome.Chart("gap2-" + key + "-weighting",
+            new Plot.Lines("Accept length: frozen, uniform and reward-weighted, begun " + key, Axis.whole("iteration"),
+                Axis.linear("tokens per step"), weightings)));
+        charts.add(new Outcome.Chart("gap2-" + key + "-interval",
+            new Plot.Lines("Accept length: updates every so many iterations, begun " + key, Axis.whole("iteration"),
+                Axis.linear("tokens per step"), intervals)));
+    }
+
+    private static double total(Trace trace, String pointer) {
+        return Arrays.stream(trace.series(pointer)).filter(Double::isFinite).sum();
+    }
+}

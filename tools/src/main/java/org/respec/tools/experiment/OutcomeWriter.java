@@ -1,0 +1,65 @@
+package org.respec.tools.experiment;
+
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.respec.engine.BadInput;
+import org.respec.engine.SafeFiles;
+import org.respec.tools.report.PlotWriter;
+
+/** Puts an outcome on the terminal and into a folder: {@code NAME.json} and a PNG for each plot. */
+public final class OutcomeWriter {
+    private static final int WIDTH = 760;
+    private static final int HEIGHT = 440;
+    private static final JsonMapper JSON = new JsonMapper();
+
+    private final Path folder;
+    private final PrintStream out;
+
+    public OutcomeWriter(Path folder, PrintStream out) {
+        this.folder = folder;
+        this.out = out;
+    }
+
+    /** Writes everything; {@code seconds} is what the experiment took. */
+    public void write(Experiment experiment, Lab lab, Outcome outcome, double seconds) {
+        ObjectNode root = JSON.createObjectNode();
+        root.put("experiment", experiment.name()).put("question", experiment.question()).put("device", lab.deviceInWords())
+            .put("quick", lab.quick()).put("seeds", lab.seeds()).put("seconds", seconds);
+        ArrayNode findings = root.putArray("findings");
+        outcome.findings().forEach(finding -> findings.add(JSON.valueToTree(finding)));
+        ObjectNode tables = root.putObject("tables");
+        outcome.tables().forEach(table -> add(tables.putArray(table.name()), table));
+        ArrayNode plots = root.putArray("plots");
+        outcome.charts().forEach(chart -> plots.add(chart.file() + ".png"));
+        try {
+            Files.createDirectories(folder);
+        } catch (IOException e) {
+            throw new BadInput(folder + ": it cannot be made (" + e.getMessage() + "); choose another --output.", e);
+        }
+        SafeFiles.write(folder.resolve(experiment.name() + ".json"), (root.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
+        for (Outcome.Chart chart : outcome.charts()) {
+            SafeFiles.write(folder.resolve(chart.file() + ".png"), PlotWriter.png(chart.plot(), WIDTH, HEIGHT));
+        }
+        outcome.tables().forEach(table -> out.println("\n" + table.text().stripTrailing()));
+        out.println();
+        outcome.findings().forEach(finding -> out.println(finding.sentence()));
+        out.printf("%s took %.0f s; wrote %s and %d plots to %s%n", experiment.name(), seconds, experiment.name() + ".json",
+            outcome.charts().size(), folder);
+    }
+
+    private static void add(ArrayNode array, Table table) {
+        for (List<Object> row : table.rows()) {
+            ObjectNode node = array.addObject();
+            for (int c = 0; c < row.size(); c++) {
+                node.set(table.columns().get(c), JSON.valueToTree(row.get(c)));
+            }
+        }
+    }
+}

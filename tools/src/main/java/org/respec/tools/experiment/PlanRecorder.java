@@ -1,0 +1,59 @@
+package org.respec.tools.experiment;
+
+import java.util.Arrays;
+import java.util.function.IntConsumer;
+import org.respec.engine.rollout.PlanPolicy;
+import org.respec.engine.speculation.SpeculationPlan;
+
+/** Keeps what a policy chose, step by step. */
+final class PlanRecorder implements PlanPolicy {
+    private final PlanPolicy policy;
+    private final IntConsumer beforeStep;
+    private int[] depths = new int[1 << 16];
+    private long[] nanos = new long[1 << 16];
+    private int steps;
+
+    /** {@code beforeStep} is called on the decode thread before each choice, with the number of steps before it. */
+    PlanRecorder(PlanPolicy policy, IntConsumer beforeStep) {
+        this.policy = policy;
+        this.beforeStep = beforeStep;
+    }
+
+    @Override
+    public SpeculationPlan choose(int batch, int missedRows) {
+        beforeStep.accept(steps);
+        SpeculationPlan plan = policy.choose(batch, missedRows);
+        if (steps == depths.length) {
+            depths = Arrays.copyOf(depths, 2 * steps);
+            nanos = Arrays.copyOf(nanos, 2 * steps);
+        }
+        depths[steps] = plan.isOff() ? 0 : plan.depth();
+        nanos[steps++] = System.nanoTime();
+        return plan;
+    }
+
+    @Override
+    public void observeStep(SpeculationPlan plan, int batch, int rows, int tokens, long draftNanos, long verifyNanos) {
+        policy.observeStep(plan, batch, rows, tokens, draftNanos, verifyNanos);
+    }
+
+    @Override
+    public void observeRank(int depth, int rank, int named) {
+        policy.observeRank(depth, rank, named);
+    }
+
+    @Override
+    public void close() {
+        policy.close();
+    }
+
+    /** Depth of each step's plan, 0 for off. */
+    int[] depths() {
+        return Arrays.copyOf(depths, steps);
+    }
+
+    /** When each step was decided on. */
+    long[] nanos() {
+        return Arrays.copyOf(nanos, steps);
+    }
+}
