@@ -20,6 +20,7 @@ import org.jfree.chart.axis.CategoryLabelPositions;
 import org.jfree.chart.axis.LogAxis;
 import org.jfree.chart.axis.NumberAxis;
 import org.jfree.chart.axis.NumberTickUnit;
+import org.jfree.chart.axis.NumberTickUnitSource;
 import org.jfree.chart.axis.SymbolAxis;
 import org.jfree.chart.axis.ValueAxis;
 import org.jfree.chart.block.BlockBorder;
@@ -379,7 +380,8 @@ final class Charts {
     private static NumberAxis straight(String label, boolean zero) {
         NumberAxis axis = new NumberAxis(label);
         axis.setAutoRangeIncludesZero(zero);
-        axis.setStandardTickUnits(NumberAxis.createStandardTickUnits(Locale.ROOT));
+        // Writes as many digits as the ticks' distance needs.
+        axis.setStandardTickUnits(new NumberTickUnitSource());
         return axis;
     }
 
@@ -392,7 +394,7 @@ final class Charts {
 
     private static NumberAxis percent(String label) {
         NumberAxis axis = straight(label, false);
-        axis.setNumberFormatOverride(number("0.# %"));
+        axis.setNumberFormatOverride(number("0.## %"));
         return axis;
     }
 
