@@ -321,6 +321,7 @@ public final class TrainingRun implements AutoCloseable {
             newAlarms.add(health.stepDown(0, -1));
         }
         OnlineDrafter.Outcome learned = online == null ? null : teach(trajectories, rewards, group);
+        load.take();
         long begun = System.nanoTime();
         PolicyTrainer.Report policy = trainer.update(trajectories, advantages, learningRate());
         double actorSeconds = (System.nanoTime() - begun) * 1e-9;
@@ -333,7 +334,7 @@ public final class TrainingRun implements AutoCloseable {
         state.iteration++;
         ObjectNode line = line(drawn.stats(), trajectories, mean, policy, learned, actorSeconds);
         AcceptByReward.of(trajectories, rewards).add(line.putObject("accept_by_reward"));
-        line.putObject("host_load").put("rollout", rolloutLoad).put("actor", actorLoad).put("drafter", load.take());
+        line.putObject("host_load").put("rollout", rolloutLoad).put("actor", actorLoad);
         learned(learned);
         ArrayNode alarms = alarms();
         if (!alarms.isEmpty()) {

@@ -5,6 +5,10 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.Console;
 import java.io.PrintStream;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+import java.util.stream.StreamSupport;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
@@ -12,6 +16,8 @@ import org.respec.engine.run.TrainingRun;
 
 /** What a person sees of a run: a progress bar on a terminal, a line per iteration elsewhere, and a table at the end. */
 final class RunDisplay implements TrainingRun.Listener, AutoCloseable {
+    private static final int MOST_PLANS = 5;
+
     private final PrintStream out;
     private final String name;
     private final boolean terminal;
@@ -62,11 +68,10 @@ final class RunDisplay implements TrainingRun.Listener, AutoCloseable {
             summary.at("/reward/last").asDouble()));
         row("accept length", String.format("%.2f first, %.2f last, %.2f mean", rollout.at("/accept_length/first").asDouble(),
             rollout.at("/accept_length/last").asDouble(), rollout.at("/accept_length/mean").asDouble()));
-        row("rollout", String.format("%d tokens in %.1f s, %.0f tokens/s", rollout.path("tokens").asLong(), rollout.path("seconds").asDouble(),
-            rollout.path("tokens_per_second").asDouble()));
-        row("time", String.format("%.1f s: rollout %.1f, actor %.1f, drafter %.1f, evaluation and files the rest",
-            seconds.path("total").asDouble(), seconds.path("rollout").asDouble(), seconds.path("actor").asDouble(),
-            seconds.path("drafter").asDouble()));
+        row("rollout", String.format("%d tokens in %.1f s, %.0f tokens/s", rollout.path("tokens").asLong(),
+            rollout.path("seconds").asDouble(), rollout.path("tokens_per_second").asDouble()));
+        times(seconds);
+        row("plans, steps of each", plans(summary.path("plans")));
         JsonNode comparison = summary.path("comparison");
         if (comparison.isObject()) {
             row("speed against speculation off", String.format("%.2f x (%.0f against %.0f tokens/s, by turns, %d requests)",
@@ -74,6 +79,37 @@ final class RunDisplay implements TrainingRun.Listener, AutoCloseable {
                 comparison.path("tokens_per_second_off").asDouble(), comparison.path("requests").asInt()));
         }
         row("written to", folder.toString());
+        out.println();
+        out.println("  A page with plots: tools/respec report " + folder);
+    }
+
+    /** Time by stage; of an overlapped drafter update only what the run had to wait for. */
+    private void times(JsonNode seconds) {
+        double total = seconds.path("total").asDouble();
+        double rollout = seconds.path("rollout").asDouble();
+        double actor = seconds.path("actor").asDouble();
+        double drafter = seconds.path("drafter").asDouble();
+        double exposed = seconds.path("drafter_exposed").asDouble(drafter);
+        row("time", String.format("%.1f s", total));
+        stage("rollout", rollout, total, "");
+        stage("actor update", actor, total, "");
+        stage("drafter update", exposed, total, exposed < drafter
+            ? String.format("  (of %.1f s, the rest behind other work)", drafter) : "");
+        stage("evaluation and files", Math.max(0, total - rollout - actor - exposed), total, "");
+    }
+
+    private void stage(String what, double seconds, double total, String more) {
+        row("  " + what, String.format("%8.1f s  %5.1f %%%s", seconds, total == 0 ? 0 : 100 * seconds / total, more));
+    }
+
+    /** The plans most used, with their share of the steps. */
+    private static String plans(JsonNode counts) {
+        long all = Math.max(1, StreamSupport.stream(counts.spliterator(), false).mapToLong(JsonNode::asLong).sum());
+        List<Map.Entry<String, JsonNode>> most = counts.properties().stream()
+            .sorted((a, b) -> Long.compare(b.getValue().asLong(), a.getValue().asLong())).toList();
+        String words = most.stream().limit(MOST_PLANS)
+            .map(e -> String.format("%s %.0f %%", e.getKey(), 100.0 * e.getValue().asLong() / all)).collect(Collectors.joining(", "));
+        return most.size() > MOST_PLANS ? words + ", " + (most.size() - MOST_PLANS) + " more" : words;
     }
 
     private void row(String what, String value) {

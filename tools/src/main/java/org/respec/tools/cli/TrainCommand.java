@@ -49,5 +49,10 @@ final class TrainCommand implements Callable<Integer> {
         public void iterated(ObjectNode metrics) {
             all.forEach(each -> each.iterated(metrics));
         }
+
+        @Override
+        public void note(String sentence) {
+            all.forEach(each -> each.note(sentence));
+        }
     }
 }

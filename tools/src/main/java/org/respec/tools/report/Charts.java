@@ -163,8 +163,8 @@ final class Charts {
             renderer.setDefaultItemLabelFont(SMALL);
             renderer.setDefaultItemLabelPaint(Palette.TEXT);
         }
-        CategoryPlot plot = categories(spread ? statistics(bars) : values(bars.places(), bars.layers()), bars.x(), bars.y(), bars.places(), renderer,
-            bars.layers());
+        CategoryPlot plot = categories(spread ? statistics(bars) : values(bars.places(), bars.layers()), bars.x(), bars.y(),
+            bars.places(), renderer, bars.layers());
         if (bars.y().scale() != Axis.Scale.SHARE) {
             // Room for the numbers on the bars.
             plot.getRangeAxis().setUpperMargin(0.12);
@@ -177,7 +177,8 @@ final class Charts {
     }
 
     private static CategoryPlot stack(Plot.Stack stack) {
-        return categories(values(stack.places(), stack.layers()), stack.x(), stack.y(), stack.places(), new StackedBarRenderer(), stack.layers());
+        return categories(values(stack.places(), stack.layers()), stack.x(), stack.y(), stack.places(), new StackedBarRenderer(),
+            stack.layers());
     }
 
     private static CategoryPlot categories(CategoryDataset data, String x, Axis y, List<String> places, BarRenderer renderer,
@@ -329,7 +330,8 @@ final class Charts {
     }
 
     private static ValueMarker reference(double value) {
-        return new ValueMarker(value, Palette.MUTED, new BasicStroke(1.2f, BasicStroke.CAP_BUTT, BasicStroke.JOIN_MITER, 1f, new float[] {5f, 4f}, 0f));
+        return new ValueMarker(value, Palette.MUTED, new BasicStroke(1.2f, BasicStroke.CAP_BUTT, BasicStroke.JOIN_MITER, 1f,
+            new float[] {5f, 4f}, 0f));
     }
 
     /** Gives a level line room above and below, or its ticks would differ by less than they show. */

@@ -54,7 +54,8 @@ record ConfigDifferences(Map<String, List<String>> values) {
             if (value.isObject()) {
                 flatten(prefix + field.getKey() + ".", value, values);
             } else {
-                values.put(prefix + field.getKey(), value.isNull() ? Numbers.NONE : value.isValueNode() ? value.asText() : value.toString());
+                values.put(prefix + field.getKey(), value.isNull() ? Numbers.NONE
+                    : value.isValueNode() ? value.asText() : value.toString());
             }
         });
     }

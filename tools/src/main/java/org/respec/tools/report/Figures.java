@@ -52,7 +52,8 @@ final class Figures {
                 points.add(new double[] {last, run.summary("eval", "accuracy_after")});
             }
             points.removeIf(point -> Double.isNaN(point[1]));
-            series.add(Series.of(run.name(), points.stream().mapToDouble(p -> p[0]).toArray(), points.stream().mapToDouble(p -> p[1]).toArray()));
+            series.add(Series.of(run.name(), points.stream().mapToDouble(p -> p[0]).toArray(),
+                points.stream().mapToDouble(p -> p[1]).toArray()));
         }
         return lines("Held-out accuracy", Axis.percent("problems solved"), series, Double.NaN);
     }
@@ -96,13 +97,15 @@ final class Figures {
             series.add(Series.of(run.name(), counts.keySet().stream().mapToDouble(Integer::doubleValue).toArray(),
                 counts.values().stream().mapToDouble(count -> count / all).toArray()));
         }
-        return keep(new Plot.Lines("Response lengths, all iterations", Axis.fromZero("tokens"), Axis.percent("share of responses"), series));
+        return keep(new Plot.Lines("Response lengths, all iterations", Axis.fromZero("tokens"), Axis.percent("share of responses"),
+            series));
     }
 
     /** The same of one run, as bars. */
     static Plot histogram(RunRecord run) {
         TreeMap<Integer, Double> counts = lengths(run);
-        return counts.isEmpty() ? null : new Plot.Strip("Response lengths, all iterations", Axis.fromZero("tokens"), Axis.fromZero("responses"),
+        return counts.isEmpty() ? null : new Plot.Strip("Response lengths, all iterations", Axis.fromZero("tokens"),
+            Axis.fromZero("responses"),
             counts.keySet().stream().mapToDouble(Integer::doubleValue).toArray(),
             List.of(new Plot.Layer("responses", counts.values().stream().mapToDouble(Double::doubleValue).toArray())));
     }
@@ -115,7 +118,8 @@ final class Figures {
             double width = line.number("response_length", "width");
             for (int i = 0; i < counts.size() && width > 0; i++) {
                 if (!counts.get(i).isNumber()) {
-                    throw new BadInput(line.where() + ": response_length.counts must hold numbers, not " + counts.get(i) + "; was the file edited?");
+                    throw new BadInput(line.where() + ": response_length.counts must hold numbers, not " + counts.get(i)
+                        + "; was the file edited?");
                 }
                 sums.merge((int) Math.round((i + 0.5) * width), counts.get(i).doubleValue(), Double::sum);
             }
@@ -213,7 +217,8 @@ final class Figures {
             }
             layers.add(new Plot.Layer(name, values));
         }
-        return new Plot.Stack("Plans by load", "live requests", Axis.share("share of steps"), lives.stream().map(StepLoad::name).toList(), layers);
+        return new Plot.Stack("Plans by load", "live requests", Axis.share("share of steps"), lives.stream().map(StepLoad::name).toList(),
+            layers);
     }
 
     /** Share of the decode time and of the tokens, by live requests. */
@@ -224,7 +229,8 @@ final class Figures {
         }
         return new Plot.Bars("Where decode time goes", "live requests", Axis.percent("share of all decode steps"),
             lives.stream().map(StepLoad::name).toList(),
-            List.of(new Plot.Layer("time", shares(load, lives, StepGroup::seconds)), new Plot.Layer("tokens", shares(load, lives, g -> g.tokens()))));
+            List.of(new Plot.Layer("time", shares(load, lives, StepGroup::seconds)),
+                new Plot.Layer("tokens", shares(load, lives, g -> g.tokens()))));
     }
 
     private static double[] shares(StepLoad load, List<Integer> lives, ToDoubleFunction<StepGroup> measure) {
@@ -234,7 +240,8 @@ final class Figures {
 
     /** Mean and longest response of each iteration. */
     static Plot lengthsByIteration(RunRecord run) {
-        return lines("Response lengths over time", Axis.fromZero("tokens"), List.of(line("longest", run, run.values("response_length", "max")),
+        return lines("Response lengths over time", Axis.fromZero("tokens"),
+            List.of(line("longest", run, run.values("response_length", "max")),
             line("mean", run, run.values("response_length", "mean"))), Double.NaN);
     }
 
@@ -298,7 +305,8 @@ final class Figures {
     static String binning(RunRecord run) {
         int points = bin(run.lines().size(), MOST_POINTS);
         int bars = bin(run.lines().size(), MOST_BARS);
-        return bars == 1 ? "" : "Each bar is the mean of " + bars + " iterations" + (points == 1 ? "." : ", each point of a line that of " + points + ".");
+        return bars == 1 ? "" : "Each bar is the mean of " + bars + " iterations"
+            + (points == 1 ? "." : ", each point of a line that of " + points + ".");
     }
 
     /** Means of {@code bin} values each; NaN where none is there. */

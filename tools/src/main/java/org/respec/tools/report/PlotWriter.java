@@ -27,7 +27,8 @@ public final class PlotWriter {
     }
 
     /**
-     * A PNG with its title on a white ground, for screens with two pixels a point: it has twice {@code width} by twice {@code height} pixels.
+     * A PNG with its title on a white ground, for screens with two pixels a point: it has twice {@code width} by twice {@code height}
+     * pixels.
      *
      * @throws BadInput if this machine has no fonts
      */

@@ -98,8 +98,8 @@ public final class Report {
             Page.Section time = page.section("Time and tail");
             time.plot(Figures.timeByRun(runs), null);
             time.plot(Figures.lengths(runs), "Runs that drew the same trajectories have the same lengths.");
-            time.plot(Figures.overIterations(runs, "Host processors in rollouts", Axis.share("processor time used"), "host_load", "rollout"),
-                "Share of all processors' time that the process used.");
+            time.plot(Figures.overIterations(runs, "Host processors in rollouts", Axis.share("processor time used"), "host_load",
+                "rollout"), "Share of all processors' time that the process used.");
         }
         for (int i = 0; i < runs.size(); i++) {
             details(page, runs.get(i), loads.get(i), figures.get(i));
@@ -157,7 +157,8 @@ public final class Report {
         row(table, "iterations", f -> Numbers.count(f.iterations()));
         row(table, "held-out accuracy before", f -> Numbers.percent(f.accuracyBefore()));
         row(table, "held-out accuracy after", f -> Numbers.percent(f.accuracyAfter()));
-        row(table, "reward, first → last iteration", f -> Numbers.decimals(f.rewardFirst(), 3) + " → " + Numbers.decimals(f.rewardLast(), 3));
+        row(table, "reward, first → last iteration", 
+            f -> Numbers.decimals(f.rewardFirst(), 3) + " → " + Numbers.decimals(f.rewardLast(), 3));
         row(table, "accept length, first → last iteration (bonus included)",
             f -> Numbers.decimals(f.acceptFirst(), 2) + " → " + Numbers.decimals(f.acceptLast(), 2));
         row(table, "accept length, mean", f -> Numbers.decimals(f.acceptMean(), 2));
@@ -197,9 +198,11 @@ public final class Report {
             return "Whether the runs drew the same trajectories is not known: not all of them have ended.";
         }
         if (trajectories && weights) {
-            return "All runs drew the same trajectories and ended with the same actor weights, bit for bit: they differ in time and drafter alone.";
+            return "All runs drew the same trajectories and ended with the same actor weights, bit for bit: they differ in time and drafter"
+                + " alone.";
         }
-        return trajectories ? "All runs drew the same trajectories, but their actor weights differ." : "The runs drew different trajectories.";
+        return trajectories ? "All runs drew the same trajectories, but their actor weights differ."
+            : "The runs drew different trajectories.";
     }
 
     private void row(Page.Table table, String name, Function<RunFigures, String> value) {
@@ -256,13 +259,17 @@ public final class Report {
     private void learning(Page page) {
         Page.Section section = page.section("Learning");
         section.plot(Figures.overIterations(runs, "Reward", Axis.linear("mean reward"), "reward"),
-            runs.size() > 1 && Boolean.TRUE.equals(same(RunFigures::trajectories)) ? "One line hides the others: the rewards are the same." : null);
+            runs.size() > 1 && Boolean.TRUE.equals(same(RunFigures::trajectories))
+                ? "One line hides the others: the rewards are the same." : null);
         section.plot(Figures.accuracy(runs), null);
         section.plot(Figures.overIterations(runs, "Gradient norm of the actor", Axis.fromZero("norm before clipping"), "grad_norm"), null);
+        section.plot(Figures.overIterations(runs, "Loss of the drafter", Axis.fromZero("KL and total variation, as configured"),
+            "distill_loss"), null);
         section.plot(Figures.overIterations(runs, "Drafter against actor", Axis.fromZero("divergence (nats per token)"), "kl_distill"),
-            "Loss of the drafter's updates.");
+            null);
         if (runs.stream().anyMatch(run -> Arrays.stream(run.values("mismatch", "mean")).anyMatch(mismatch -> mismatch > 0))) {
-            section.plot(Figures.overIterations(runs, "Log-prob mismatch", Axis.linear("rollout against trainer"), "mismatch", "mean"), null);
+            section.plot(Figures.overIterations(runs, "Log-prob mismatch", Axis.linear("rollout against trainer"), "mismatch", "mean"),
+                null);
         }
     }
 
@@ -272,6 +279,8 @@ public final class Report {
             "Mean over the steps that speculated, bonus token included; 1 where none did.");
         section.plot(Figures.overIterations(runs, "Rollout speed", Axis.fromZero("tokens/s"), "tokens_per_second"), null);
         section.plot(Figures.speedByLive(runs, loads), "Prefill is not in it.");
+        section.plot(Figures.overIterations(runs, "Error of predicted step times", Axis.percent("mean error of late"), "cost_error"), null);
+        section.plot(Figures.overIterations(runs, "Error of predicted tokens", Axis.percent("mean error of late"), "tokens_error"), null);
         if (runs.size() == 1) {
             RunRecord run = runs.getFirst();
             section.plot(Figures.section(run, "Accept length by reward", Axis.linear("tokens per request and step"), "accept_by_reward",
@@ -297,8 +306,9 @@ public final class Report {
         time.plot(Figures.section(run, "Device utilisation", Axis.percent("activity"), "utilization", what -> what), null);
         Page.Section tail = one ? page.section("Tail of lengths") : plans;
         if (Double.isFinite(f.tailSeconds()) && load.lives().size() > 1) {
-            String sentence = Numbers.percent(f.tailSeconds()) + " of the time of all decode steps went to steps with at most " + f.tailLive()
-                + (f.tailLive() == 1 ? " live request" : " live requests") + ", which gained " + Numbers.percent(f.tailTokens()) + " of the tokens.";
+            String sentence = Numbers.percent(f.tailSeconds()) + " of the time of all decode steps went to steps with at most "
+                + f.tailLive() + (f.tailLive() == 1 ? " live request" : " live requests") + ", which gained "
+                + Numbers.percent(f.tailTokens()) + " of the tokens.";
             if (one) {
                 tail.lead = sentence;
             } else {

@@ -16,7 +16,8 @@ import org.respec.engine.rollout.StepGroup;
 record RunFigures(String name, boolean ended, int iterations, double accuracyBefore, double accuracyAfter, double rewardFirst,
                   double rewardLast, double acceptFirst, double acceptLast, double acceptMean, double tokens, double tokensPerSecond,
                   double ratioToOff, double secondsRollout, double secondsActor, double secondsDrafter, double secondsDrafterExposed,
-                  double secondsTotal, double draftSeconds, double verifySeconds, double preemptions, double lengthMean, double lengthMax, int tailLive,
+                  double secondsTotal, double draftSeconds, double verifySeconds, double preemptions, double lengthMean, double lengthMax,
+                  int tailLive,
                   double tailSeconds, double tailTokens, String trajectories, String weights, String device) {
     private static final int TAIL_PART = 8;
 
@@ -31,12 +32,14 @@ record RunFigures(String name, boolean ended, int iterations, double accuracyBef
         return new RunFigures(run.name(), run.ended(), run.lines().isEmpty() ? 0 : run.lines().getLast().iteration(),
             run.summary("eval", "accuracy_before"), run.summary("eval", "accuracy_after"),
             or(run.summary("reward", "first"), first(reward)), or(run.summary("reward", "last"), last(reward)),
-            or(run.summary("rollout", "accept_length", "first"), first(accept)), or(run.summary("rollout", "accept_length", "last"), last(accept)),
+            or(run.summary("rollout", "accept_length", "first"), first(accept)),
+            or(run.summary("rollout", "accept_length", "last"), last(accept)),
             or(run.summary("rollout", "accept_length", "mean"), Arrays.stream(accept).average().orElse(Double.NaN)), tokens,
             tokens / rollout, run.summary("comparison", "ratio_to_off"), rollout,
             or(run.summary("seconds", "actor"), sum(run.values("seconds", "actor"))),
             or(run.summary("seconds", "drafter"), sum(run.values("seconds", "drafter"))), run.summary("seconds", "drafter_exposed"),
-            run.summary("seconds", "total"), sum(run.values("seconds", "draft")), sum(run.values("seconds", "verify")), sum(run.values("preemptions")),
+            run.summary("seconds", "total"), sum(run.values("seconds", "draft")), sum(run.values("seconds", "verify")),
+            sum(run.values("preemptions")),
             Arrays.stream(run.values("response_length", "mean")).average().orElse(Double.NaN),
             Arrays.stream(run.values("response_length", "max")).max().orElse(Double.NaN), few,
             StepLoad.sum(tail, StepGroup::seconds) / StepLoad.sum(load.all(), StepGroup::seconds),

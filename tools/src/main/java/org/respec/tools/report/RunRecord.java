@@ -44,7 +44,8 @@ public record RunRecord(Path folder, String name, JsonNode config, JsonNode summ
         List<RunRecord> runs = new ArrayList<>();
         for (int i = 0; i < folders.size(); i++) {
             Path folder = folders.get(i);
-            runs.add(new RunRecord(folder, names.get(i), json(folder.resolve("config.json")), json(folder.resolve("summary.json")), lines(folder)));
+            runs.add(new RunRecord(folder, names.get(i), json(folder.resolve("config.json")), json(folder.resolve("summary.json")),
+                lines(folder)));
         }
         return runs;
     }

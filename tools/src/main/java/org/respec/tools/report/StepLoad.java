@@ -25,7 +25,8 @@ record StepLoad(List<List<StepGroup>> byIteration) {
                 if (!live.getKey().matches("[1-9]\\d{0,8}") || !live.getValue().isObject()) {
                     throw bad(line, live.getKey());
                 }
-                live.getValue().properties().forEach(plan -> groups.add(group(line, Integer.parseInt(live.getKey()), plan.getKey(), plan.getValue())));
+                live.getValue().properties().forEach(plan ->
+                    groups.add(group(line, Integer.parseInt(live.getKey()), plan.getKey(), plan.getValue())));
             });
             all.add(groups);
         }
@@ -41,7 +42,8 @@ record StepLoad(List<List<StepGroup>> byIteration) {
                 throw bad(line, live + "." + plan);
             }
         }
-        return new StepGroup(live, plan, sums.get(0).longValue(), sums.get(1).longValue(), sums.get(2).longValue(), sums.get(3).doubleValue());
+        return new StepGroup(live, plan, sums.get(0).longValue(), sums.get(1).longValue(), sums.get(2).longValue(),
+            sums.get(3).doubleValue());
     }
 
     private static BadInput bad(MetricsLine line, String key) {

@@ -26,16 +26,19 @@ class PlotWriterTest {
         List<String> places = List.of("<1>", "2", "3-4", "5-8");
         List<Plot.Layer> layers = List.of(new Plot.Layer("off & on", Y), new Plot.Layer("4x2x8", X));
         return List.of(
-            new Plot.Lines("lines", Axis.log2("live requests"), Axis.linear("tokens/s"), List.of(Series.of("a", X, Y), new Series("b", X, X, Y, X)), 1),
+            new Plot.Lines("lines", Axis.log2("live requests"), Axis.linear("tokens/s"),
+                List.of(Series.of("a", X, Y), new Series("b", X, X, Y, X)), 1),
             new Plot.Lines("nothing", Axis.whole("iteration"), Axis.percent("reward"), List.of()),
-            new Plot.Lines("no numbers", Axis.whole("iteration"), Axis.fromZero("s"), List.of(Series.of("a", new double[] {1}, new double[] {Double.NaN}))),
+            new Plot.Lines("no numbers", Axis.whole("iteration"), Axis.fromZero("s"),
+                List.of(Series.of("a", new double[] {1}, new double[] {Double.NaN}))),
             new Plot.Bars("bars", "place", Axis.fromZero("s"), places, layers),
             new Plot.Bars("spread", "place", Axis.fromZero("s"), places, List.of(new Plot.Layer("a", Y, X)), 1),
             new Plot.Stack("stack", "place", Axis.share("share"), places, layers),
             new Plot.Strip("strip", Axis.whole("iteration"), Axis.fromZero("s"), X, layers),
             new Plot.Strip("empty strip", Axis.whole("iteration"), Axis.fromZero("s"), new double[0], List.of()),
             new Plot.Heat("heat", Axis.whole("iteration"), "live", X, places, new double[][] {X, Y, X, Y}, Axis.fromZero("tokens")),
-            new Plot.Heat("empty heat", Axis.whole("iteration"), "live", new double[0], List.of(), new double[0][], Axis.fromZero("tokens")));
+            new Plot.Heat("empty heat", Axis.whole("iteration"), "live", new double[0], List.of(), new double[0][],
+                Axis.fromZero("tokens")));
     }
 
     @Test

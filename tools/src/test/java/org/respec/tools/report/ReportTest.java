@@ -87,16 +87,18 @@ class ReportTest {
 
     @Test
     void aRunOfTodayShowsEverything() {
-        assertEquals(List.of("Reward", "Held-out accuracy", "Gradient norm of the actor", "Drafter against actor", "Accept length", "Rollout speed",
-            "Decode speed by load", "Plans over time", "Plans by load", "Draft tokens over time and load", "Time by stage", "Host processors",
-            "Response lengths, all iterations", "Where decode time goes", "Response lengths over time"), titles(page("adaptive")));
+        assertEquals(List.of("Reward", "Held-out accuracy", "Gradient norm of the actor", "Loss of the drafter", "Accept length",
+            "Rollout speed", "Decode speed by load", "Error of predicted step times", "Error of predicted tokens",
+            "Accept length by reward", "Plans over time", "Plans by load", "Draft tokens over time and load", "Time by stage",
+            "Host processors", "Response lengths, all iterations", "Where decode time goes", "Response lengths over time"),
+            titles(page("adaptive")));
     }
 
     @Test
     void whatAnEarlierRunDidNotKeepIsSaidInASentence() {
         String html = page("earlier");
-        assertEquals(List.of("Reward", "Held-out accuracy", "Gradient norm of the actor", "Drafter against actor", "Accept length", "Rollout speed",
-            "Plans over time", "Time by stage", "Response lengths over time"), titles(html));
+        assertEquals(List.of("Reward", "Held-out accuracy", "Gradient norm of the actor", "Drafter against actor", "Accept length",
+            "Rollout speed", "Plans over time", "Time by stage", "Response lengths over time"), titles(html));
         assertTrue(html.contains("earlier has no config.json, which earlier versions did not keep; no steps by live requests"), html);
         assertTrue(page("running").contains("running has no summary.json, for it has not ended"));
         assertTrue(page("begun").contains("begun has no iteration yet; no summary.json"));
