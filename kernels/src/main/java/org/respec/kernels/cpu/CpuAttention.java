@@ -1,7 +1,6 @@
 package org.respec.kernels.cpu;
 
 import java.util.Arrays;
-import jdk.incubator.vector.FloatVector;
 import org.respec.bindings.memory.RawMemory;
 import org.respec.kernels.AttentionShape;
 import org.respec.kernels.Checks;
@@ -76,8 +75,8 @@ final class CpuAttention {
 
         void clear(int room) {
             count = 0;
-            if (keys.length < room + DotProducts.KEYS) {
-                int size = Math.max(room + DotProducts.KEYS, 2 * keys.length);
+            if (keys.length < room + KeyProducts.KEYS) {
+                int size = Math.max(room + KeyProducts.KEYS, 2 * keys.length);
                 keys = new long[size];
                 gradients = new long[size];
                 scores = new float[size + FastMath.BLOCK];
@@ -249,67 +248,20 @@ final class CpuAttention {
     private float weigh(Scratch s, long q, long headShift) {
         int count = s.count;
         float[] scores = s.scores;
-        Arrays.fill(s.keys, count, Math.ceilDiv(count, DotProducts.KEYS) * DotProducts.KEYS, s.keys[count - 1]);
-        float max = DotProducts.scores(q, s.keys, headShift, shape.headDim(), count, scale, scores);
+        Arrays.fill(s.keys, count, Math.ceilDiv(count, KeyProducts.KEYS) * KeyProducts.KEYS, s.keys[count - 1]);
+        float max = KeyProducts.scores(q, s.keys, headShift, shape.headDim(), count, scale, scores);
         int padded = FastMath.padded(count);
         Arrays.fill(scores, count, padded, Float.NEGATIVE_INFINITY);
         return FastMath.expAndSum(scores, padded, max, scores);
     }
 
-    /** Even and odd keys' values are summed apart, two chains for each run of lanes, so that neither waits for the other. */
     private void attend(Scratch s, long q, long headShift, long values, long target) {
         float inverse = 1f / weigh(s, q, headShift);
-        int dim = shape.headDim();
         int count = s.count;
-        float[] p = s.scores;
-        long[] keys = s.keys;
         // An odd key out is paired with itself at weight 0.
-        p[count] = 0f;
-        keys[count] = keys[count - 1];
-        long shift = headShift + values;
-        int d = 0;
-        for (; d <= dim - 4 * Simd.LANES; d += 4 * Simd.LANES) {
-            FloatVector a0 = Simd.zero();
-            FloatVector a1 = a0;
-            FloatVector a2 = a0;
-            FloatVector a3 = a0;
-            FloatVector b0 = a0;
-            FloatVector b1 = a0;
-            FloatVector b2 = a0;
-            FloatVector b3 = a0;
-            for (int t = 0; t < count; t += 2) {
-                FloatVector w = Simd.broadcast(p[t]);
-                long v = keys[t] + shift + 4L * d;
-                a0 = w.fma(Simd.load(v), a0);
-                a1 = w.fma(Simd.load(v + Simd.BYTES), a1);
-                a2 = w.fma(Simd.load(v + 2 * Simd.BYTES), a2);
-                a3 = w.fma(Simd.load(v + 3 * Simd.BYTES), a3);
-                w = Simd.broadcast(p[t + 1]);
-                v = keys[t + 1] + shift + 4L * d;
-                b0 = w.fma(Simd.load(v), b0);
-                b1 = w.fma(Simd.load(v + Simd.BYTES), b1);
-                b2 = w.fma(Simd.load(v + 2 * Simd.BYTES), b2);
-                b3 = w.fma(Simd.load(v + 3 * Simd.BYTES), b3);
-            }
-            Simd.store(a0.add(b0).mul(inverse), target + 4L * d);
-            Simd.store(a1.add(b1).mul(inverse), target + 4L * d + Simd.BYTES);
-            Simd.store(a2.add(b2).mul(inverse), target + 4L * d + 2 * Simd.BYTES);
-            Simd.store(a3.add(b3).mul(inverse), target + 4L * d + 3 * Simd.BYTES);
-        }
-        for (; d <= dim - Simd.LANES; d += Simd.LANES) {
-            FloatVector a0 = Simd.zero();
-            for (int t = 0; t < count; t++) {
-                a0 = Simd.broadcast(p[t]).fma(Simd.load(keys[t] + shift + 4L * d), a0);
-            }
-            Simd.store(a0.mul(inverse), target + 4L * d);
-        }
-        for (; d < dim; d++) {
-            float sum = 0;
-            for (int t = 0; t < count; t++) {
-                sum = Math.fma(p[t], Simd.get(keys[t] + shift + 4L * d), sum);
-            }
-            Simd.put(target + 4L * d, sum * inverse);
-        }
+        s.scores[count] = 0f;
+        s.keys[count] = s.keys[count - 1];
+        KeyProducts.mix(s.scores, s.keys, headShift + values, shape.headDim(), count, inverse, target);
     }
 
     // --------------------------------------------------------------------------------------------------- packed sequences

@@ -13,7 +13,7 @@ import org.respec.engine.BadInput;
 
 /** A Java runtime of the JDK that runs this, cut down to the modules that a set of jars needs. */
 final class RuntimeImage {
-    /** Modules that libraries name but do without, each for something that is never asked of them: images, beans, databases. */
+    /** Modules that libraries name but do without: of a bundle, only plots would need the first, which would take it past 60 MB. */
     private static final Set<String> DONE_WITHOUT = Set.of("java.desktop", "java.sql", "java.compiler", "java.rmi");
     /** Modules that no class file names: the Vector API by our flags, and Unsafe by reflection. */
     private static final Set<String> BY_NAME = Set.of("jdk.incubator.vector", "jdk.unsupported", "java.logging", "java.management",

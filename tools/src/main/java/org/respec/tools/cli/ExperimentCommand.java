@@ -53,6 +53,7 @@ final class ExperimentCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        Drawing.require("experiment");
         List<Experiment> chosen = Experiments.all().stream().filter(e -> name.equals(ALL) || name.equals(e.name())).toList();
         if (chosen.isEmpty()) {
             throw new BadInput("NAME: there is no experiment '" + name + "'; there are " + String.join(", ", names()) + ", and all.");

@@ -41,6 +41,7 @@ final class ReportCommand implements Callable<Integer> {
             System.out.println(report.toJson().toPrettyString());
         }
         if (output != null || !json) {
+            Drawing.require("report");
             Path file = output != null ? output : folders.size() == 1 ? folders.getFirst().resolve(PAGE) : Path.of(PAGE);
             Path parent = file.toAbsolutePath().getParent();
             if (Files.isDirectory(file) || !Files.isDirectory(parent)) {

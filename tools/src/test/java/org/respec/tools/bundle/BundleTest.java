@@ -151,8 +151,8 @@ class BundleTest {
     void carriesWhatItNeedsAndNoMore() throws IOException {
         Path home = unpacked.resolve("respec");
         assertEquals(report.bytes(), Files.size(archive));
-        // At the test's quick level it is larger than the one a user makes.
-        assertTrue(report.bytes() < 60_000_000, report.bytes() + " bytes");
+        // At the test's quick level it is a tenth larger than the one a user makes, which may have 60 MB.
+        assertTrue(report.bytes() < 64_000_000, report.bytes() + " bytes");
         assertTrue(report.parts().keySet().containsAll(List.of("bin", "lib", "runtime", "tools")), report.toString());
         assertTrue(Files.isExecutable(home.resolve("bin/respec")) && Files.isExecutable(home.resolve("runtime/bin/java")));
         assertFalse(Files.exists(home.resolve("runtime/include")) || Files.exists(home.resolve("runtime/man")));

@@ -6,13 +6,16 @@ import jdk.incubator.vector.VectorMask;
 import org.respec.bindings.memory.RawMemory;
 
 /**
- * Products of one query with many keys, {@link #KEYS} at a time: one chain of fma a key, and a tree of exchanges that sums the lanes of
- * all eight chains at once. Each product has the bits of {@link Simd#dot}: the exchanges add the same lanes in the same order.
- * Summed one by one, the lanes cost twice the products of a head of 32, and the scores' maximum a chain of 8 cycles a key.
+ * The two products of attention's query with listed keys: scores, and values mixed by weights.
  *
- * <p>Written out in one method that calls the Vector API alone, for the reason given at {@link PanelKernel}.
+ * <p>Scores are made {@link #KEYS} at a time: one chain of fma a key, and a tree of exchanges that sums the lanes of all eight chains at
+ * once. Each has the bits of {@link Simd#dot}: the exchanges add the same lanes in the same order. (Summed one by one, the lanes cost
+ * twice the products of a head of 32, and the scores' maximum a chain of 8 cycles a key.) Values of even and odd keys are summed apart,
+ * two chains for each run of lanes, so that neither waits for the other.
+ *
+ * <p>Written out in methods that call the Vector API alone, for the reason given at {@link PanelKernel}.
  */
-final class DotProducts {
+final class KeyProducts {
     /** Keys of one block. */
     static final int KEYS = 8;
     private static final ByteOrder ORDER = ByteOrder.nativeOrder();
@@ -22,7 +25,7 @@ final class DotProducts {
     private static final VectorMask<Float> HIGH_2 = VectorMask.fromLong(Simd.SPECIES, 0b11001100);
     private static final VectorMask<Float> HIGH_1 = VectorMask.fromLong(Simd.SPECIES, 0b10101010);
 
-    private DotProducts() {
+    private KeyProducts() {
     }
 
     /**
@@ -91,5 +94,64 @@ final class DotProducts {
             most = Math.max(most, scores[t]);
         }
         return most;
+    }
+
+    /**
+     * {@code target = inverse * sum over t < count of p[t] * v_t}, where value t lies at {@code keys[t] + shift}. Reads weight and key
+     * {@code count}, too: a weight of 0 and any listed key.
+     */
+    static void mix(float[] p, long[] keys, long shift, int dim, int count, float inverse, long target) {
+        int d = 0;
+        for (; d <= dim - 4 * Simd.LANES; d += 4 * Simd.LANES) {
+            FloatVector a0 = FloatVector.zero(Simd.SPECIES);
+            FloatVector a1 = a0;
+            FloatVector a2 = a0;
+            FloatVector a3 = a0;
+            FloatVector b0 = a0;
+            FloatVector b1 = a0;
+            FloatVector b2 = a0;
+            FloatVector b3 = a0;
+            for (int t = 0; t < count; t += 2) {
+                FloatVector w = FloatVector.broadcast(Simd.SPECIES, p[t]);
+                long v = keys[t] + shift + 4L * d & ADDRESS;
+                a0 = w.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v, ORDER), a0);
+                a1 = w.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v + Simd.BYTES, ORDER), a1);
+                a2 = w.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v + 2 * Simd.BYTES, ORDER), a2);
+                a3 = w.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v + 3 * Simd.BYTES, ORDER), a3);
+                w = FloatVector.broadcast(Simd.SPECIES, p[t + 1]);
+                v = keys[t + 1] + shift + 4L * d & ADDRESS;
+                b0 = w.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v, ORDER), b0);
+                b1 = w.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v + Simd.BYTES, ORDER), b1);
+                b2 = w.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v + 2 * Simd.BYTES, ORDER), b2);
+                b3 = w.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v + 3 * Simd.BYTES, ORDER), b3);
+            }
+            long at = target + 4L * d & ADDRESS;
+            a0.add(b0).mul(inverse).intoMemorySegment(RawMemory.ALL, at, ORDER);
+            a1.add(b1).mul(inverse).intoMemorySegment(RawMemory.ALL, at + Simd.BYTES, ORDER);
+            a2.add(b2).mul(inverse).intoMemorySegment(RawMemory.ALL, at + 2 * Simd.BYTES, ORDER);
+            a3.add(b3).mul(inverse).intoMemorySegment(RawMemory.ALL, at + 3 * Simd.BYTES, ORDER);
+        }
+        if (d < dim) {
+            mixRest(p, keys, shift, d, dim, count, inverse, target);
+        }
+    }
+
+    /** Elements from {@code d} on, which are no four runs of lanes. */
+    private static void mixRest(float[] p, long[] keys, long shift, int d, int dim, int count, float inverse, long target) {
+        for (; d <= dim - Simd.LANES; d += Simd.LANES) {
+            FloatVector a = FloatVector.zero(Simd.SPECIES);
+            for (int t = 0; t < count; t++) {
+                long v = keys[t] + shift + 4L * d & ADDRESS;
+                a = FloatVector.broadcast(Simd.SPECIES, p[t]).fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v, ORDER), a);
+            }
+            a.mul(inverse).intoMemorySegment(RawMemory.ALL, target + 4L * d & ADDRESS, ORDER);
+        }
+        for (; d < dim; d++) {
+            float sum = 0;
+            for (int t = 0; t < count; t++) {
+                sum = Math.fma(p[t], Simd.get(keys[t] + shift + 4L * d), sum);
+            }
+            Simd.put(target + 4L * d, sum * inverse);
+        }
     }
 }
