@@ -24,6 +24,9 @@ public final class PlanSolver {
     /** Steps for which a decision holds while the batch is much the same: scoring all plans takes some tens of microseconds. */
     private static final int HOLD = 16;
     private static final int TRIAL_HOLD = 4;
+    /** A decision for off holds longer where no plan reaches such a share of it: scores move slowly, and off should cost nothing. */
+    private static final int CLEAR_HOLD = 64;
+    private static final double CLEAR_SHARE = 0.9;
     private static final double SAME_BATCH = 0.125;
     /** Share of all time that may go to trying what is not taken, and seconds of it to begin with. */
     private static final double TRY_SHARE = 0.004;
@@ -79,6 +82,7 @@ public final class PlanSolver {
     private final int[] sinceOn = new int[StepCorrections.SIZES];
     private int decidedBatch = -1;
     private int held;
+    private int hold;
     private final StepCorrections verifyCorrections = new StepCorrections(TreeBatch.MAX_NODES);
     private final StepCorrections draftCorrections = new StepCorrections(TreeBatch.MAX_BRANCH);
     private double costErrors;
@@ -143,7 +147,7 @@ public final class PlanSolver {
      * @param missedRows decided tokens that the drafter has not been extended over
      */
     public SpeculationPlan choose(int batch, int missedRows) {
-        if (++held < (trial >= 0 ? TRIAL_HOLD : HOLD) && Math.abs(batch - decidedBatch) <= SAME_BATCH * decidedBatch && fits(batch)) {
+        if (++held < hold && Math.abs(batch - decidedBatch) <= SAME_BATCH * decidedBatch && fits(batch)) {
             return take(trial >= 0 ? trial : current, batch);
         }
         int passed = Math.max(1, held);
@@ -180,6 +184,7 @@ public final class PlanSolver {
             }
         }
         trial = trial >= 0 ? -1 : trial(batch, off, on, onScore, turnOn);
+        hold = trial >= 0 ? TRIAL_HOLD : current == 0 && onScore < CLEAR_SHARE * off ? CLEAR_HOLD : HOLD;
         return take(trial >= 0 ? trial : current, batch);
     }
 
