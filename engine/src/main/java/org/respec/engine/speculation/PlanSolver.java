@@ -25,7 +25,7 @@ public final class PlanSolver {
     private static final int HOLD = 16;
     private static final int TRIAL_HOLD = 4;
     /** A decision for off holds longer where no plan reaches such a share of it: scores move slowly, and off should cost nothing. */
-    private static final int CLEAR_HOLD = 64;
+    private static final int CLEAR_HOLD = 32;
     private static final double CLEAR_SHARE = 0.9;
     private static final double SAME_BATCH = 0.125;
     /** Share of all time that may go to trying what is not taken, and seconds of it to begin with. */
