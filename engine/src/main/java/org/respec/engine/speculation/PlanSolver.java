@@ -11,7 +11,7 @@ import org.respec.kernels.TreeBatch;
 /**
  * Picks the plan with the highest expected tokens per second for the live batch: {@code batch * E[tokens] / seconds}, off included.
  * Leaves the present plan only for one that is better by a margin, and off only once what it has cost to stay off, step by step, comes
- * to what turning on costs at once: the drafter's extension over all tokens that it missed. Whenever the batch then ends or grows, what
+ * to twice what turning on costs at once: the drafter's extension over all tokens that it missed. Whenever the batch then ends or grows, what
  * was lost is bounded by a multiple of that price (the ski-rental rule), and nothing need be known about how long responses will be.
  */
 public final class PlanSolver {

@@ -59,14 +59,12 @@ public final class WorkerPool implements AutoCloseable {
 
     private static final VarHandle LEFT;
     private static final VarHandle FINISHED;
-    private static final VarHandle PARKED;
 
     static {
         try {
             MethodHandles.Lookup lookup = MethodHandles.lookup();
             LEFT = lookup.findVarHandle(Share.class, "left", long.class);
             FINISHED = lookup.findVarHandle(Share.class, "finished", long.class);
-            PARKED = lookup.findVarHandle(Share.class, "parked", boolean.class);
         } catch (ReflectiveOperationException e) {
             throw new ExceptionInInitializerError(e);
         }
@@ -335,11 +333,11 @@ public final class WorkerPool implements AutoCloseable {
         for (int spins = 1; !offers(own) && !closed; spins++) {
             Thread.onSpinWait();
             if ((spins & 63) == 0 && System.nanoTime() - start > SPIN_NANOS) {
-                PARKED.setVolatile(own, true);
+                own.parked = true;
                 if (!offers(own) && !closed) {
                     LockSupport.park(this);
                 }
-                PARKED.setVolatile(own, false);
+                own.parked = false;
                 start = System.nanoTime();
             }
         }

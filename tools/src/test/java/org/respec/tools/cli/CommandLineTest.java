@@ -6,10 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -27,38 +24,19 @@ class CommandLineTest {
     @TempDir
     private Path folder;
 
-    private record Outcome(int code, String out, String err) {
-    }
-
-    private static Outcome run(String... arguments) {
-        PrintStream out = System.out;
-        PrintStream err = System.err;
-        ByteArrayOutputStream outBytes = new ByteArrayOutputStream();
-        ByteArrayOutputStream errBytes = new ByteArrayOutputStream();
-        System.setOut(new PrintStream(outBytes, true, StandardCharsets.UTF_8));
-        System.setErr(new PrintStream(errBytes, true, StandardCharsets.UTF_8));
-        try {
-            int code = Main.execute(arguments);
-            return new Outcome(code, outBytes.toString(StandardCharsets.UTF_8), errBytes.toString(StandardCharsets.UTF_8));
-        } finally {
-            System.setOut(out);
-            System.setErr(err);
-        }
-    }
-
     private static void assertBad(String fragment, String... arguments) {
-        Outcome outcome = run(arguments);
-        assertEquals(2, outcome.code, outcome.err + outcome.out);
-        assertTrue(outcome.err.contains(fragment), "expected '" + fragment + "' in: " + outcome.err);
-        assertEquals(1, outcome.err.lines().count(), outcome.err);
+        CommandOutcome outcome = CommandOutcome.of(arguments);
+        assertEquals(2, outcome.code(), outcome.err() + outcome.out());
+        assertTrue(outcome.err().contains(fragment), "expected '" + fragment + "' in: " + outcome.err());
+        assertEquals(1, outcome.err().lines().count(), outcome.err());
     }
 
     private static JsonNode generate(String... more) throws IOException {
         List<String> arguments = new ArrayList<>(List.of("generate", "--model", ACTOR, "--json"));
         arguments.addAll(List.of(more));
-        Outcome outcome = run(arguments.toArray(String[]::new));
-        assertEquals(0, outcome.code, outcome.err);
-        return new JsonMapper().readTree(outcome.out);
+        CommandOutcome outcome = CommandOutcome.of(arguments.toArray(String[]::new));
+        assertEquals(0, outcome.code(), outcome.err());
+        return new JsonMapper().readTree(outcome.out());
     }
 
     private static int[] tokens(JsonNode json) {
@@ -143,9 +121,9 @@ class CommandLineTest {
 
     @Test
     void helpAndVersion() {
-        assertEquals(0, run("--help").code);
-        assertEquals(0, run("train", "--help").code);
-        assertTrue(run("--version").out.startsWith("respec "));
-        assertEquals(0, run().code);
+        assertEquals(0, CommandOutcome.of("--help").code());
+        assertEquals(0, CommandOutcome.of("train", "--help").code());
+        assertTrue(CommandOutcome.of("--version").out().startsWith("respec "));
+        assertEquals(0, CommandOutcome.of().code());
     }
 }

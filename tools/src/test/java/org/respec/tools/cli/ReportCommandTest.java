@@ -6,10 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -23,25 +20,6 @@ class ReportCommandTest {
     @TempDir
     private Path folder;
 
-    private record Outcome(int code, String out, String err) {
-    }
-
-    private static Outcome run(String... arguments) {
-        PrintStream out = System.out;
-        PrintStream err = System.err;
-        ByteArrayOutputStream outBytes = new ByteArrayOutputStream();
-        ByteArrayOutputStream errBytes = new ByteArrayOutputStream();
-        System.setOut(new PrintStream(outBytes, true, StandardCharsets.UTF_8));
-        System.setErr(new PrintStream(errBytes, true, StandardCharsets.UTF_8));
-        try {
-            int code = Main.execute(arguments);
-            return new Outcome(code, outBytes.toString(StandardCharsets.UTF_8), errBytes.toString(StandardCharsets.UTF_8));
-        } finally {
-            System.setOut(out);
-            System.setErr(err);
-        }
-    }
-
     private Path copy(String name) throws IOException {
         Path to = Files.createDirectories(folder.resolve(name));
         for (String file : List.of("metrics.jsonl", "summary.json", "config.json")) {
@@ -53,26 +31,27 @@ class ReportCommandTest {
     @Test
     void aPageOfARunGoesIntoItsFolder() throws IOException {
         Path run = copy("adaptive");
-        Outcome outcome = run("report", run.toString());
-        assertEquals(0, outcome.code, outcome.err);
-        assertEquals("written to " + run.resolve("report.html") + System.lineSeparator(), outcome.out);
+        CommandOutcome outcome = CommandOutcome.of("report", run.toString());
+        assertEquals(0, outcome.code(), outcome.err());
+        assertEquals("written to " + run.resolve("report.html") + System.lineSeparator(), outcome.out());
         assertTrue(Files.readString(run.resolve("report.html")).contains("<h1>Run adaptive</h1>"));
     }
 
     @Test
     void aComparisonGoesWhereItIsTold() throws IOException {
         Path page = folder.resolve("page.html");
-        Outcome outcome = run("report", RUNS.resolve("adaptive").toString(), RUNS.resolve("off").toString(), "--output", page.toString());
-        assertEquals(0, outcome.code, outcome.err);
+        CommandOutcome outcome = CommandOutcome.of("report", RUNS.resolve("adaptive").toString(), RUNS.resolve("off").toString(),
+            "--output", page.toString());
+        assertEquals(0, outcome.code(), outcome.err());
         assertTrue(Files.readString(page).contains("<h1>2 runs compared</h1>"));
     }
 
     @Test
     void jsonIsAllThatIsPrinted() throws IOException {
         Path run = copy("adaptive");
-        Outcome outcome = run("report", run.toString(), "--json", "--tensorboard");
-        assertEquals(0, outcome.code, outcome.err);
-        JsonNode json = new JsonMapper().readTree(outcome.out);
+        CommandOutcome outcome = CommandOutcome.of("report", run.toString(), "--json", "--tensorboard");
+        assertEquals(0, outcome.code(), outcome.err());
+        JsonNode json = new JsonMapper().readTree(outcome.out());
         assertEquals("adaptive", json.at("/runs/0/name").textValue());
         assertFalse(Files.exists(run.resolve("report.html")), "no page was asked for");
         assertEquals(1, events(run));
@@ -81,7 +60,8 @@ class ReportCommandTest {
     @Test
     void tensorBoardFilesAreMadeOfTheMetrics() throws IOException {
         Path run = copy("off");
-        assertEquals(0, run("report", run.toString(), "--tensorboard", "--output", folder.resolve("p.html").toString()).code);
+        String page = folder.resolve("p.html").toString();
+        assertEquals(0, CommandOutcome.of("report", run.toString(), "--tensorboard", "--output", page).code());
         assertEquals(1, events(run));
     }
 
@@ -115,9 +95,9 @@ class ReportCommandTest {
     }
 
     private static void assertBad(String fragment, String... arguments) {
-        Outcome outcome = run(arguments);
-        assertEquals(2, outcome.code, outcome.err + outcome.out);
-        assertTrue(outcome.err.contains(fragment), "expected '" + fragment + "' in: " + outcome.err);
-        assertEquals(1, outcome.err.lines().count(), outcome.err);
+        CommandOutcome outcome = CommandOutcome.of(arguments);
+        assertEquals(2, outcome.code(), outcome.err() + outcome.out());
+        assertTrue(outcome.err().contains(fragment), "expected '" + fragment + "' in: " + outcome.err());
+        assertEquals(1, outcome.err().lines().count(), outcome.err());
     }
 }
