@@ -15,12 +15,8 @@ import org.respec.kernels.TreeBatch;
  * was lost is bounded by a multiple of that price (the ski-rental rule), and nothing need be known about how long responses will be.
  */
 public final class PlanSolver {
-    private static final double GAIN_DECAY = 0.97;
-    private static final double GAIN_FADE = 0.002;
-    /** Steps over which prediction is compared with what came, 100 of them for 1/e. */
+    /** Steps over which predicted seconds are compared with what came, 100 of them for 1/e. */
     private static final double ERROR_DECAY = 0.99;
-    /** Steps between recomputations of expected tokens, which move slowly. */
-    private static final int REFRESH = 64;
     /** Steps for which a decision holds while the batch is much the same: scoring all plans takes some tens of microseconds. */
     private static final int HOLD = 16;
     private static final int TRIAL_HOLD = 4;
@@ -53,7 +49,7 @@ public final class PlanSolver {
     private static final int LOAD_LAG = 256;
 
     private final List<SpeculationPlan> plans;
-    private final AcceptanceTracker acceptance;
+    private final PlanGains gains;
     private final PlanCosts costs;
     private final double margin;
     private final int maxRows;
@@ -62,10 +58,6 @@ public final class PlanSolver {
     private double load;
     private double settledLoad;
     private int settledSteps;
-    private final ExpectedTokens expectation = new ExpectedTokens();
-    private final double[] expected;
-    private long refreshed = -1;
-    private int age;
     private int current;
     /** Plan that is tried instead of the present one, or -1. */
     private int trial = -1;
@@ -87,10 +79,6 @@ public final class PlanSolver {
     private final StepCorrections draftCorrections = new StepCorrections(TreeBatch.MAX_BRANCH);
     private double costErrors;
     private double costWeights;
-    private double tokensPredicted;
-    private double tokensSeen;
-    /** Tokens gained by each plan over those expected: real trees follow the drafter's scores and do better than the best fixed one. */
-    private final double[] gains;
 
     /**
      * @param plans candidates; off is added if it is missing
@@ -112,14 +100,11 @@ public final class PlanSolver {
         all.add(SpeculationPlan.OFF);
         plans.stream().filter(p -> !p.isOff()).forEach(all::add);
         this.plans = List.copyOf(all);
-        this.acceptance = acceptance;
+        this.gains = new PlanGains(this.plans, acceptance);
         this.costs = costs;
         this.margin = margin;
         this.maxRows = maxRows;
         this.utilization = utilization;
-        this.expected = new double[all.size()];
-        this.gains = new double[all.size()];
-        Arrays.fill(gains, 1);
         Arrays.fill(sinceOff, TRY_OFF_EVERY - HOLD);
         Arrays.fill(sinceOn, TRY_ON_EVERY - HOLD);
     }
@@ -154,14 +139,14 @@ public final class PlanSolver {
         decidedBatch = batch;
         held = 0;
         takeLoad(Math.min(utilization.getAsDouble(), MOST_LOAD), passed);
-        refresh(passed);
+        gains.refresh(passed);
         double off = score(0, batch);
         double currentScore = current == 0 ? off : score(current, batch);
         int best = current;
         double bestScore = currentScore * (1 + margin);
         int on = 0;
         double onScore = 0;
-        for (int i = 0; i < expected.length; i++) {
+        for (int i = 0; i < plans.size(); i++) {
             double score = i == 0 ? off : i == current ? currentScore : score(i, batch);
             // On trees, which cost more the less they are worth, off needs no margin to win.
             if (i != current && score > (i == 0 ? Math.min(bestScore, currentScore) : bestScore)) {
@@ -219,7 +204,7 @@ public final class PlanSolver {
 
     /** Seconds of extending the drafter over what it would not have missed, had plan {@code on} been taken before. */
     private double turnOnSeconds(int batch, int missedRows, int on) {
-        int extra = missedRows - extended(batch, tokens(on));
+        int extra = missedRows - extended(batch, gains.tokens(on));
         return extra <= 0 ? 0 : costs.extendSeconds(batch, extra);
     }
 
@@ -243,7 +228,7 @@ public final class PlanSolver {
         if (!due) {
             return -1;
         }
-        double loss = TRIAL_HOLD * batch * tokens(index) * Math.max(0, 1 / tried - 1 / taken) + (tryOff ? 0 : turnOn);
+        double loss = TRIAL_HOLD * batch * gains.tokens(index) * Math.max(0, 1 / tried - 1 / taken) + (tryOff ? 0 : turnOn);
         if (loss > tries) {
             return -1;
         }
@@ -253,25 +238,13 @@ public final class PlanSolver {
 
     /** Every plan's expected tokens per second, without margin. */
     public Map<SpeculationPlan, Double> scores(int batch) {
-        refreshed = -1;
-        refresh(1);
+        gains.expire();
+        gains.refresh(1);
         Map<SpeculationPlan, Double> scores = new LinkedHashMap<>();
-        for (int i = 0; i < expected.length; i++) {
+        for (int i = 0; i < plans.size(); i++) {
             scores.put(plans.get(i), score(i, batch));
         }
         return scores;
-    }
-
-    private void refresh(int steps) {
-        age += steps;
-        if (refreshed != acceptance.version() && (refreshed < 0 || age >= REFRESH)) {
-            expectation.refresh(acceptance);
-            for (int i = 0; i < expected.length; i++) {
-                expected[i] = expectation.of(plans.get(i));
-            }
-            refreshed = acceptance.version();
-            age = 0;
-        }
     }
 
     private double score(int index, int batch) {
@@ -282,7 +255,7 @@ public final class PlanSolver {
         if (batch * (plan.tokens() + 1) > maxRows) {
             return 0;
         }
-        double tokens = batch * tokens(index);
+        double tokens = batch * gains.tokens(index);
         double seconds = stepSeconds(index, batch) * slowdown(index, batch);
         return tokens / (seconds + tokens * extensionSeconds / extensionTokens);
     }
@@ -290,7 +263,7 @@ public final class PlanSolver {
     /** Seconds of a step on a device that nobody else uses, with nothing to extend the drafter over but what steps add. */
     private double stepSeconds(int index, int batch) {
         SpeculationPlan plan = plans.get(index);
-        return verifySeconds(plan, batch) + (plan.isOff() ? 0 : draftSeconds(plan, batch, tokens(index)));
+        return verifySeconds(plan, batch) + (plan.isOff() ? 0 : draftSeconds(plan, batch, gains.tokens(index)));
     }
 
     /** By how much others' use of the device lengthens a step, over how much it lengthens off's. */
@@ -300,10 +273,6 @@ public final class PlanSolver {
         }
         double step = stepSeconds(index, batch);
         return SharedDevice.seconds(verifySeconds(SpeculationPlan.OFF, batch), step, plans.get(index).tokens(), load) / step;
-    }
-
-    private double tokens(int index) {
-        return 1 + gains[index] * (expected[index] - 1);
     }
 
     private double verifySeconds(SpeculationPlan plan, int batch) {
@@ -324,13 +293,13 @@ public final class PlanSolver {
         double extension = plan.isOff() ? 0 : turnOnSeconds(batch, missedRows, index);
         // What is laid to the load of the device is not laid to the profile.
         double slowdown = slowdown(index, batch);
-        judge((stepSeconds(index, batch) + extension) * slowdown, draftSeconds + verifySeconds, index, batch, tokens);
+        judge((stepSeconds(index, batch) + extension) * slowdown, draftSeconds + verifySeconds);
         verifyCorrections.observe(batch, plan.tokens() + 1, verifySeconds / (costs.verifySeconds(batch, plan) * slowdown));
         if (plan.isOff()) {
             wasOff = true;
             return;
         }
-        double predicted = costs.draftSeconds(batch, plan, tokens(index)) + extension;
+        double predicted = costs.draftSeconds(batch, plan, gains.tokens(index)) + extension;
         if (predicted > 0) {
             draftCorrections.observe(batch, plan.branch(), draftSeconds / (predicted * slowdown));
         }
@@ -340,24 +309,12 @@ public final class PlanSolver {
             extensionTokens = EXTENSION_DECAY * extensionTokens + tokens;
         }
         wasOff = false;
-        if (expected[index] > 1.05) {
-            double gained = (double) tokens / batch - 1;
-            double ratio = Math.clamp(gained / (expected[index] - 1), 0.0, 3.0);
-            gains[index] = GAIN_DECAY * gains[index] + (1 - GAIN_DECAY) * ratio;
-        }
-        for (int i = 1; i < gains.length; i++) {
-            // What was seen of a plan long ago, perhaps while acceptance was still hoped for, is not held against it for ever.
-            gains[i] += i == index ? 0 : GAIN_FADE * (1 - gains[i]);
-        }
+        gains.observe(index, batch, tokens);
     }
 
-    private void judge(double predicted, double seconds, int index, int batch, int tokens) {
+    private void judge(double predicted, double seconds) {
         costErrors = ERROR_DECAY * costErrors + Math.min(1, Math.abs(predicted / seconds - 1));
         costWeights = ERROR_DECAY * costWeights + 1;
-        if (index > 0) {
-            tokensPredicted = ERROR_DECAY * tokensPredicted + batch * tokens(index);
-            tokensSeen = ERROR_DECAY * tokensSeen + tokens;
-        }
     }
 
     /**
@@ -373,6 +330,6 @@ public final class PlanSolver {
      * step gains is chance; NaN before the first.
      */
     public double tokensError() {
-        return tokensSeen == 0 ? Double.NaN : Math.abs(tokensPredicted / tokensSeen - 1);
+        return gains.error();
     }
 }
