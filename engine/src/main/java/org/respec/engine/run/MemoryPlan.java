@@ -197,7 +197,8 @@ public record MemoryPlan(Map<String, Long> parts, long free, int kvPages, int mi
             var d = config.distill();
             Drafter twin = drafter.twin(ops, false);
             AdamW optimizer = new AdamW(ops, twin.weights(), settings());
-            new DrafterTraining(ops, twin, d.batchTokens(), d.batchTokens(), d.unroll(), limits.captureTopK());
+            int rows = d.rows(limits.maxLength() - 1);
+            new DrafterTraining(ops, twin, rows, rows, d.unroll(), limits.captureTopK());
             // What an update that goes wrong is undone with: weights and moments.
             for (int i = 0; i < 3; i++) {
                 new ParameterSet(ops, "before the update", optimizer.firstMoments().specs());

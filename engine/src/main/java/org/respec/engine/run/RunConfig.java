@@ -185,6 +185,24 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
                           float beta2, int topK, int capacityTokens, double share, int unroll, float unrollDecay, float tvWeight,
                           float weightFloor, float weightCap, int batchTokens, float maxGradNorm, boolean overlap, int lag, int threads,
                           int timeoutSeconds, int healthSteps) {
+        /** Eight steps of so many rows teach more than four of twice as many. */
+        private static final int ROWS = 1024;
+
+        /**
+         * Rows of a step.
+         *
+         * @param longest rows of the longest trajectory there can be
+         * @throws BadInput if it does not fit into a step of the configured size
+         */
+        int rows(int longest) {
+            int rows = batchTokens == 0 ? Math.max(ROWS, longest) : batchTokens;
+            if (rows < longest) {
+                throw new BadInput("distill.batch_tokens: " + rows + " is less than a trajectory of " + longest
+                    + " tokens, which nothing could be learnt from; raise it.");
+            }
+            return rows;
+        }
+
         static Distill read(ConfigSection s) {
             Distill distill = new Distill(s.flag("enabled", true), s.choice("weighting", "reward", "reward", "uniform"),
                 s.integer("interval", 1, 1, 1_000_000), s.integer("steps_per_update", 8, 0, 100_000),

@@ -67,8 +67,6 @@ public final class TrainingRun implements AutoCloseable {
     /** Request numbers of the closing speed comparison; see also {@link Evaluator}. */
     private static final long COMPARISON_REQUEST = 1L << 41;
     private static final int COMPARISON_ROUNDS = 5;
-    /** Rows of a step of the drafter's learning, unless configured: eight steps of 1024 teach more than four of 2048. */
-    private static final int DISTILL_ROWS = 1024;
 
     private final Owned owned = new Owned();
     private final RunConfig config;
@@ -160,17 +158,11 @@ public final class TrainingRun implements AutoCloseable {
             if (distill) {
                 var d = config.distill();
                 replay = owned.add(new ReplayBuffer(d.capacityTokens(), 3 * actor.config().hiddenSize(), limits.captureTopK()));
-                int longest = prompt + r.maxTokens() - 1;
-                int rows = d.batchTokens() == 0 ? Math.max(DISTILL_ROWS, longest) : d.batchTokens();
-                if (rows < longest) {
-                    throw new BadInput("distill.batch_tokens: " + rows + " is less than a trajectory of " + longest
-                        + " tokens, which nothing could be learnt from; raise it.");
-                }
                 int threads = config.run().threads() > 0 ? config.run().threads() : Runtime.getRuntime().availableProcessors();
                 online = owned.add(new OnlineDrafter(ops, drafter, replay, health, new OnlineDrafter.Settings(d.overlap(),
                     d.threads() > 0 ? d.threads() : Math.max(1, threads / 4), d.timeoutSeconds(), d.unroll(),
                     new AdamW.Settings(t.beta1(), d.beta2(), t.eps(), 0f, d.maxGradNorm()), new DraftLearner.Settings(d.stepsPerUpdate(),
-                        rows, d.share(), d.unrollDecay(), d.tvWeight(), r.temperature(), d.learningRate(), d.warmupSteps(),
+                        d.rows(limits.maxLength() - 1), d.share(), d.unrollDecay(), d.tvWeight(), r.temperature(), d.learningRate(), d.warmupSteps(),
                         config.run().seed())), wiring, newAlarms::add));
             } else {
                 replay = null;

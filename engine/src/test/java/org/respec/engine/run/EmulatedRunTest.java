@@ -83,9 +83,10 @@ class EmulatedRunTest {
     /** What was planned is what is allocated, but for what kernels take for themselves. */
     @Test
     void memoryIsWhatWasPlanned() {
-        for (String dtype : List.of("f32", "bf16")) {
+        for (String[] variant : new String[][] {{"f32", "64"}, {"bf16", "64"}, {"f32", "0"}}) {
+            String dtype = variant[0];
             RunConfig read = RunConfig.read(config, List.of(small("run.device=emulator", "run.dtype=" + dtype, "train.kl_coefficient=0.1",
-                "eval.temperature=0.5", "distill.batch_tokens=64", "run.dir=" + folder.resolve("planned"))));
+                "eval.temperature=0.5", "distill.batch_tokens=" + variant[1], "run.dir=" + folder.resolve("planned"))));
             try (TrainingRun run = new TrainingRun(read, false)) {
                 long planned = run.memory().parts().entrySet().stream().filter(e -> !e.getKey().contains("kept free"))
                     .mapToLong(Map.Entry::getValue).sum();
