@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import jdk.incubator.vector.FloatVector;
 import org.respec.bindings.blas.OpenBlas;
 import org.respec.bindings.gpu.GpuDevice;
@@ -49,6 +50,7 @@ public final class Doctor {
             + System.getProperty("java.home")));
         attempt("openblas", this::openBlas);
         attempt("c++ compiler", this::compiler);
+        places();
         attempt("nvidia driver", this::driver);
         attempt("nvrtc", this::nvrtc);
         attempt("cublas", this::cublas);
@@ -120,8 +122,8 @@ public final class Doctor {
     }
 
     private void driver() {
-        boolean found = library("nvidia driver", CudaLibrary.DRIVER, true);
-        library("nvml", CudaLibrary.NVML, found);
+        boolean found = library("nvidia driver", CudaLibrary.DRIVER, CudaLibrary.DRIVER.remedy());
+        library("nvml", CudaLibrary.NVML, found ? CudaLibrary.NVML.remedy() : "not needed without a device");
         if (!found) {
             return;
         }
@@ -168,22 +170,34 @@ public final class Doctor {
         }
     }
 
-    private boolean library(String subject, CudaLibrary library, boolean wanted) {
+    /** @param fix what to say where it is not there or does not work; refusals of files passed over are said beside one that works */
+    private boolean library(String subject, CudaLibrary library, String fix) {
         Optional<NativeLibrary> found = libraries.find(library);
+        String refused = String.join("; ", libraries.refusals(library));
         if (found.isPresent()) {
-            findings.add(Finding.ok(subject, found.get().file()));
+            findings.add(Finding.ok(subject, found.get().file() + (refused.isEmpty() ? "" : " (refused before it: " + refused + ")")));
         } else {
-            List<String> refusals = libraries.refusals(library);
-            findings.add(new Finding(subject, refusals.isEmpty() ? Finding.State.ABSENT : Finding.State.REFUSED, refusals.isEmpty()
-                ? library.soname() + " was not found" : String.join("; ", refusals), wanted ? library.remedy()
-                    : "not needed without a device"));
+            findings.add(new Finding(subject, refused.isEmpty() ? Finding.State.ABSENT : Finding.State.REFUSED, refused.isEmpty()
+                ? library.soname() + " was not found" : refused, fix));
         }
         return found.isPresent();
     }
 
+    /** One of the two is enough. */
+    private void either(String subject, CudaLibrary twelve, CudaLibrary thirteen) {
+        String enough = "not needed beside the other version";
+        library(subject + " 12", twelve, libraries.find(thirteen).isPresent() ? enough : twelve.remedy());
+        library(subject + " 13", thirteen, libraries.find(twelve).isPresent() ? enough : thirteen.remedy());
+    }
+
+    private void places() {
+        List<Path> folders = libraries.places().folders();
+        findings.add(Finding.ok("library folders", folders.isEmpty() ? "the loader's own alone" : "the loader's own, "
+            + folders.stream().map(Path::toString).collect(Collectors.joining(", "))));
+    }
+
     private void nvrtc() {
-        boolean twelve = library("nvrtc 12", CudaLibrary.NVRTC_12, true);
-        library("nvrtc 13", CudaLibrary.NVRTC_13, !twelve);
+        either("nvrtc", CudaLibrary.NVRTC_12, CudaLibrary.NVRTC_13);
         try {
             List<KernelCompiler> compilers = KernelCompilers.available(libraries);
             for (KernelCompiler compiler : compilers) {
@@ -197,8 +211,7 @@ public final class Doctor {
     }
 
     private void cublas() {
-        boolean twelve = library("cublas 12", CudaLibrary.CUBLAS_12, true);
-        library("cublas 13", CudaLibrary.CUBLAS_13, !twelve);
+        either("cublas", CudaLibrary.CUBLAS_12, CudaLibrary.CUBLAS_13);
     }
 
     private void cache(String subject, String name) {

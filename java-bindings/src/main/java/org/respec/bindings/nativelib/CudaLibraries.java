@@ -38,6 +38,11 @@ public final class CudaLibraries {
         return new CudaLibraries(LibraryPlaces.ofThisMachine());
     }
 
+    /** Where libraries are looked for. */
+    public LibraryPlaces places() {
+        return places;
+    }
+
     /** The library, loaded; empty if this machine has none that works. */
     public synchronized Optional<NativeLibrary> find(CudaLibrary library) {
         Optional<NativeLibrary> known = found.get(library);

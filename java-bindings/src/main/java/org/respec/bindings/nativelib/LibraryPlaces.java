@@ -40,8 +40,8 @@ public record LibraryPlaces(boolean loader, List<Path> folders, boolean classPat
     }
 
     /**
-     * Folders that may hold libraries: CUDA toolkits (newest first), the system's, WSL's, and the {@code nvidia} wheels of every
-     * Python environment that is in sight.
+     * Folders that may hold libraries: CUDA toolkits (newest first), where containers mount the driver, the system's, WSL's, and the
+     * {@code nvidia} wheels of every Python environment that is in sight.
      *
      * @param root root of the file system, for tests
      * @param executables folders in which commands are searched
@@ -53,46 +53,68 @@ public record LibraryPlaces(boolean loader, List<Path> folders, boolean classPat
         List<Path> versions = list(root.resolve("usr/local"), "cuda-*");
         versions.sort(Comparator.comparing(LibraryPlaces::version).reversed());
         toolkits.addAll(versions);
+        toolkits.add(root.resolve("opt/cuda"));
         for (Path toolkit : toolkits) {
             add(folders, toolkit.resolve("lib64"));
             add(folders, toolkit.resolve("targets/x86_64-linux/lib"));
         }
-        add(folders, root.resolve("usr/lib/x86_64-linux-gnu"));
-        add(folders, root.resolve("usr/lib64"));
-        add(folders, root.resolve("usr/lib/wsl/lib"));
+        for (String name : List.of("usr/local/nvidia/lib64", "usr/local/nvidia/lib", "usr/lib/x86_64-linux-gnu", "usr/lib64",
+            "usr/lib/wsl/lib")) {
+            add(folders, root.resolve(name));
+        }
         for (Path prefix : pythons(root, home, executables)) {
-            for (Path python : list(prefix.resolve("lib"), "python3*")) {
-                for (String packages : List.of("site-packages", "dist-packages")) {
-                    for (Path wheel : list(python.resolve(packages).resolve("nvidia"), "*")) {
-                        add(folders, wheel.resolve("lib"));
+            for (String lib : List.of("lib", "lib64")) {
+                for (Path python : list(prefix.resolve(lib), "python3*")) {
+                    for (String packages : List.of("site-packages", "dist-packages")) {
+                        for (Path wheel : list(python.resolve(packages).resolve("nvidia"), "*")) {
+                            add(folders, wheel.resolve("lib"));
+                        }
                     }
                 }
+            }
+            if (Files.isDirectory(prefix.resolve("conda-meta"))) {
+                add(folders, prefix.resolve("lib"));
+                add(folders, prefix.resolve("targets/x86_64-linux/lib"));
             }
         }
         return List.copyOf(folders);
     }
 
-    /** Prefixes of Python environments: of each python3 that would run, then the usual places. */
+    /** Prefixes of Python environments: of each python that would run, then the usual places, each with the environments kept in it. */
     private static Set<Path> pythons(Path root, Path home, List<Path> executables) {
         Set<Path> prefixes = new LinkedHashSet<>();
         for (Path folder : executables) {
-            Path python = folder.resolve("python3");
-            if (Files.exists(python) && folder.getParent() != null) {
-                prefixes.add(folder.getParent());
-                try {
-                    prefixes.add(python.toRealPath().getParent().getParent());
-                } catch (IOException e) {
-                    continue; // A link into nowhere: there is nothing to find behind it.
+            for (String name : List.of("python3", "python")) {
+                Path python = folder.resolve(name);
+                if (Files.exists(python) && folder.getParent() != null) {
+                    prefixes.add(folder.getParent());
+                    try {
+                        prefixes.add(python.toRealPath().getParent().getParent());
+                    } catch (IOException e) {
+                        continue; // A link into nowhere: there is nothing to find behind it.
+                    }
                 }
             }
         }
         prefixes.add(root.resolve("usr/local"));
         prefixes.add(root.resolve("usr"));
-        prefixes.addAll(list(root.resolve("opt"), "*"));
-        prefixes.add(home.resolve(".local"));
-        for (String name : List.of("miniconda3", "anaconda3", "miniforge3", "mambaforge", ".venv", "venv")) {
-            prefixes.add(home.resolve(name));
+        List<Path> places = new ArrayList<>();
+        places.add(root);
+        places.addAll(list(root.resolve("opt"), "*"));
+        places.addAll(List.of(root.resolve("srv"), root.resolve("app"), root.resolve("workspace"), root.resolve("root"), home));
+        places.addAll(list(home, "*"));
+        for (Path place : places) {
+            if (!place.equals(root)) {
+                prefixes.add(place);
+            }
+            for (String name : List.of(".venv", "venv", "env")) {
+                prefixes.add(place.resolve(name));
+            }
+            prefixes.addAll(list(place.resolve("envs"), "*"));
         }
+        prefixes.add(home.resolve(".local"));
+        prefixes.addAll(list(home.resolve(".virtualenvs"), "*"));
+        prefixes.addAll(list(home.resolve(".conda/envs"), "*"));
         prefixes.addAll(list(home.resolve(".pyenv/versions"), "*"));
         return prefixes;
     }

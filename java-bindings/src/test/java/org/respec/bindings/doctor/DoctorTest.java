@@ -36,6 +36,8 @@ class DoctorTest {
         assertEquals("not needed without a device", findings.get("nvml").fix());
         assertEquals(Finding.State.OK, findings.get("nvrtc 12").state());
         assertTrue(findings.get("kernel compiler").found().startsWith("NVRTC 12.9 ("), findings.get("kernel compiler").found());
+        assertEquals("not needed beside the other version", findings.get("nvrtc 13").fix());
+        assertEquals("the loader's own, " + bad, findings.get("library folders").found());
         assertEquals(Finding.State.REFUSED, findings.get("cublas 12").state());
         assertEquals(bad + "/libcublas.so.12: file too short", findings.get("cublas 12").found());
         assertTrue(findings.get("cublas 13").fix().contains("pip install nvidia-cublas"));

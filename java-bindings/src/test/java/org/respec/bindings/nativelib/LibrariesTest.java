@@ -47,6 +47,11 @@ class LibrariesTest {
         make("usr/local/cuda-old/lib64");
         make("usr/lib/x86_64-linux-gnu");
         make("usr/lib/wsl/lib");
+        make("usr/local/nvidia/lib64");
+        make("opt/torch/.venv/lib/python3.12/site-packages/nvidia/cu13/lib");
+        make("opt/conda/conda-meta");
+        make("opt/conda/envs/train/lib64/python3.12/site-packages/nvidia/cublas/lib");
+        make("home/me/other/.venv/lib/python3.12/site-packages/nvidia/cu13/lib");
         make("usr/lib/python3/dist-packages/nvidia/cublas/lib");
         make("usr/local/lib/python3.12/dist-packages/nvidia/cu13/lib");
         make("opt/conda/lib/python3.11/site-packages/nvidia/cuda_nvrtc/lib");
@@ -61,11 +66,16 @@ class LibrariesTest {
         List<String> found = LibraryPlaces.search(root, home, List.of(root.resolve("broken/bin"), root.resolve("home/me/project/venv/bin"),
             root.resolve("home/me/none"))).stream().map(path -> root.relativize(path).toString()).toList();
         assertEquals(List.of("usr/local/cuda/lib64", "usr/local/cuda-13.0/lib64", "usr/local/cuda-12.10/lib64", "usr/local/cuda-12.9/lib64",
-            "usr/local/cuda-12.9/targets/x86_64-linux/lib", "usr/local/cuda-old/lib64", "usr/lib/x86_64-linux-gnu", "usr/lib/wsl/lib",
+            "usr/local/cuda-12.9/targets/x86_64-linux/lib", "usr/local/cuda-old/lib64", "usr/local/nvidia/lib64",
+            "usr/lib/x86_64-linux-gnu", "usr/lib/wsl/lib",
             "home/me/project/venv/lib/python3.12/site-packages/nvidia/cuda_nvrtc/lib",
                 "srv/python/lib/python3.12/site-packages/nvidia/cublas/lib",
             "usr/local/lib/python3.12/dist-packages/nvidia/cu13/lib", "usr/lib/python3/dist-packages/nvidia/cublas/lib",
-            "opt/conda/lib/python3.11/site-packages/nvidia/cuda_nvrtc/lib", "home/me/.local/lib/python3.10/site-packages/nvidia/cublas/lib",
+            "opt/conda/lib/python3.11/site-packages/nvidia/cuda_nvrtc/lib", "opt/conda/lib",
+            "opt/conda/envs/train/lib64/python3.12/site-packages/nvidia/cublas/lib",
+            "opt/torch/.venv/lib/python3.12/site-packages/nvidia/cu13/lib",
+            "home/me/.local/lib/python3.10/site-packages/nvidia/cublas/lib",
+            "home/me/other/.venv/lib/python3.12/site-packages/nvidia/cu13/lib",
             "home/me/.pyenv/versions/3.13.1/lib/python3.13/site-packages/nvidia/cu13/lib"), found);
         assertEquals(List.of(), LibraryPlaces.search(root.resolve("empty"), root.resolve("empty"), List.of()));
     }
