@@ -11,6 +11,9 @@ public final class AdaptivePolicy implements PlanPolicy {
     private final AcceptanceTracker acceptance;
     private final UtilizationProbe probe;
     private int missed;
+    /** Since {@link #takeUtilization}: time of steps in which what others use was known, and that times their share. */
+    private long watchedNanos;
+    private double usedNanos;
 
     public AdaptivePolicy(PlanSolver solver, AcceptanceTracker acceptance) {
         this(solver, acceptance, null);
@@ -33,7 +36,13 @@ public final class AdaptivePolicy implements PlanPolicy {
     public void observeStep(SpeculationPlan plan, int batch, int rows, int tokens, long draftNanos, long verifyNanos) {
         solver.observe(plan, batch, missed, tokens, draftNanos * 1e-9, verifyNanos * 1e-9);
         if (probe != null) {
-            probe.decoded(batch, draftNanos + verifyNanos);
+            long nanos = draftNanos + verifyNanos;
+            probe.decoded(batch, nanos);
+            double share = probe.share();
+            if (!Double.isNaN(share)) {
+                usedNanos += share * nanos;
+                watchedNanos += nanos;
+            }
         }
     }
 
@@ -50,6 +59,14 @@ public final class AdaptivePolicy implements PlanPolicy {
     @Override
     public double tokensError() {
         return solver.tokensError();
+    }
+
+    @Override
+    public double takeUtilization() {
+        double mean = watchedNanos == 0 ? Double.NaN : usedNanos / watchedNanos;
+        watchedNanos = 0;
+        usedNanos = 0;
+        return mean;
     }
 
     @Override

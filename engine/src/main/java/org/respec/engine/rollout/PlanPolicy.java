@@ -31,6 +31,14 @@ public interface PlanPolicy {
         return Double.NaN;
     }
 
+    /**
+     * Share of the device that others used, 0 to 1: mean over the time of the steps since the last call; NaN for a policy that does not
+     * watch them, or where nothing was heard.
+     */
+    default double takeUtilization() {
+        return Double.NaN;
+    }
+
     /** Called when no more steps will come. */
     default void close() {
         // Most policies hold nothing.

@@ -35,6 +35,11 @@ record HealthPolicy(PlanPolicy policy, DrafterHealth health) implements PlanPoli
     }
 
     @Override
+    public double takeUtilization() {
+        return policy.takeUtilization();
+    }
+
+    @Override
     public void close() {
         policy.close();
     }

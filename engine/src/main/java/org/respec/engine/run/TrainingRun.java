@@ -90,7 +90,7 @@ public final class TrainingRun implements AutoCloseable {
     private final OnlineDrafter online;
     private final List<String> newAlarms = new ArrayList<>();
     private final RunState state = new RunState();
-    private final HostLoad load = new HostLoad();
+    private final ProcessCpuShare load = new ProcessCpuShare();
 
     /**
      * Loads models, takes the run folder and, if {@code resume}, the newest whole checkpoint in it.
@@ -327,6 +327,10 @@ public final class TrainingRun implements AutoCloseable {
         ObjectNode line = line(drawn.stats(), trajectories, mean, policy, learned, actorSeconds);
         AcceptByReward.of(trajectories, rewards).add(line.putObject("accept_by_reward"));
         line.putObject("host_load").put("rollout", rolloutLoad).put("actor", actorLoad);
+        double others = rollout.policy().takeUtilization();
+        if (!Double.isNaN(others)) {
+            line.putObject("utilization").put("others", others);
+        }
         learned(learned);
         ArrayNode alarms = alarms();
         if (!alarms.isEmpty()) {

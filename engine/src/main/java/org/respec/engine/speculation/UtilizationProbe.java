@@ -101,11 +101,17 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
         latest = new Sample(last == null ? now : kept * last.share + (1 - kept) * now, nanos);
     }
 
+    /** The share; NaN if nothing was heard for a second. */
+    public double share() {
+        Sample sample = latest;
+        return sample == null || clock.getAsLong() - sample.nanos > STALE_NANOS ? Double.NaN : sample.share;
+    }
+
     /** The share, 0 if nothing was heard for a second. */
     @Override
     public double getAsDouble() {
-        Sample sample = latest;
-        return sample == null || clock.getAsLong() - sample.nanos > STALE_NANOS ? 0 : sample.share;
+        double share = share();
+        return Double.isNaN(share) ? 0 : share;
     }
 
     /** Tells what decoding itself did; called by the decode thread alone. */

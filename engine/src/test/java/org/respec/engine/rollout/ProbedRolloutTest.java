@@ -53,6 +53,36 @@ class ProbedRolloutTest {
         }
     }
 
+    /** Weighted by the steps' time; a share that is not known is no share, and a policy without a probe knows none. */
+    @Test
+    void thePolicyTellsWhatOthersUsed() {
+        CostProfile profile = new CostProfile();
+        profile.addVerify(1, 1, 1e-3);
+        profile.addDraft(1, 1, 1e-4);
+        AcceptanceTracker acceptance = AcceptanceTracker.hopeful();
+        PlanSolver solver = new PlanSolver(PlanSolver.candidates(2, 1, 2), acceptance, profile, 0.05, 64);
+        long[] clock = {0};
+        double[] share = {Double.NaN};
+        UtilizationProbe probe = new UtilizationProbe(() -> share[0], () -> clock[0]);
+        PlanPolicy policy = new AdaptivePolicy(solver, acceptance, probe);
+        policy.observeStep(SpeculationPlan.OFF, 1, 1, 1, 0, 5_000_000);
+        assertTrue(Double.isNaN(policy.takeUtilization()), "nothing was heard yet");
+        share[0] = 0.8;
+        probe.sample();
+        policy.observeStep(SpeculationPlan.OFF, 1, 1, 1, 1_000_000, 2_000_000);
+        clock[0] += 900_000_000;
+        share[0] = 0;
+        probe.sample();
+        policy.observeStep(SpeculationPlan.OFF, 1, 1, 1, 0, 1_000_000);
+        clock[0] += 1_000_000_001;
+        policy.observeStep(SpeculationPlan.OFF, 1, 1, 1, 0, 7_000_000);
+        assertEquals(0.75 * 0.8, policy.takeUtilization(), 1e-4);
+        assertTrue(Double.isNaN(policy.takeUtilization()), "no steps since");
+        PlanPolicy without = new AdaptivePolicy(solver, acceptance);
+        without.observeStep(SpeculationPlan.OFF, 1, 1, 1, 0, 1_000_000);
+        assertTrue(Double.isNaN(without.takeUtilization()));
+    }
+
     @Test
     void noProbeChangesATrajectory() {
         try (Ops ops = Backends.open("cpu", 2)) {

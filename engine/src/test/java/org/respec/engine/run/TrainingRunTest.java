@@ -194,6 +194,7 @@ class TrainingRunTest {
             // A rollout of a few ms may lie between two ticks of the kernel's clock, which then says 0.
             assertTrue(load >= 0 && load <= 1, text);
             assertTrue(load + line.at("/host_load/actor").doubleValue() > 0, text);
+            assertTrue(line.path("utilization").isMissingNode(), "a fixed plan watches nobody: " + text);
         }
         JsonNode written = new JsonMapper().readTree(folder.resolve("reference/config.json").toFile());
         assertEquals(3, written.at("/train/iterations").intValue());

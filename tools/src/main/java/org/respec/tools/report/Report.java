@@ -100,6 +100,8 @@ public final class Report {
             time.plot(Figures.lengths(runs), "Runs that drew the same trajectories have the same lengths.");
             time.plot(Figures.overIterations(runs, "Host processors in rollouts", Axis.share("processor time used"), "host_load",
                 "rollout"), "Share of all processors' time that the process used.");
+            time.plot(Figures.overIterations(runs, "Device used by others in rollouts", Axis.share("share of the device"), "utilization",
+                "others"), "What the plan solver took others to use: mean over decode steps.");
         }
         for (int i = 0; i < runs.size(); i++) {
             details(page, runs.get(i), loads.get(i), figures.get(i));
@@ -303,7 +305,8 @@ public final class Report {
         time.plot(Figures.timeByIteration(run), Figures.binning(run));
         time.plot(Figures.section(run, "Host processors", Axis.share("processor time used"), "host_load", stage -> stage),
             "Share of all processors' time that this process used in each stage.");
-        time.plot(Figures.section(run, "Device utilisation", Axis.percent("activity"), "utilization", what -> what), null);
+        time.plot(Figures.section(run, "Device used by others", Axis.share("share of the device"), "utilization", who -> who),
+            "What the plan solver took others, the drafter's learner among them, to use in rollouts: mean over decode steps.");
         Page.Section tail = one ? page.section("Tail of lengths") : plans;
         if (Double.isFinite(f.tailSeconds()) && load.lives().size() > 1) {
             String sentence = Numbers.percent(f.tailSeconds()) + " of the time of all decode steps went to steps with at most "

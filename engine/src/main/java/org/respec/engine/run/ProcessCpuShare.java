@@ -4,7 +4,7 @@ import com.sun.management.OperatingSystemMXBean;
 import java.lang.management.ManagementFactory;
 
 /** How much of the host's processors this process used between two readings. */
-final class HostLoad {
+final class ProcessCpuShare {
     private final OperatingSystemMXBean system = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class);
     private long cpuNanos = system.getProcessCpuTime();
     private long wallNanos = System.nanoTime();
