@@ -8,6 +8,8 @@ final class GroupState {
     int featurePlace = -1;
     int kvSequence = Slot.NO_SEQUENCE;
     int draftSequence = Slot.NO_SEQUENCE;
+    /** How much longer than most its responses are expected to be: see {@link ResponseLengths#scale}. */
+    double lengthScale = 1;
     int admitted;
     int finished;
     /** Count of missed rows that last had this group's prefix in it. */

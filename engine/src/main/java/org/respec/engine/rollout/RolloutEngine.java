@@ -1,6 +1,7 @@
 package org.respec.engine.rollout;
 
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import org.respec.engine.BadInput;
 import org.respec.engine.kv.PagedKvCache;
@@ -90,6 +91,9 @@ public final class RolloutEngine implements AutoCloseable {
     private int sharedEach;
 
     private List<GroupState> groups = List.of();
+    /** In the order of admission. */
+    private List<GroupState> queue = List.of();
+    private final ResponseLengths lengths;
     private Trajectory[] finished;
     private int nextGroup;
     private long admissions;
@@ -190,6 +194,7 @@ public final class RolloutEngine implements AutoCloseable {
         this.captured = decided.range(captureRows.mirror(), captureTargets.mirror());
         this.passes = ops.replay("rollout");
         this.kept = new int[batch];
+        this.lengths = new ResponseLengths(limits.maxPrompt(), limits.maxTokens());
         draftWith(drafting.kind());
         applyKind();
     }
@@ -281,6 +286,7 @@ public final class RolloutEngine implements AutoCloseable {
             requests += prompt.samples();
         }
         groups = states;
+        queue = longestFirst(states);
         finished = new Trajectory[requests];
         nextGroup = 0;
         tokensDrawn = 0;
@@ -293,14 +299,29 @@ public final class RolloutEngine implements AutoCloseable {
         tally.clear();
     }
 
+    /**
+     * Groups in the order of admission: those whose responses are expected to be longest first, so that no long one begins when all others
+     * end; else as they came. Noise belongs to requests and positions, so the order changes nothing that is drawn.
+     */
+    private List<GroupState> longestFirst(List<GroupState> states) {
+        for (GroupState group : states) {
+            group.lengthScale = lengths.scale(group.prompt.prompt());
+        }
+        return states.stream().sorted(Comparator.comparingDouble(group -> -group.lengthScale)).toList();
+    }
+
     /** What was drawn since {@link #begin}, which took {@code seconds}. */
     Rollout end(double seconds) {
         List<StepGroup> stepGroups = tally.groups();
         RolloutStats stats = new RolloutStats(tokensDrawn, seconds, steps, speculativeTokens, speculativeRequestSteps, preemptions,
             StepTally.plans(stepGroups), draftNanos * 1e-9, verifyNanos * 1e-9, stepGroups);
         List<Trajectory> trajectories = List.of(finished);
+        for (Trajectory trajectory : trajectories) {
+            lengths.observe(trajectory.prompt(), trajectory.response().length);
+        }
         finished = null;
         groups = List.of();
+        queue = List.of();
         return new Rollout(trajectories, stats);
     }
 
@@ -346,7 +367,7 @@ public final class RolloutEngine implements AutoCloseable {
                 preempted.removeFirst();
                 continue;
             }
-            if (nextGroup == groups.size() || !start(groups.get(nextGroup))) {
+            if (nextGroup == queue.size() || !start(queue.get(nextGroup))) {
                 return;
             }
         }

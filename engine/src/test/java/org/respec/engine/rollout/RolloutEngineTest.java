@@ -8,7 +8,9 @@ import com.sun.management.ThreadMXBean;
 import java.lang.foreign.ValueLayout;
 import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -90,6 +92,33 @@ class RolloutEngineTest {
             assertSame(reference, tight, plan + " with " + pages + " pages");
             if (pages == 40) {
                 assertTrue(tight.stats().preemptions() > 0, "this size is meant to preempt");
+            }
+        }
+    }
+
+    /** What was long goes first the next time: fewer steps, since no long response begins when the rest ends, and the same results. */
+    @Test
+    void longResponsesAreAdmittedFirst() {
+        Rollout reference = run(HOT, "off", 64, 0, STOP);
+        List<PromptGroup> shortFirst = new ArrayList<>();
+        for (int i : IntStream.range(0, reference.trajectories().size()).boxed()
+            .sorted(Comparator.comparingInt(i -> reference.trajectories().get(i).response().length)).toList()) {
+            // Prompts of their own, so that each has its own length.
+            Trajectory t = reference.trajectories().get(i);
+            shortFirst.add(new PromptGroup(t.prompt(), 1, t.requestId()));
+        }
+        for (String plan : List.of("off", "3x2x6")) {
+            SpeculationPlan parsed = SpeculationPlan.parse(plan);
+            try (RolloutEngine engine = new RolloutEngine(ops, actor, drafter, limits(4, 0), HOT, 77, STOP, new FixedPolicy(parsed),
+                !parsed.isOff(), 1f)) {
+                Rollout unknown = engine.generate(shortFirst);
+                Rollout known = engine.generate(shortFirst);
+                assertSame(unknown, known, plan + ": order of admission");
+                for (int i = 0; i < shortFirst.size(); i++) {
+                    assertEquals(shortFirst.get(i).firstRequestId(), known.trajectories().get(i).requestId());
+                }
+                assertTrue(known.stats().steps() < unknown.stats().steps(),
+                    plan + ": " + known.stats().steps() + " steps, " + unknown.stats().steps() + " before lengths were known");
             }
         }
     }

@@ -1,0 +1,84 @@
+package org.respec.engine.rollout;
+
+/**
+ * How long responses will be, from how long they were. A prompt's expected length is the decayed mean of its own earlier responses'
+ * lengths; one that was not met before goes by prompts of about its number of tokens, and those by all. It is for choosing who goes
+ * first: nothing that is drawn depends on it.
+ */
+final class ResponseLengths {
+    /** Prompts that are remembered by themselves; where two share a place the later takes it. */
+    private static final int PLACES = 1 << 14;
+    private static final int PROMPT_BINS = 64;
+    /** Responses after which an old one counts 1/e: of one prompt, of prompts of a length, and of all. */
+    private static final double OWN_WINDOW = 32;
+    private static final double WINDOW = 1000;
+    /** Responses that what is known of prompts alike counts for beside a prompt's own, and what is known of all beside those alike. */
+    private static final double OWN_PRIOR = 1;
+    private static final double ALIKE_PRIOR = 4;
+    /** A prompt's responses are never taken to be more than so many times longer or shorter than the mean. */
+    private static final double MOST_SCALE = 8;
+
+    private final int maxTokens;
+    private final int promptWidth;
+    private final long[] prompts = new long[PLACES];
+    private final float[] ownSums = new float[PLACES];
+    private final float[] ownCounts = new float[PLACES];
+    private final double[] alikeSums = new double[PROMPT_BINS];
+    private final double[] alikeCounts = new double[PROMPT_BINS];
+    private double sum;
+    private double count;
+
+    ResponseLengths(int maxPrompt, int maxTokens) {
+        this.maxTokens = maxTokens;
+        promptWidth = Math.ceilDiv(maxPrompt, PROMPT_BINS);
+    }
+
+    /** Tokens that responses to a prompt are expected to have; the limit before anything is known. */
+    double expected(int[] prompt) {
+        if (count == 0) {
+            return maxTokens;
+        }
+        int bin = promptBin(prompt);
+        double alike = (alikeSums[bin] + ALIKE_PRIOR * mean()) / (alikeCounts[bin] + ALIKE_PRIOR);
+        long scope = NgramPredictor.scope(prompt);
+        int place = place(scope);
+        return prompts[place] != scope ? alike : (ownSums[place] + OWN_PRIOR * alike) / (ownCounts[place] + OWN_PRIOR);
+    }
+
+    /** How much longer responses to a prompt are expected to be than all are: a factor of 1/8 to 8. */
+    double scale(int[] prompt) {
+        return count == 0 ? 1 : Math.clamp(expected(prompt) / mean(), 1 / MOST_SCALE, MOST_SCALE);
+    }
+
+    private double mean() {
+        return sum / count;
+    }
+
+    /** A response to a prompt had so many tokens: told in request order, so that orders to come do not depend on the order of ends. */
+    void observe(int[] prompt, int tokens) {
+        double decay = 1 - 1 / WINDOW;
+        sum = sum * decay + tokens;
+        count = count * decay + 1;
+        int bin = promptBin(prompt);
+        alikeSums[bin] = alikeSums[bin] * decay + tokens;
+        alikeCounts[bin] = alikeCounts[bin] * decay + 1;
+        long scope = NgramPredictor.scope(prompt);
+        int place = place(scope);
+        if (prompts[place] != scope) {
+            prompts[place] = scope;
+            ownSums[place] = 0;
+            ownCounts[place] = 0;
+        }
+        double own = 1 - 1 / OWN_WINDOW;
+        ownSums[place] = (float) (ownSums[place] * own + tokens);
+        ownCounts[place] = (float) (ownCounts[place] * own + 1);
+    }
+
+    private int promptBin(int[] prompt) {
+        return Math.min(PROMPT_BINS - 1, (prompt.length - 1) / promptWidth);
+    }
+
+    private static int place(long scope) {
+        return (int) (scope * 0x9E3779B97F4A7C15L >>> 50);
+    }
+}

@@ -1,0 +1,47 @@
+package org.respec.engine.rollout;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.Test;
+
+class ResponseLengthsTest {
+    private static int[] prompt(SplittableRandom random, int tokens) {
+        return random.ints(tokens, 0, 1000).toArray();
+    }
+
+    @Test
+    void nothingKnownIsTheLimitForAll() {
+        ResponseLengths lengths = new ResponseLengths(40, 500);
+        assertEquals(500, lengths.expected(new int[] {1, 2}));
+        assertEquals(1, lengths.scale(new int[] {1, 2}));
+        assertEquals(1, lengths.scale(new int[] {7}));
+    }
+
+    /** Prompts that were met go by their own responses, others by those of about as many tokens, which here are the same ten times. */
+    @Test
+    void promptsGoByTheirOwnResponsesThenByPromptsAlike() {
+        SplittableRandom random = new SplittableRandom(3);
+        ResponseLengths lengths = new ResponseLengths(40, 500);
+        int[][] met = new int[40][];
+        for (int i = 0; i < met.length; i++) {
+            met[i] = prompt(random, 1 + i);
+        }
+        for (int round = 0; round < 60; round++) {
+            for (int i = 0; i < met.length; i++) {
+                lengths.observe(met[i], 10 * (1 + i) + random.nextInt(-5, 6));
+            }
+        }
+        for (int i = 0; i < met.length; i++) {
+            assertEquals(10 * (1 + i), lengths.expected(met[i]), 5, "a prompt of " + (1 + i) + " tokens that was met");
+            assertEquals(10 * (1 + i), lengths.expected(prompt(random, 1 + i)), 35, "one that was not");
+        }
+        assertTrue(lengths.scale(met[39]) > 1.8 && lengths.scale(met[0]) == 0.125, "400 and 10 tokens where the mean is about 205");
+        // What changes is followed.
+        for (int round = 0; round < 100; round++) {
+            lengths.observe(met[0], 400);
+        }
+        assertEquals(400, lengths.expected(met[0]), 40);
+    }
+}
