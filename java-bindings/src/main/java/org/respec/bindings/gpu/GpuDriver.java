@@ -2,8 +2,9 @@ package org.respec.bindings.gpu;
 
 /**
  * A GPU at the level of the CUDA driver API: memory, streams, modules, graphs. Implementations: {@code jcuda} drives an NVIDIA GPU,
- * {@code emulator} runs the same kernels on the host. One thread at a time may use a driver and what it made, but for
- * {@link GpuMemory}'s size and address.
+ * {@code emulator} runs the same kernels on the host. Threads may share a driver, and modules and memory that it made; a stream, and what
+ * works in it, is for one thread at a time, and a capture ends in the thread that it began in. What is freed waits for every stream, and
+ * for captures of other threads to end. {@link #close} is for the last thread.
  *
  * <p>Whatever goes wrong is a {@link GpuException}. After an error of a kernel the device's context is dead, and every later call
  * says so.
@@ -24,6 +25,9 @@ public interface GpuDriver extends AutoCloseable {
 
     /** A stream: work in it runs in order, streams run side by side. */
     GpuStream stream();
+
+    /** A stream whose work goes before that of others where both are ready to run. */
+    GpuStream urgentStream();
 
     /** A marker to record in streams, with a time stamp. */
     GpuEvent event();

@@ -28,6 +28,7 @@ static struct { void* at; size_t bytes; } blocks[4096];
 static int block_count;
 static double now;
 static int context_object;
+static int captures;
 
 static void say(const char* format, ...) {
     if (quiet) return;
@@ -49,7 +50,7 @@ void fake_fail(const char* call, int code) { strncpy(fail_name, call, sizeof fai
 int fake_blocks(void) { return block_count; }
 int fake_primary(void) { return primary; }
 void fake_reset(void) {
-    sticky = pending = init_code = not_ready = 0;
+    sticky = pending = init_code = not_ready = captures = 0;
     fail_name[0] = 0;
     block_count = 0;
     memory_used = 0;
@@ -86,7 +87,7 @@ int cuDeviceGetAttribute(int* value, int which, int device) {
 int cuDevicePrimaryCtxRetain(void** c, int device) { (void) device; CALL("cuDevicePrimaryCtxRetain") primary++; *c = &context_object; say("retain"); return 0; }
 int cuDevicePrimaryCtxRelease_v2(int device) { (void) device; primary--; say("release"); return 0; }
 int cuCtxSetCurrent(void* c) { current = c; return 0; }
-int cuCtxSynchronize(void) { ENTER("cuCtxSynchronize") if (pending) { sticky = pending; return sticky; } return 0; }
+int cuCtxSynchronize(void) { ENTER("cuCtxSynchronize") if (captures) return 900; if (pending) { sticky = pending; return sticky; } return 0; }
 
 int cuMemAlloc_v2(address* p, size_t bytes) {
     ENTER("cuMemAlloc")
@@ -231,7 +232,14 @@ int cuMemsetD32Async(address to, unsigned word, size_t count, stream* s) {
     return move(s, 2, to, 0, count, (int) word);
 }
 
-int cuStreamCreate(stream** s, unsigned flags) { ENTER("cuStreamCreate") *s = calloc(1, sizeof **s); (*s)->flags = (int) flags; say("stream %u", flags); return 0; }
+int cuCtxGetStreamPriorityRange(int* least, int* greatest) { ENTER("cuCtxGetStreamPriorityRange") *least = 0; *greatest = -5; return 0; }
+int cuStreamCreateWithPriority(stream** s, unsigned flags, int priority) {
+    ENTER("cuStreamCreate")
+    *s = calloc(1, sizeof **s);
+    (*s)->flags = (int) flags;
+    say("stream %u priority %d", flags, priority);
+    return 0;
+}
 int cuStreamDestroy_v2(stream* s) { ENTER("cuStreamDestroy") free(s); say("stream end"); return 0; }
 int cuStreamSynchronize(stream* s) {
     ENTER("cuStreamSynchronize")
@@ -240,8 +248,8 @@ int cuStreamSynchronize(stream* s) {
     if (pending) { sticky = pending; return sticky; }
     return 0;
 }
-int cuStreamBeginCapture_v2(stream* s, int mode) { ENTER("cuStreamBeginCapture") s->capturing = 1; s->g = calloc(1, sizeof(graph)); say("capture %d", mode); return 0; }
-int cuStreamEndCapture(stream* s, graph** g) { ENTER("cuStreamEndCapture") s->capturing = 0; *g = s->g; say("captured %d", s->g->count); return 0; }
+int cuStreamBeginCapture_v2(stream* s, int mode) { ENTER("cuStreamBeginCapture") s->capturing = 1; captures++; s->g = calloc(1, sizeof(graph)); say("capture %d", mode); return 0; }
+int cuStreamEndCapture(stream* s, graph** g) { if (s->capturing) { s->capturing = 0; captures--; } ENTER("cuStreamEndCapture") *g = s->g; say("captured %d", s->g->count); return 0; }
 int cuGraphInstantiateWithFlags(graph** e, graph* g, unsigned long long flags) {
     (void) flags;
     ENTER("cuGraphInstantiate")

@@ -1,9 +1,11 @@
 package org.respec.bindings.gpu.emulator;
 
-import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
+import java.util.Queue;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicLongArray;
 import org.respec.bindings.blas.OpenBlas;
 import org.respec.bindings.gpu.GpuBlas;
 import org.respec.bindings.gpu.GpuDevice;
@@ -37,12 +39,12 @@ public final class EmulatorDriver implements GpuDriver {
     private final KernelBuilder builder;
     private final GpuDevice device;
     private final long handle;
-    private final List<EmulatedModule> modules = new ArrayList<>();
-    private final Set<EmulatedPinned> pinned = new HashSet<>();
-    private final long[] calls = new long[Call.values().length];
+    private final Queue<EmulatedModule> modules = new ConcurrentLinkedQueue<>();
+    private final Set<EmulatedPinned> pinned = ConcurrentHashMap.newKeySet();
+    private final AtomicLongArray calls = new AtomicLongArray(Call.values().length);
     private OpenBlas blas;
-    private String death;
-    private boolean open = true;
+    private volatile String death;
+    private volatile boolean open = true;
 
     /** Calls of a driver that cost a host time. */
     public enum Call {
@@ -88,11 +90,11 @@ public final class EmulatorDriver implements GpuDriver {
 
     /** How often something was called so far, by all streams. */
     public long calls(Call call) {
-        return calls[call.ordinal()];
+        return calls.get(call.ordinal());
     }
 
     void count(Call call) {
-        calls[call.ordinal()]++;
+        calls.incrementAndGet(call.ordinal());
     }
 
     boolean isOpen() {
@@ -162,6 +164,12 @@ public final class EmulatorDriver implements GpuDriver {
         return new EmulatedStream(this);
     }
 
+    /** {@link #stream}: work is done when it is asked for, whatever else there is. */
+    @Override
+    public GpuStream urgentStream() {
+        return stream();
+    }
+
     @Override
     public GpuEvent event() {
         check();
@@ -183,7 +191,7 @@ public final class EmulatorDriver implements GpuDriver {
     }
 
     @Override
-    public GpuBlas blas(GpuStream stream) {
+    public synchronized GpuBlas blas(GpuStream stream) {
         check();
         if (blas == null) {
             blas = OpenBlas.load();
@@ -197,8 +205,8 @@ public final class EmulatorDriver implements GpuDriver {
         return runtime.freeBytes(handle);
     }
 
-    /** Runs a kernel. */
-    void launch(EmulatedKernel kernel, int gridX, int gridY, int gridZ, int blockX, int blockY, int sharedBytes, long arguments) {
+    /** Runs a kernel; those of other threads wait, so that what is said of a failure is said of this one. */
+    synchronized void launch(EmulatedKernel kernel, int gridX, int gridY, int gridZ, int blockX, int blockY, int sharedBytes, long arguments) {
         check();
         if (runtime.launch(handle, kernel, gridX, gridY, gridZ, blockX, blockY, sharedBytes, arguments)) {
             return;

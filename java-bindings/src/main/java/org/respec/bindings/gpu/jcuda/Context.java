@@ -5,6 +5,8 @@ import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.locks.ReentrantLock;
 import jcuda.CudaException;
 import org.respec.bindings.gpu.GpuDevice;
 import org.respec.bindings.gpu.GpuException;
@@ -28,13 +30,17 @@ final class Context {
     private final DriverCalls calls;
     private final long handle;
     private final GpuDevice device;
-    private final LaunchHistory history = new LaunchHistory();
+    private final List<LaunchHistory> histories = new CopyOnWriteArrayList<>();
     private final PinnedRanges pinned = new PinnedRanges();
     private final Set<Resource> resources = Collections.newSetFromMap(new IdentityHashMap<>());
     private final List<Resource> order = new ArrayList<>();
-    private String dead;
-    private boolean closed;
-    private int captures;
+    /**
+     * Held while a stream is captured, by its thread, and while something is freed: a device that is captured from must not be waited for,
+     * and a graph would hold on to what is freed.
+     */
+    private final ReentrantLock quiet = new ReentrantLock();
+    private volatile String dead;
+    private volatile boolean closed;
 
     Context(DriverCalls calls, long handle, GpuDevice device) {
         this.calls = calls;
@@ -50,8 +56,20 @@ final class Context {
         return device;
     }
 
-    LaunchHistory history() {
+    /** The last launches of one more stream. */
+    LaunchHistory newHistory() {
+        LaunchHistory history = new LaunchHistory();
+        histories.add(history);
         return history;
+    }
+
+    void forget(LaunchHistory history) {
+        histories.remove(history);
+    }
+
+    private String launches() {
+        List<String> texts = histories.stream().filter(LaunchHistory::any).map(LaunchHistory::describe).toList();
+        return texts.isEmpty() ? "nothing was launched before" : String.join("\nof another stream, ", texts);
     }
 
     PinnedRanges pinned() {
@@ -108,47 +126,64 @@ final class Context {
         }
         dead = text;
         return new GpuException(text + "; the device reports this late, so one of these did it. The driver is dead now.\n"
-            + history.describe());
+            + launches());
     }
 
-    /** Whether any stream is being captured. */
+    /** Whether the calling thread is capturing a stream. */
     boolean isCapturing() {
-        return captures > 0;
+        return quiet.isHeldByCurrentThread();
     }
 
-    void captureBegan() {
-        captures++;
+    /** Before a capture: waits until nobody frees anything. */
+    void captureBegins() {
+        quiet.lock();
     }
 
+    /** After it; does nothing in a thread that captures nothing. */
     void captureEnded() {
-        captures--;
+        if (quiet.isHeldByCurrentThread()) {
+            quiet.unlock();
+        }
     }
 
     /**
-     * Waits until the device has done all it was asked, before memory is freed.
+     * Gives back a thing that the device may be using: waits until it has done all it was asked, and for other threads' captures to end.
      *
-     * @throws IllegalStateException while a stream is captured: the graph would hold on to what is freed
+     * @throws IllegalStateException while the calling thread captures a stream
      */
-    void drain(String what) {
-        if (captures > 0) {
+    void retire(String what, Resource resource) {
+        if (isCapturing()) {
             throw new IllegalStateException(what + " while a stream is being captured");
         }
-        if (dead == null) {
-            run(what, jcuda.driver.JCudaDriver::cuCtxSynchronize);
+        quiet.lock();
+        try {
+            if (dead == null) {
+                run(what, jcuda.driver.JCudaDriver::cuCtxSynchronize);
+            }
+            release(resource);
+        } finally {
+            quiet.unlock();
         }
     }
 
-    void add(Resource resource) {
+    synchronized void add(Resource resource) {
         resources.add(resource);
         order.add(resource);
     }
 
     /** Gives one thing back; nothing if that was done before. */
     void release(Resource resource) {
-        if (resources.remove(resource)) {
-            order.remove(resource);
+        if (remove(resource)) {
             free(resource);
         }
+    }
+
+    private synchronized boolean remove(Resource resource) {
+        return resources.remove(resource) && order.remove(resource);
+    }
+
+    private synchronized List<Resource> newestFirst() {
+        return List.copyOf(order.reversed());
     }
 
     private void free(Resource resource) {
@@ -169,16 +204,13 @@ final class Context {
             return;
         }
         RuntimeException first = null;
-        for (Resource resource : order.reversed()) {
+        for (Resource resource : newestFirst()) {
             try {
-                if (resources.remove(resource)) {
-                    free(resource);
-                }
+                release(resource);
             } catch (RuntimeException e) {
                 first = first == null ? e : first;
             }
         }
-        order.clear();
         closed = true;
         if (first != null) {
             throw first;

@@ -39,6 +39,7 @@ final class Cublas implements GpuBlas, Context.Resource {
     private static final int GEMM_DEFAULT = -1;
 
     private final Context context;
+    private final LaunchHistory history;
     private final CublasHandle handle;
     private final GpuMemory workspace;
     private final MethodHandle gemm;
@@ -47,8 +48,9 @@ final class Cublas implements GpuBlas, Context.Resource {
     private final MemorySegment factors = arena.allocate(JAVA_FLOAT, 2);
     private boolean alive = true;
 
-    private Cublas(Context context, NativeLibrary library, CublasHandle handle, GpuMemory workspace) {
+    private Cublas(Context context, LaunchHistory history, NativeLibrary library, CublasHandle handle, GpuMemory workspace) {
         this.context = context;
+        this.history = history;
         this.handle = handle;
         this.workspace = workspace;
         factors.setAtIndex(JAVA_FLOAT, 0, 1f);
@@ -81,7 +83,7 @@ final class Cublas implements GpuBlas, Context.Resource {
             }
             try {
                 handle.bind(stream.handle(), workspace.address(), workspace.bytes());
-                return new Cublas(context, library, handle, workspace);
+                return new Cublas(context, stream.history(), library, handle, workspace);
             } catch (RuntimeException e) {
                 handle.destroy();
                 throw e;
@@ -106,7 +108,7 @@ final class Cublas implements GpuBlas, Context.Resource {
         int inputType = inputs == Type.F32 ? CUDA_R_32F : CUDA_R_16BF;
         int outputType = output == Type.F32 ? CUDA_R_32F : CUDA_R_16BF;
         factors.setAtIndex(JAVA_FLOAT, 1, beta);
-        context.history().add(this, m, n, k, 0, 0, 0);
+        history.add(this, m, n, k, 0, 0, 0);
         int status;
         try {
             status = (int) gemm.invokeExact(handle.raw(), transposeB ? OP_T : OP_N, transposeA ? OP_T : OP_N, n, m, k, factors.address(), b,
@@ -117,7 +119,7 @@ final class Cublas implements GpuBlas, Context.Resource {
         }
         if (status != 0) {
             throw new GpuException("cublasGemmEx of m " + m + " n " + n + " k " + k + " " + inputs + " to " + output + " failed: "
-                + describe(status) + "; " + context.history().describe());
+                + describe(status) + "; " + history.describe());
         }
     }
 
@@ -158,8 +160,7 @@ final class Cublas implements GpuBlas, Context.Resource {
     @Override
     public void close() {
         if (alive && !context.isClosed()) {
-            context.drain("closing cuBLAS");
-            context.release(this);
+            context.retire("closing cuBLAS", this);
             workspace.close();
         }
     }

@@ -41,7 +41,7 @@ public final class JcudaDriver implements GpuDriver {
         this.cache = cache;
         this.handle = handle;
         this.context = context;
-        this.zeros = new JcudaStream(context);
+        this.zeros = new JcudaStream(context, true);
     }
 
     /**
@@ -136,7 +136,12 @@ public final class JcudaDriver implements GpuDriver {
 
     @Override
     public GpuStream stream() {
-        return new JcudaStream(context);
+        return new JcudaStream(context, false);
+    }
+
+    @Override
+    public GpuStream urgentStream() {
+        return new JcudaStream(context, true);
     }
 
     @Override

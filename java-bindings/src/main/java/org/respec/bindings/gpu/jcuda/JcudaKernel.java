@@ -18,7 +18,7 @@ final class JcudaKernel implements GpuKernel {
     private final int staticSharedBytes;
     private final int maxThreads;
     private final long argumentBytes;
-    private int dynamicSharedLimit;
+    private volatile int dynamicSharedLimit;
 
     JcudaKernel(Context context, JcudaModule module, Handles.Function handle, String name) {
         this.context = context;
@@ -61,7 +61,10 @@ final class JcudaKernel implements GpuKernel {
         return handle.raw();
     }
 
-    private void allowShared(int bytes) {
+    private synchronized void allowShared(int bytes) {
+        if (bytes >= 0 && bytes <= dynamicSharedLimit) {
+            return;
+        }
         int most = context.device().sharedBytesPerBlock() - staticSharedBytes;
         if (bytes < 0 || bytes > most) {
             throw new GpuException(name + " wants " + bytes + " bytes of dynamic shared memory beside " + staticSharedBytes

@@ -51,8 +51,7 @@ final class JcudaMemory implements GpuMemory, Context.Resource {
     @Override
     public void close() {
         if (alive && !context.isClosed()) {
-            context.drain("freeing device memory");
-            context.release(this);
+            context.retire("freeing device memory", this);
         }
     }
 

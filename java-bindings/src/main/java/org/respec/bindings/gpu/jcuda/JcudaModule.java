@@ -13,7 +13,7 @@ final class JcudaModule implements GpuModule, Context.Resource {
     private final String label;
     private final CUmodule handle = new CUmodule();
     private final Map<String, JcudaKernel> kernels = new HashMap<>();
-    private boolean alive = true;
+    private volatile boolean alive = true;
 
     JcudaModule(Context context, KernelImage image) {
         this.context = context;
@@ -29,7 +29,7 @@ final class JcudaModule implements GpuModule, Context.Resource {
     }
 
     @Override
-    public GpuKernel kernel(String entry) {
+    public synchronized GpuKernel kernel(String entry) {
         checkAlive();
         JcudaKernel kernel = kernels.get(entry);
         if (kernel == null) {
@@ -44,8 +44,7 @@ final class JcudaModule implements GpuModule, Context.Resource {
     @Override
     public void close() {
         if (alive && !context.isClosed()) {
-            context.drain("unloading " + label);
-            context.release(this);
+            context.retire("unloading " + label, this);
         }
     }
 

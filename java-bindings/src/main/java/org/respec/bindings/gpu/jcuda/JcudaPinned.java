@@ -37,8 +37,7 @@ final class JcudaPinned implements PinnedMemory, Context.Resource {
     @Override
     public void close() {
         if (isAlive() && !context.isClosed()) {
-            context.drain("freeing page-locked memory");
-            context.release(this);
+            context.retire("freeing page-locked memory", this);
         }
     }
 

@@ -16,12 +16,12 @@ import org.respec.bindings.gpu.GpuMemory;
 import org.respec.bindings.gpu.GpuStream;
 
 /**
- * A stream that waits for no other.
+ * A stream that waits for no other. Its launches are for one thread at a time; memory, events and captures of others do not disturb them.
  *
  * <p>Copies from and to page-locked memory return at once. With other host memory a copy waits for the stream before it returns: the
- * driver may or may not stage such a copy, depending on the machine, and a caller who reuses the memory must not depend on that. While
- * any stream is captured only page-locked memory may be copied (a second stream may have been drawn into the capture by an event); a
- * graph reads it at every launch, so it must live as long as the graph.
+ * driver may or may not stage such a copy, depending on the machine, and a caller who reuses the memory must not depend on that. A thread
+ * that captures a stream may copy only page-locked memory (a second stream may have been drawn into the capture by an event); a graph
+ * reads it at every launch, so it must live as long as the graph.
  */
 final class JcudaStream implements GpuStream, Context.Resource {
     private static final int MOST_GRID_Y_Z = 65535;
@@ -32,13 +32,25 @@ final class JcudaStream implements GpuStream, Context.Resource {
     /** The kernel's parameter array: one pointer, to the struct of the launch at hand. The driver reads both before it returns. */
     private final MemorySegment parameters = arena.allocate(ValueLayout.JAVA_LONG);
     private final List<String> captured = new ArrayList<>();
+    private final LaunchHistory history;
     private boolean capturing;
     private boolean alive = true;
 
-    JcudaStream(Context context) {
+    /** @param urgent whether its work goes before that of streams which are not */
+    JcudaStream(Context context, boolean urgent) {
         this.context = context;
-        context.run("cuStreamCreate", () -> JCudaDriver.cuStreamCreate(handle, CUstream_flags.CU_STREAM_NON_BLOCKING));
+        int[] least = new int[1];
+        int[] greatest = new int[1];
+        context.run("cuCtxGetStreamPriorityRange", () -> JCudaDriver.cuCtxGetStreamPriorityRange(least, greatest));
+        context.run("cuStreamCreateWithPriority", () -> JCudaDriver.cuStreamCreateWithPriority(handle,
+            CUstream_flags.CU_STREAM_NON_BLOCKING, urgent ? greatest[0] : least[0]));
+        history = context.newHistory();
         context.add(this);
+    }
+
+    /** Its last launches, products included. */
+    LaunchHistory history() {
+        return history;
     }
 
     Handles.Stream handle() {
@@ -157,7 +169,7 @@ final class JcudaStream implements GpuStream, Context.Resource {
         }
         long function = own.prepare(context, Math.multiplyExact(blockX, blockY), sharedBytes, arguments.byteSize());
         parameters.set(ValueLayout.JAVA_LONG, 0, arguments.address());
-        context.history().add(own, gridX, gridY, gridZ, blockX, blockY, sharedBytes);
+        history.add(own, gridX, gridY, gridZ, blockX, blockY, sharedBytes);
         if (capturing) {
             captured.add(own.name());
         }
@@ -173,7 +185,7 @@ final class JcudaStream implements GpuStream, Context.Resource {
             throw new IllegalArgumentException("a stream of another driver");
         }
         long executable = graph.raw();
-        context.history().add(graph, 0, 0, 0, 0, 0, 0);
+        history.add(graph, 0, 0, 0, 0, 0, 0);
         context.check("launch of a graph", context.calls().launchGraph(executable, handle.raw()));
     }
 
@@ -205,18 +217,27 @@ final class JcudaStream implements GpuStream, Context.Resource {
         context.check("waiting for a stream", context.calls().waitStream(handle.raw()));
     }
 
-    /** Relaxed capture: a kernel that is used for the first time may be compiled and loaded, and memory allocated, meanwhile. */
+    /**
+     * Relaxed capture: a kernel that is used for the first time may be compiled and loaded, and memory allocated, meanwhile, by any thread.
+     * Who frees memory waits for the end of the capture.
+     */
     @Override
     public void beginCapture() {
         enter();
         if (capturing) {
             throw new IllegalStateException("the stream is being captured already");
         }
-        context.run("cuStreamBeginCapture", () -> JCudaDriver.cuStreamBeginCapture(handle,
-            CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED));
+        context.captureBegins();
+        try {
+            context.run("cuStreamBeginCapture", () -> JCudaDriver.cuStreamBeginCapture(handle,
+                CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED));
+            capturing = true;
+        } finally {
+            if (!capturing) {
+                context.captureEnded();
+            }
+        }
         captured.clear();
-        capturing = true;
-        context.captureBegan();
     }
 
     @Override
@@ -225,10 +246,16 @@ final class JcudaStream implements GpuStream, Context.Resource {
         if (!capturing) {
             throw new IllegalStateException("the stream is not being captured");
         }
+        if (!context.isCapturing()) {
+            throw new IllegalStateException("a capture ends in the thread that it began in");
+        }
         capturing = false;
-        context.captureEnded();
         CUgraph graph = new CUgraph();
-        context.run("cuStreamEndCapture", () -> JCudaDriver.cuStreamEndCapture(handle, graph));
+        try {
+            context.run("cuStreamEndCapture", () -> JCudaDriver.cuStreamEndCapture(handle, graph));
+        } finally {
+            context.captureEnded();
+        }
         return new JcudaGraph(context, graph, captured);
     }
 
@@ -246,6 +273,7 @@ final class JcudaStream implements GpuStream, Context.Resource {
             capturing = false;
             context.captureEnded();
         }
+        context.forget(history);
         arena.close();
         JCudaDriver.cuStreamDestroy(handle);
     }

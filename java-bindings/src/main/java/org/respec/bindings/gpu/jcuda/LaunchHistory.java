@@ -1,6 +1,6 @@
 package org.respec.bindings.gpu.jcuda;
 
-/** The last launches, for the message when the device fails: it reports errors late, so the culprit is one of these. Allocates nothing. */
+/** The last launches of a stream, for the message when the device fails: it reports errors late, so the culprit is one of these. Allocates nothing. */
 final class LaunchHistory {
     private static final int LENGTH = 16;
     private static final int NUMBERS = 6;
@@ -22,11 +22,12 @@ final class LaunchHistory {
         numbers[at + 5] = f;
     }
 
+    boolean any() {
+        return count > 0;
+    }
+
     /** One line each, newest first. */
     String describe() {
-        if (count == 0) {
-            return "nothing was launched before";
-        }
         StringBuilder text = new StringBuilder("last launches, newest first:");
         for (long i = count - 1; i >= Math.max(0, count - LENGTH); i--) {
             int slot = (int) (i % LENGTH);

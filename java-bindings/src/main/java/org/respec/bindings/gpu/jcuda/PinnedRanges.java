@@ -8,7 +8,7 @@ final class PinnedRanges {
     private long[] ends = new long[16];
     private int count;
 
-    void add(long start, long bytes) {
+    synchronized void add(long start, long bytes) {
         if (count == starts.length) {
             starts = Arrays.copyOf(starts, 2 * count);
             ends = Arrays.copyOf(ends, 2 * count);
@@ -21,7 +21,7 @@ final class PinnedRanges {
         count++;
     }
 
-    void remove(long start) {
+    synchronized void remove(long start) {
         int at = Arrays.binarySearch(starts, 0, count, start);
         System.arraycopy(starts, at + 1, starts, at, count - at - 1);
         System.arraycopy(ends, at + 1, ends, at, count - at - 1);
@@ -29,7 +29,7 @@ final class PinnedRanges {
     }
 
     /** Whether all of the range is in one piece of page-locked memory. */
-    boolean contains(long start, long bytes) {
+    synchronized boolean contains(long start, long bytes) {
         int at = Arrays.binarySearch(starts, 0, count, start);
         int piece = at >= 0 ? at : -at - 2;
         return piece >= 0 && start + bytes <= ends[piece];

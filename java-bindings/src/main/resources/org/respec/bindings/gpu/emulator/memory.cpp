@@ -188,6 +188,7 @@ void say_nearest(const Device* device, u64 address) {
 
 // Whether a range lies in one living allocation.
 EXPORT int emu_holds(const Device* device, u64 address, u64 bytes) {
+    Lock lock;
     const Allocation* allocation = allocation_of(device, address);
     return allocation != nullptr && address >= (u64) allocation->begin && address - (u64) allocation->begin <= allocation->bytes
         && bytes <= allocation->bytes - (address - (u64) allocation->begin);

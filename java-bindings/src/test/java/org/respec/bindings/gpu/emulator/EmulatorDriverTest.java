@@ -7,14 +7,18 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.SplittableRandom;
+import java.util.concurrent.CopyOnWriteArrayList;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.respec.bindings.gpu.GpuBlas;
@@ -234,6 +238,57 @@ class EmulatorDriverTest {
             GpuMemory small = bench.driver.allocate(64);
             assertThrows(IllegalArgumentException.class, () -> blas.gemm(false, false, 5, 5, 5, GpuBlas.Type.F32, small.address(), 5,
                 small.address(), 5, 0, GpuBlas.Type.F32, small.address(), 5));
+        }
+    }
+
+    /** Each thread has its stream and memory; kernels, products and new memory of several at a time do not disturb each other. */
+    @Test
+    void threadsShareADevice() throws InterruptedException {
+        try (EmulatorBench bench = bench()) {
+            GpuKernel add = bench.driver.load(bench.driver.compile(SOURCE)).kernel("add");
+            List<Throwable> failures = new CopyOnWriteArrayList<>();
+            List<Thread> threads = new ArrayList<>();
+            for (int t = 0; t < 3; t++) {
+                int own = t;
+                threads.add(Thread.ofPlatform().start(() -> {
+                    try {
+                        add(bench, add, own);
+                    } catch (RuntimeException | AssertionError e) {
+                        failures.add(e);
+                    }
+                }));
+            }
+            for (Thread thread : threads) {
+                thread.join();
+            }
+            assertEquals(List.of(), failures);
+        }
+    }
+
+    private static void add(EmulatorBench bench, GpuKernel add, int own) {
+        GpuStream stream = bench.driver.stream();
+        GpuBlas blas = bench.driver.blas(stream);
+        GpuMemory sum = bench.driver.allocate(4 * 64);
+        GpuMemory square = bench.driver.allocate(4);
+        try (Arena arena = Arena.ofConfined(); PinnedMemory host = bench.driver.allocatePinned(4 * 64)) {
+            MemorySegment arguments = arena.allocate(16);
+            arguments.set(ValueLayout.JAVA_LONG, 0, sum.address());
+            for (int i = 1; i <= 200; i++) {
+                GpuMemory passing = bench.driver.allocate(4);
+                arguments.set(ValueLayout.JAVA_INT, 8, i * (own + 1));
+                stream.launch(add, 1, 1, 1, 64, 1, 0, arguments);
+                stream.fill(passing, 0, Float.floatToIntBits(own + 2f), 1);
+                blas.gemm(false, false, 1, 1, 1, GpuBlas.Type.F32, passing.address(), 1, passing.address(), 1, 0f, GpuBlas.Type.F32,
+                    square.address(), 1);
+                passing.close();
+            }
+            stream.copyOut(sum, 0, host.segment(), 0, 4 * 64);
+            stream.synchronize();
+            for (int i = 0; i < 64; i++) {
+                assertEquals(20_100 * (own + 1), host.segment().getAtIndex(ValueLayout.JAVA_INT, i));
+            }
+            stream.copyOut(square, 0, host.segment(), 0, 4);
+            assertEquals((own + 2f) * (own + 2f), host.segment().get(ValueLayout.JAVA_FLOAT, 0));
         }
     }
 

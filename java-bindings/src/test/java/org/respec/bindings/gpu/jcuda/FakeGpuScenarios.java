@@ -24,6 +24,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
+import java.util.concurrent.atomic.AtomicReference;
 import org.respec.bindings.doctor.Doctor;
 import org.respec.bindings.doctor.Finding;
 import org.respec.bindings.gpu.GpuBlas;
@@ -51,7 +52,7 @@ import org.respec.bindings.nvrtc.CubinCache;
 /** Runs against the stand-ins of {@code fake/*.c}; started by {@link FakeGpuTest} in a process of its own. */
 public final class FakeGpuScenarios {
     static final List<String> ALL = List.of("refusals", "device", "memory", "copies", "launch", "compiledSource", "launchErrors", "graphs",
-        "events", "deadDriver", "closing", "blas", "blasFailures", "noAllocation", "nvml", "doctor", "jcudaTemporaryFolder");
+        "events", "threads", "deadDriver", "closing", "blas", "blasFailures", "noAllocation", "nvml", "doctor", "jcudaTemporaryFolder");
 
     private final SymbolLookup cuda = SymbolLookup.libraryLookup("libcuda.so.1", Arena.global());
     private final CudaLibraries libraries;
@@ -358,8 +359,73 @@ public final class FakeGpuScenarios {
             }
             fake("fake_clear");
             driver.stream();
-            same("stream 1\n", log());
+            driver.urgentStream();
+            same("stream 1 priority 0\nstream 1 priority -5\n", log());
         }
+    }
+
+    /** While one thread captures, another works on, and what it frees waits for the end of the capture. */
+    void threads() {
+        try (JcudaDriver driver = JcudaDriver.open(libraries, cache, 0); Arena arena = Arena.ofShared()) {
+            GpuStream stream = driver.urgentStream();
+            GpuStream second = driver.stream();
+            GpuKernel scale = driver.load(image()).kernel("scale");
+            GpuMemory memory = driver.allocate(12);
+            MemorySegment struct = scaleArguments(arena, memory, 3, 3);
+            MemorySegment pageable = arena.allocate(12);
+            AtomicReference<GpuMemory> made = new AtomicReference<>();
+            stream.beginCapture();
+            stream.launch(scale, 1, 1, 1, 32, 1, 0, struct);
+            run(() -> {
+                made.set(driver.allocate(12));
+                second.copyIn(pageable, 0, made.get(), 0, 12);
+                second.launch(scale, 1, 1, 1, 32, 1, 0, scaleArguments(arena, made.get(), 3, 2));
+                second.synchronize();
+                thrown(IllegalStateException.class, "in the thread that it began in", stream::endCapture);
+            });
+            Thread freeing = Thread.ofPlatform().daemon().start(made.get()::close);
+            while (freeing.getState() != Thread.State.WAITING) {
+                Thread.onSpinWait();
+            }
+            same(true, made.get().isAlive());
+            stream.endCapture().close();
+            join(freeing);
+            same(false, made.get().isAlive());
+            // A capture that fails to begin leaves nobody waiting.
+            fake("fake_fail", "cuStreamBeginCapture", 900);
+            refused("cuStreamBeginCapture", stream::beginCapture);
+            run(memory::close);
+            same(false, memory.isAlive());
+            second.launch(driver.load(image()).kernel("crash"), 9, 1, 1, 32, 1, 0, struct);
+            String message = refused("CUDA_ERROR_ILLEGAL_ADDRESS", second::synchronize);
+            same(List.of("last launches, newest first:", "  fake.cu[BF16=1] scale grid 1x1x1 block 32x1 shared 0",
+                "of another stream, last launches, newest first:", "  fake.cu[BF16=1] crash grid 9x1x1 block 32x1 shared 0",
+                "  fake.cu[BF16=1] scale grid 1x1x1 block 32x1 shared 0"), message.lines().skip(1).toList());
+        }
+    }
+
+    private static void run(Runnable work) {
+        AtomicReference<Throwable> failure = new AtomicReference<>();
+        Thread thread = Thread.ofPlatform().daemon().start(() -> {
+            try {
+                work.run();
+            } catch (RuntimeException | AssertionError e) {
+                failure.set(e);
+            }
+        });
+        join(thread);
+        if (failure.get() != null) {
+            throw new AssertionError("in another thread", failure.get());
+        }
+    }
+
+    private static void join(Thread thread) {
+        try {
+            thread.join(30_000);
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+        same(false, thread.isAlive());
     }
 
     void deadDriver() {
