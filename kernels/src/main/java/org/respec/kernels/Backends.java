@@ -46,13 +46,18 @@ public final class Backends {
     }
 
     /**
-     * Operators that another thread may use at the same time, on the same tensors, or null where there are none: a GPU's operators
-     * have one stream, and one thread that its context belongs to.
+     * Operators on the same device that another thread may use at the same time, on the same tensors: on a GPU in a stream of their own, so
+     * that what one asked for is there for the other after {@link Ops#synchronize}.
      *
-     * @param threads host threads of their own
+     * @param ops from {@link #open}
+     * @param threads host threads of their own; means nothing on a GPU
      */
     public static Ops beside(Ops ops, int threads) {
-        return ops instanceof CpuOps ? new CpuOps(threads) : null;
+        return switch (ops) {
+            case CpuOps cpu -> new CpuOps(threads);
+            case GpuOps gpu -> gpu.beside();
+            default -> throw new IllegalArgumentException("there is nothing beside " + ops.device());
+        };
     }
 
     private static Ops gpu(String device, boolean graphs, Supplier<GpuDriver> driver) {

@@ -19,7 +19,7 @@ import org.respec.kernels.Backends;
 import org.respec.kernels.Ops;
 
 /**
- * A drafter that learns beside its use. Updates run on a thread and operators of their own, over a private twin of the drafter and a
+ * A drafter that learns beside its use. Updates run on a thread and operators (on a GPU: a stream) of their own, over a private twin of the drafter and a
  * replay buffer that nobody else touches meanwhile; the drafter in use changes only in {@link #takeOver}, which the run calls at fixed
  * points between rollouts, so every bit is the same whatever the threads' timing, or with updates in turn on the run's own thread.
  *
@@ -69,6 +69,7 @@ public final class OnlineDrafter implements AutoCloseable {
     private final Consumer<String> alarms;
     private final DrafterHealth health;
     private final boolean concurrent;
+    private final Ops runOps;
     private final Ops ops;
     private final Drafter drafter;
     private final Drafter twin;
@@ -104,22 +105,20 @@ public final class OnlineDrafter implements AutoCloseable {
         this.alarms = alarms;
         this.health = health;
         this.drafter = drafter;
-        Ops beside = settings.overlap() ? Backends.beside(ops, settings.threads()) : null;
-        concurrent = beside != null;
-        this.ops = wiring.operators().apply(concurrent ? beside : ops);
+        concurrent = settings.overlap();
+        runOps = ops;
+        this.ops = wiring.operators().apply(concurrent ? Backends.beside(ops, settings.threads()) : ops);
+        // On a GPU the two have streams of their own: what one reads of the other must be there, and stay until it has been read.
+        runOps.synchronize();
         twin = drafter.twin(this.ops, concurrent);
         optimizer = new AdamW(this.ops, twin.weights(), settings.optimizer());
         learner = new DraftLearner(this.ops, twin, optimizer, replay, settings.unroll(), settings.learning());
+        this.ops.synchronize();
         MemorySegment first = drafter.weights().download();
         for (int i = 0; i < slots.length; i++) {
             slots[i] = memory.allocate(first.byteSize());
         }
         current = Publication.of(0, slots[0].copyFrom(first));
-    }
-
-    /** Whether updates run beside the run. */
-    public boolean concurrent() {
-        return concurrent;
     }
 
     /** Updates that went into the drafter in use. */
@@ -144,7 +143,9 @@ public final class OnlineDrafter implements AutoCloseable {
         MemorySegment target = free();
         running = new FutureTask<>(() -> learn(update, target));
         if (concurrent) {
+            runOps.synchronize();
             twin.embedLike(drafter);
+            ops.synchronize();
             thread = Thread.ofPlatform().daemon().name("respec-drafter").start(running);
         } else {
             running.run();

@@ -195,7 +195,7 @@ public record MemoryPlan(Map<String, Long> parts, long free, int kvPages, int mi
 
         private void learner(Ops ops, Drafter drafter) {
             var d = config.distill();
-            Drafter twin = drafter.twin(ops, false);
+            Drafter twin = drafter.twin(ops, d.overlap());
             AdamW optimizer = new AdamW(ops, twin.weights(), settings());
             int rows = d.rows(limits.maxLength() - 1);
             new DrafterTraining(ops, twin, rows, rows, d.unroll(), limits.captureTopK());

@@ -247,9 +247,6 @@ public final class TrainingRun implements AutoCloseable {
             memory.table().forEach(listener::note);
         }
         listener.started(state.iteration, iterations);
-        if (online != null && config.distill().overlap() && !online.concurrent()) {
-            listener.note("distill.overlap: on this device the drafter learns in turn with the run, since its operators serve one thread.");
-        }
         if (state.iteration == 0) {
             state.accuracyBefore = accuracy();
         }

@@ -12,9 +12,13 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -22,6 +26,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.respec.bindings.gpu.emulator.EmulatorDriver;
 import org.respec.bindings.gpu.emulator.EmulatorOptions;
 import org.respec.engine.BadInput;
+import org.respec.engine.distill.OnlineDrafter;
 import org.respec.engine.model.DrafterConfig;
 import org.respec.engine.model.ModelConfig;
 import org.respec.kernels.Backends;
@@ -68,6 +73,48 @@ class EmulatedRunTest {
         assertNotEquals(gpu.at("/actor/weights_sha256"), cpu.at("/actor/weights_sha256"));
         ObjectNode back = RunFixture.run(config, true, small("run.device=emulator", "train.iterations=4", "train.moments=bf16", "run.dir=" + out));
         assertEquals(4, back.path("iterations").intValue());
+    }
+
+    /** In a stream of its own, in the next rollout or the one after: trajectories and actor are the same, and so are the weights learnt. */
+    @Test
+    void theDrafterLearnsBesideTheRun() {
+        List<ObjectNode> summaries = new ArrayList<>();
+        for (String[] how : new String[][] {{"false", "0"}, {"true", "0"}, {"true", "1"}}) {
+            summaries.add(RunFixture.run(config, false, small("run.device=emulator", "run.dtype=bf16", "train.iterations=3",
+                "distill.overlap=" + how[0], "distill.lag=" + how[1], "run.dir=" + folder.resolve("beside-" + how[0] + how[1]))));
+        }
+        ObjectNode inTurn = summaries.getFirst();
+        for (ObjectNode beside : summaries.subList(1, 3)) {
+            assertEquals(inTurn.at("/rollout/trajectory_sha256"), beside.at("/rollout/trajectory_sha256"));
+            assertEquals(inTurn.at("/actor/weights_sha256"), beside.at("/actor/weights_sha256"));
+            assertEquals(inTurn.at("/drafter"), beside.at("/drafter"));
+            assertEquals(3, beside.at("/drafter/version").intValue());
+            assertEquals(0, beside.path("alarms").size(), beside.path("alarms").toString());
+        }
+    }
+
+    /** A learner that is left behind keeps the device it works on, even after the run is closed. */
+    @Test
+    void theDeviceOutlivesALearnerThatIsLeftBehind() throws InterruptedException {
+        CountDownLatch closed = new CountDownLatch(1);
+        CountDownLatch ended = new CountDownLatch(1);
+        UnaryOperator<Ops> hanging = LearnerFaultsTest.after("klDistill", (number, args) -> {
+            while (number == 1 && closed.getCount() > 0) {
+                try {
+                    closed.await();
+                } catch (InterruptedException e) {
+                    // Deaf on purpose.
+                }
+            }
+        });
+        UnaryOperator<Ops> ending = LearnerFaultsTest.after("adamW", (number, args) -> ended.countDown());
+        OnlineDrafter.Wiring wiring = LearnerFaultsTest.operators(ops -> ending.apply(hanging.apply(ops)));
+        ObjectNode summary = RunFixture.run(config, false, wiring, small("run.device=emulator", "distill.timeout_seconds=1",
+            "run.dir=" + folder.resolve("left-behind")));
+        assertEquals(1, summary.path("alarms").size(), summary.path("alarms").toString());
+        assertTrue(summary.at("/alarms/0").textValue().contains("left behind"), summary.path("alarms").toString());
+        closed.countDown();
+        assertTrue(ended.await(60, TimeUnit.SECONDS), "the learner did not go on");
     }
 
     @Test

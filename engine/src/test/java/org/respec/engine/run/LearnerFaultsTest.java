@@ -89,7 +89,7 @@ class LearnerFaultsTest {
     }
 
     /** The learner's operators, with something done after each call of one of them; numbers count from 1. */
-    private static UnaryOperator<Ops> after(String operator, CallListener listener) {
+    static UnaryOperator<Ops> after(String operator, CallListener listener) {
         AtomicInteger calls = new AtomicInteger();
         return ops -> (Ops) Proxy.newProxyInstance(Ops.class.getClassLoader(), new Class<?>[] {Ops.class}, (proxy, method, args) -> {
             Object result;
@@ -105,11 +105,11 @@ class LearnerFaultsTest {
         });
     }
 
-    private interface CallListener {
+    interface CallListener {
         void called(int number, Object[] args) throws Exception;
     }
 
-    private static OnlineDrafter.Wiring operators(UnaryOperator<Ops> operators) {
+    static OnlineDrafter.Wiring operators(UnaryOperator<Ops> operators) {
         return new OnlineDrafter.Wiring(operators, bytes -> { });
     }
 

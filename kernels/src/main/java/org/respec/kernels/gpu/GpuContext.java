@@ -1,40 +1,46 @@
 package org.respec.kernels.gpu;
 
-import java.util.HashMap;
-import java.util.Map;
 import org.respec.bindings.gpu.GpuDriver;
 import org.respec.bindings.gpu.GpuGraph;
 import org.respec.bindings.gpu.GpuKernel;
 import org.respec.bindings.gpu.GpuMemory;
-import org.respec.bindings.gpu.GpuModule;
 import org.respec.bindings.gpu.GpuOutOfMemory;
 import org.respec.bindings.gpu.GpuStream;
 import org.respec.bindings.memory.HostArena;
 import org.respec.kernels.OutOfDeviceMemory;
 
-/** What the launch classes share: a driver, the stream they launch in, and the kernels compiled so far. */
+/** What the launch classes of one set of operators share: the stream they launch in, and what operators on the device have together. */
 final class GpuContext implements AutoCloseable {
-    private final GpuDriver driver;
+    private final GpuShare share;
     private final GpuStream stream;
     private final HostArena arguments = new HostArena("kernel arguments");
     private final Faults faults;
-    private final Map<KernelSpec, GpuKernel> kernels = new HashMap<>();
     private boolean recording;
 
+    /** For operators alone on a driver. */
     GpuContext(GpuDriver driver) {
-        this.driver = driver;
-        this.stream = driver.stream();
-        this.faults = new Faults(driver);
+        this(new GpuShare(driver), driver.urgentStream());
+    }
+
+    /** @param stream taken over */
+    GpuContext(GpuShare share, GpuStream stream) {
+        this.share = share;
+        this.stream = stream;
+        this.faults = new Faults(share.driver());
     }
 
     GpuDriver driver() {
-        return driver;
+        return share.driver();
+    }
+
+    GpuShare share() {
+        return share;
     }
 
     /** Device memory, zero-filled. Throws {@link OutOfDeviceMemory} if there is not so much left. */
     GpuMemory allocate(long bytes) {
         try {
-            return driver.allocate(bytes);
+            return driver().allocate(bytes);
         } catch (GpuOutOfMemory e) {
             throw new OutOfDeviceMemory(e.getMessage(), e);
         }
@@ -53,15 +59,9 @@ final class GpuContext implements AutoCloseable {
         return new Arguments(arguments, (bytes + 7) & ~7);
     }
 
-    /** The kernel, compiled and loaded the first time it is asked for; after that nothing is allocated, nor any definition looked at. */
+    /** The kernel, compiled and loaded the first time it is asked for; see {@link LoadedKernel}. */
     GpuKernel kernel(KernelSpec spec) {
-        GpuKernel kernel = kernels.get(spec);
-        if (kernel == null) {
-            GpuModule module = driver.load(driver.compile(KernelSources.of(spec)));
-            kernel = module.kernel(spec.entry());
-            kernels.put(spec, kernel);
-        }
-        return kernel;
+        return share.kernel(spec);
     }
 
     /** Whether work is being recorded: nothing runs, and what is copied from or to host memory would be kept for ever. */

@@ -13,7 +13,7 @@ import org.respec.kernels.TensorArena;
  * <p>The forward product is our own kernel where rows must not depend on their number (<em>invariant</em>, what coupled sampling rests
  * on), else cuBLAS, which is faster for many rows and changes a row's last bits with their number. Gradients are by cuBLAS always.
  */
-final class GpuLinear {
+final class GpuLinear implements AutoCloseable {
     private final boolean invariant;
     private final GemmRowsKernel gemmRows;
     private final GemmTilesKernel gemmTiles;
@@ -136,6 +136,11 @@ final class GpuLinear {
             throw new IllegalArgumentException(operator + ": a matrix must have rows closer together, got " + tensor);
         }
         return (int) tensor.rowStride();
+    }
+
+    @Override
+    public void close() {
+        blas.close();
     }
 
     private static GpuPackedMatrix ours(String operator, String argument, PackedMatrix matrix) {

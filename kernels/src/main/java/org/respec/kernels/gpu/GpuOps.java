@@ -23,7 +23,6 @@ public final class GpuOps implements Ops {
     /** More than a step's batch views and page table take, so that a steady decode loop never waits for it. */
     private static final long STAGING_BYTES = 4 << 20;
 
-    private final GpuDriver driver;
     private final GpuContext gpu;
     private final Staging staging;
     private final GpuElementwise elementwise;
@@ -39,11 +38,14 @@ public final class GpuOps implements Ops {
     private final NoiseFieldKernel noise;
     private boolean graphs = true;
 
-    /** Operators on a driver, which this closes. */
+    /** Operators on a driver, which the last of these and of all {@link #beside} them closes. */
     public GpuOps(GpuDriver driver) {
-        this.driver = driver;
-        this.gpu = new GpuContext(driver);
-        staging = new Staging(driver, gpu.stream(), STAGING_BYTES);
+        this(new GpuContext(driver));
+    }
+
+    private GpuOps(GpuContext gpu) {
+        this.gpu = gpu;
+        staging = new Staging(gpu.driver(), gpu.stream(), STAGING_BYTES);
         elementwise = new GpuElementwise(gpu);
         rotary = new GpuRope(gpu);
         update = new GpuUpdate(gpu);
@@ -57,9 +59,28 @@ public final class GpuOps implements Ops {
         noise = new NoiseFieldKernel(gpu);
     }
 
+    /**
+     * Operators on the same device and memory for another thread, with a stream, staging, faults and workspaces of their own: their work and
+     * this one's run side by side, this one's first where both could. Whoever hands data from one to the other synchronises between.
+     */
+    public GpuOps beside() {
+        GpuShare share = gpu.share();
+        share.join();
+        boolean built = false;
+        try {
+            GpuOps beside = new GpuOps(new GpuContext(share, share.driver().stream()));
+            built = true;
+            return beside;
+        } finally {
+            if (!built) {
+                share.leave();
+            }
+        }
+    }
+
     /** The driver below, for events and memory of one's own. */
     public GpuDriver driver() {
-        return driver;
+        return gpu.driver();
     }
 
     /** The stream that all operators run in. */
@@ -73,12 +94,12 @@ public final class GpuOps implements Ops {
 
     @Override
     public String device() {
-        return driver.device().name() + ", " + driver.device().architecture();
+        return driver().device().name() + ", " + driver().device().architecture();
     }
 
     @Override
     public String uuid() {
-        return driver.device().uuid();
+        return driver().device().uuid();
     }
 
     @Override
@@ -143,7 +164,7 @@ public final class GpuOps implements Ops {
 
     @Override
     public long freeBytes() {
-        return driver.freeBytes();
+        return driver().freeBytes();
     }
 
     @Override
@@ -376,9 +397,10 @@ public final class GpuOps implements Ops {
         try {
             gpu.stream().synchronize();
             staging.close();
+            linear.close();
             gpu.close();
         } finally {
-            driver.close();
+            gpu.share().leave();
         }
     }
 }

@@ -158,6 +158,11 @@ final class LateDriver implements GpuDriver {
     }
 
     @Override
+    public GpuStream urgentStream() {
+        return stream();
+    }
+
+    @Override
     public GpuEvent event() {
         return new Event();
     }
