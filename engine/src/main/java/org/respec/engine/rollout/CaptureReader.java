@@ -9,7 +9,7 @@ import org.respec.kernels.Tensor;
 import org.respec.kernels.TensorArena;
 
 /** Copies a finished request's by-products from the engine's stores to host memory of their own. */
-final class CaptureReader implements AutoCloseable {
+final class CaptureReader {
     private final Ops ops;
     private final FeatureStore features;
     private final TeacherStore teachers;
@@ -66,10 +66,5 @@ final class CaptureReader implements AutoCloseable {
         MemorySegment copy = Arena.ofAuto().allocate(elements(mirror, rows) * mirror.host().dtype().bytes(), 8);
         MemorySegment.copy(mirror.host().host(), 0, copy, 0, copy.byteSize());
         return copy;
-    }
-
-    @Override
-    public void close() {
-        // Buffers belong to the engine's arena.
     }
 }

@@ -96,7 +96,10 @@ final class NgramIndex implements AutoCloseable {
             // Differences, for the clock wraps around.
             oldest = clock - stamp(entry) > clock - stamp(oldest) ? entry : oldest;
         }
-        entries.asSlice(oldest, ENTRY).fill((byte) 0);
+        // Word by word: a slice would be an object whenever C2 keeps this method out of line.
+        for (long word = oldest; word < oldest + ENTRY; word += Long.BYTES) {
+            entries.set(ValueLayout.JAVA_LONG, word, 0L);
+        }
         entries.set(ValueLayout.JAVA_LONG, oldest, tag);
         return oldest;
     }

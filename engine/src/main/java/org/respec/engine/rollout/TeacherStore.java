@@ -14,6 +14,7 @@ final class TeacherStore {
     private final Tensor newIds;
     private final Tensor newLogProbs;
     private final Tensor newTails;
+    private final Tensor newTailRows;
     private final int topK;
 
     TeacherStore(Ops ops, TensorArena arena, RolloutLimits limits, int maxRows) {
@@ -28,8 +29,6 @@ final class TeacherStore {
         newTails = arena.allocate(DType.F32, 1, maxRows);
         newTailRows = newTails.reshape(maxRows, 1);
     }
-
-    private final Tensor newTailRows;
 
     int topK() {
         return topK;
