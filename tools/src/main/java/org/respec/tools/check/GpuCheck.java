@@ -25,15 +25,18 @@ import org.respec.kernels.gpu.GpuOps;
 
 /**
  * Checks a GPU against the CPU, stage by stage, from single operators to whole training runs. Every stage has a context of its own on
- * the device and a time limit; one that fails stops no other.
+ * the device and a time limit, and <em>apart</em> a process of its own; one that fails stops no other.
  */
 public final class GpuCheck {
     private static final List<CheckStage> STAGES = List.of(new OperatorStage(), new GenerateStage(), new GradientStage(), new TrainStage(),
         new ResumeStage(), new KernelStage(), new DecodeStage());
     /** What takes a GPU seconds takes the emulator minutes. */
     private static final double EMULATED_PATIENCE = 20;
-    /** How long past its limit a stage may be in one piece of work before it counts as stuck. */
-    private static final double GRACE_SECONDS = 120;
+    /** How long past its limit a stage may be in one piece of work before it counts as stuck, on a GPU and emulated. */
+    private static final double GRACE_SECONDS = 30;
+    private static final double EMULATED_GRACE_SECONDS = 120;
+    /** What a process takes to start and to end, beside its stage. */
+    private static final double PROCESS_SECONDS = 20;
 
     /**
      * What is checked.
@@ -43,12 +46,26 @@ public final class GpuCheck {
      * @param actor model folder
      * @param drafter its drafter's folder
      * @param quickstart config of the training stages
+     * @param after the check of the operators behind which that stage begins; empty for all of them
      */
-    public record Settings(String device, boolean quick, Path actor, Path drafter, Path quickstart) {
+    public record Settings(String device, boolean quick, Path actor, Path drafter, Path quickstart, String after) {
+    }
+
+    /** Makes the command that runs one stage in another process. */
+    public interface Apart {
+        /**
+         * @param only the stage, as {@code --only} takes it
+         * @param json file that it writes to
+         * @param after as in {@link Settings}
+         */
+        List<String> command(List<String> only, Path json, String after);
     }
 
     /** A stage, and beginnings of what it is to check: empty for everything. */
     private record Chosen(CheckStage stage, List<String> prefixes) {
+        List<String> only() {
+            return prefixes.isEmpty() ? List.of(stage.name()) : prefixes.stream().map(prefix -> stage.name() + ":" + prefix).toList();
+        }
     }
 
     private final Settings settings;
@@ -101,29 +118,45 @@ public final class GpuCheck {
     /**
      * Runs what was chosen.
      *
-     * @param afterStage run after every stage: {@link #json} then has what was found so far, and counts as not passed until the end
-     * @param stuck told a sentence, on another thread, when a stage is so far past its limit that it will not end
+     * @param apart runs each stage in a process of its own, after all kernels were compiled; null to run them in this one
+     * @param found run after every outcome and stage: {@link #json} then has what was found so far, and counts as not passed until the end
+     * @param stuck told a sentence, on another thread, when a stage of this process is so far past its limit that it will not end
      * @return whether all of it passed
      */
-    public boolean run(Runnable afterStage, Consumer<String> stuck) {
+    public boolean run(Apart apart, Runnable found, Consumer<String> stuck) {
         long start = System.nanoTime();
-        double patience;
+        GpuDevice of;
         try (GpuOps gpu = (GpuOps) Devices.open(settings.device(), 0)) {
-            GpuDevice of = gpu.driver().device();
-            patience = of.uuid().isEmpty() ? EMULATED_PATIENCE : 1;
+            of = gpu.driver().device();
             out.println(gpu.device() + ", CUDA driver " + of.driverVersion());
             root.put("device", gpu.device()).put("driver", of.driverVersion()).put("emulated", of.uuid().isEmpty())
                 .put("quick", settings.quick()).put("date", Instant.now().truncatedTo(ChronoUnit.SECONDS).toString())
                 .put("passed", false);
         }
-        ObjectNode stages = root.putObject("stages");
+        boolean emulated = of.uuid().isEmpty();
+        double patience = emulated ? EMULATED_PATIENCE : 1;
+        double grace = emulated ? EMULATED_GRACE_SECONDS : GRACE_SECONDS;
         boolean good = true;
+        if (apart != null && !emulated && chosen.stream().anyMatch(each -> each.prefixes.isEmpty())) {
+            good = KernelCompilation.run(of, root.putObject("compile"), out).isEmpty();
+            found.run();
+        }
+        ObjectNode stages = root.putObject("stages");
         ScheduledExecutorService watch = Executors.newSingleThreadScheduledExecutor(
             Thread.ofPlatform().daemon().name("gpu-check watch").factory());
         try {
             for (Chosen each : chosen) {
-                good &= run(each, patience, stages.withObject("/" + each.stage.name()), watch, stuck);
-                afterStage.run();
+                ObjectNode json = stages.putObject(each.stage.name());
+                double limit = each.stage.seconds() * patience;
+                if (apart != null) {
+                    good &= runApart(each, limit + grace + PROCESS_SECONDS, apart, json, found);
+                } else {
+                    var alarm = watch.schedule(() -> stuck.accept(each.stage.name() + ": it is stuck, " + (int) grace
+                        + " s past its time limit."), (long) ((limit + grace) * 1000), TimeUnit.MILLISECONDS);
+                    good &= runHere(each, limit, json, found);
+                    alarm.cancel(false);
+                }
+                found.run();
             }
         } finally {
             watch.shutdownNow();
@@ -132,20 +165,34 @@ public final class GpuCheck {
         return good;
     }
 
-    private boolean run(Chosen each, double patience, ObjectNode json, ScheduledExecutorService watch,
-                        Consumer<String> stuck) {
+    private boolean runApart(Chosen each, double mostSeconds, Apart apart, ObjectNode json, Runnable found) {
+        Path folder = null;
+        try {
+            folder = Files.createTempDirectory("respec-check");
+            StageProcess.run(each.stage.name(), (file, after) -> apart.command(each.only(), file, after), folder, mostSeconds, json, out,
+                found);
+        } catch (IOException e) {
+            json.put("passed", false).put("message", "its process cannot be started (" + e.getMessage() + ")");
+        } finally {
+            delete(folder);
+        }
+        boolean good = json.path("passed").booleanValue();
+        if (!good) {
+            out.printf("== %s FAILED: %s%n", each.stage.name(), json.path("message").asText());
+        }
+        return good;
+    }
+
+    private boolean runHere(Chosen each, double limit, ObjectNode json, Runnable found) {
         String name = each.stage.name();
-        double limit = each.stage.seconds() * patience;
         out.printf("== %s (at most %.0f s)%n", name, limit);
         json.put("limit_seconds", limit);
-        var alarm = watch.schedule(() -> stuck.accept(name + ": it is stuck, " + (int) GRACE_SECONDS + " s past its time limit."),
-            (long) ((limit + GRACE_SECONDS) * 1000), TimeUnit.MILLISECONDS);
         String message = "";
         Path folder = null;
         StageRun run = null;
         try {
             folder = Files.createTempDirectory("respec-check");
-            run = new StageRun(settings, each.prefixes, folder, limit, json, out);
+            run = new StageRun(settings, each.prefixes, folder, limit, json, out, found);
             each.stage.run(run);
             if (run.failed() > 0) {
                 message = run.failed() + " of " + (run.failed() + run.passed()) + " failed";
@@ -157,9 +204,9 @@ public final class GpuCheck {
         } catch (IOException e) {
             message = "a folder for it cannot be made (" + e.getMessage() + ")";
         } finally {
-            alarm.cancel(false);
             delete(folder);
         }
+        json.remove("running");
         json.put("passed", message.isEmpty()).put("message", message).put("outcomes_passed", run == null ? 0 : run.passed())
             .put("outcomes_failed", run == null ? 0 : run.failed()).put("seconds", run == null ? 0 : run.seconds());
         out.printf("== %s %s, %.1f s%n", name, message.isEmpty() ? "passed" : "FAILED: " + message, run == null ? 0 : run.seconds());

@@ -11,7 +11,7 @@ import org.respec.kernels.check.OperatorCheck;
 import org.respec.kernels.check.OperatorChecks;
 import org.respec.kernels.gpu.GpuOps;
 
-/** Every operator against the CPU's. Quick: the first check of each operator. */
+/** Every operator against the CPU's, or those behind a given check. Quick: the first check of each operator. */
 final class OperatorStage implements CheckStage {
     @Override
     public String name() {
@@ -25,8 +25,10 @@ final class OperatorStage implements CheckStage {
 
     private static List<OperatorCheck> checks(StageRun run) {
         Set<String> seen = new HashSet<>();
-        return OperatorChecks.all().stream().filter(check -> run.wants(check.name()))
+        List<OperatorCheck> checks = OperatorChecks.all().stream().filter(check -> run.wants(check.name()))
             .filter(check -> !run.settings().quick() || seen.add(check.name().split("[ ,]")[0])).toList();
+        List<String> names = checks.stream().map(OperatorCheck::name).toList();
+        return checks.subList(names.indexOf(run.settings().after()) + 1, checks.size());
     }
 
     @Override
@@ -36,12 +38,14 @@ final class OperatorStage implements CheckStage {
             CheckRunner runner = new CheckRunner(cpu, gpu, CheckRunner.SEED);
             for (OperatorCheck check : checks(run)) {
                 run.checkTime();
+                run.begin(check.name());
                 CheckResult result = runner.run(check);
                 rows.addObject().put("name", result.name()).put("passed", result.passed()).put("seconds", result.seconds())
                     .put("share_of_tolerance", result.shareOfTolerance()).put("message", result.message());
                 String found = String.format("%7.2f s %6.1f %% of the tolerance", result.seconds(), 100 * result.shareOfTolerance());
                 run.item(result.name(), found, result.passed() ? "" : String.valueOf(result.message()));
                 if (runner.death() != null) {
+                    run.json().put("died", true);
                     throw new IllegalStateException("the device's context is dead, so that nothing more could be run in it: "
                         + runner.death());
                 }

@@ -17,17 +17,21 @@ final class StageRun {
     private final Path folder;
     private final ObjectNode json;
     private final PrintStream out;
+    private final Runnable tell;
     private final long limitNanos;
     private final long start = System.nanoTime();
     private int passed;
     private int failed;
 
-    StageRun(GpuCheck.Settings settings, List<String> prefixes, Path folder, double limitSeconds, ObjectNode json, PrintStream out) {
+    /** @param tell called after every outcome: {@link #json} holds it then */
+    StageRun(GpuCheck.Settings settings, List<String> prefixes, Path folder, double limitSeconds, ObjectNode json, PrintStream out,
+             Runnable tell) {
         this.settings = settings;
         this.prefixes = prefixes;
         this.folder = folder;
         this.json = json;
         this.out = out;
+        this.tell = tell;
         this.limitNanos = (long) (limitSeconds * 1e9);
     }
 
@@ -62,11 +66,19 @@ final class StageRun {
         out.println(line);
     }
 
+    /** What is begun, so that it is known if the process dies in it. */
+    void begin(String name) {
+        json.put("running", name);
+        tell.run();
+    }
+
     /** An outcome: {@code message} is empty where it is good, and else says why not. */
     void item(String name, String found, String message) {
         passed += message.isEmpty() ? 1 : 0;
         failed += message.isEmpty() ? 0 : 1;
         out.printf("%-60s %-7s %s%s%n", name, message.isEmpty() ? "ok" : "FAILED", found, message.isEmpty() ? "" : ": " + message);
+        json.remove("running");
+        tell.run();
     }
 
     int passed() {

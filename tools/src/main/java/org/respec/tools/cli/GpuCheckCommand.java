@@ -9,6 +9,7 @@ import java.util.concurrent.Callable;
 import org.respec.engine.BadInput;
 import org.respec.engine.SafeFiles;
 import org.respec.tools.check.GpuCheck;
+import org.respec.tools.check.OwnJava;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -27,6 +28,14 @@ final class GpuCheckCommand implements Callable<Integer> {
 
     @Option(names = "--quick", description = "Tiny models and few cases: the whole course in little time, even emulated.")
     private boolean quick;
+
+    @Option(names = "--here", description = "All stages in this process, as a checker of memory or a debugger needs it; else on cuda each"
+        + " has a process of its own, so that an error takes no other stage with it.")
+    private boolean here;
+
+    @Option(names = "--after", hidden = true, defaultValue = "",
+        description = "The check of the operators behind which that stage begins: how it goes on after its process died.")
+    private String after;
 
     @Option(names = "--json", paramLabel = "FILE", description = "Writes the outcome as JSON.")
     private Path json;
@@ -49,8 +58,8 @@ final class GpuCheckCommand implements Callable<Integer> {
             throw new BadInput("--json: the folder of " + json + " does not exist; make it.");
         }
         GpuCheck check = new GpuCheck(new GpuCheck.Settings(device, quick, model == null ? Bundled.actor() : model,
-            drafter == null ? Bundled.drafter() : drafter, Bundled.example("quickstart.yaml")), only, System.out);
-        boolean good = check.run(() -> write(check), sentence -> {
+            drafter == null ? Bundled.drafter() : drafter, Bundled.example("quickstart.yaml"), after), only, System.out);
+        boolean good = check.run(here || !device.equals("cuda") ? null : this::command, () -> write(check), sentence -> {
             // Work on a device cannot be taken back: what was found is kept, and the process ends.
             System.out.println(sentence);
             check.json().put("passed", false).put("stuck", sentence);
@@ -62,7 +71,25 @@ final class GpuCheckCommand implements Callable<Integer> {
         return good ? 0 : FAILED;
     }
 
-    private void write(GpuCheck check) {
+    /** This command again, for one stage. */
+    private List<String> command(List<String> stage, Path file, String behind) {
+        List<String> arguments = new ArrayList<>(List.of("gpu-check", "--here", "--device", device, "--json", file.toString()));
+        stage.forEach(each -> arguments.addAll(List.of("--only", each)));
+        if (quick) {
+            arguments.add("--quick");
+        }
+        if (model != null) {
+            arguments.addAll(List.of("--model", model.toString(), "--drafter", drafter.toString()));
+        }
+        if (!behind.isEmpty()) {
+            // Names have commas, and this option does not split.
+            arguments.addAll(List.of("--after", behind));
+        }
+        return OwnJava.command(Main.class.getName(), arguments);
+    }
+
+    /** One stage's thread writes at a time; an alarm's may come between. */
+    private synchronized void write(GpuCheck check) {
         if (json != null) {
             SafeFiles.write(json, (check.json().toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
         }
