@@ -61,9 +61,10 @@ public final class CostProbe {
             for (int round = 0; round < ROUNDS; round++) {
                 round(cells, round);
             }
+            Cell plain = null;
             for (Cell cell : cells) {
-                // The least, not the median: ratios between cells decide, and the least is of the same, undisturbed machine for all.
-                double seconds = Arrays.stream(cell.seconds).min().orElseThrow();
+                plain = cell.pass == verify && cell.rows == 1 ? cell : plain;
+                double seconds = cell.seconds(plain);
                 if (cell.pass == verify) {
                     profile.addVerify(cell.batch, cell.batch * cell.rows, seconds);
                 } else {
@@ -107,6 +108,16 @@ public final class CostProbe {
 
     /** A point to measure. */
     private record Cell(Pass pass, int batch, int rows, double[] seconds) {
+        /**
+         * What counts is the ratio to plain decoding of the same batch. A machine may be faster in one round than in the next, so the
+         * ratio is taken round by round, and its median goes with plain decoding's least time.
+         */
+        double seconds(Cell plain) {
+            double[] ratios = new double[ROUNDS];
+            Arrays.setAll(ratios, round -> seconds[round] / plain.seconds[round]);
+            Arrays.sort(ratios);
+            return ratios[ROUNDS / 2] * Arrays.stream(plain.seconds).min().orElseThrow();
+        }
     }
 
     private static int next(int batch, int maxBatch) {

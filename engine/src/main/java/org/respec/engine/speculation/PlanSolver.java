@@ -1,7 +1,6 @@
 package org.respec.engine.speculation;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -19,22 +18,16 @@ public final class PlanSolver {
     private static final double ERROR_DECAY = 0.99;
     /** Steps for which a decision holds while the batch is much the same: scoring all plans takes some tens of microseconds. */
     private static final int HOLD = 16;
-    private static final int TRIAL_HOLD = 4;
     /** A decision for off holds longer where no plan reaches such a share of it: scores move slowly, and off should cost nothing. */
     private static final int CLEAR_HOLD = 32;
     private static final double CLEAR_SHARE = 0.9;
     private static final double SAME_BATCH = 0.125;
-    /** Share of all time that may go to trying what is not taken, and seconds of it to begin with. */
-    private static final double TRY_SHARE = 0.004;
-    private static final double FIRST_TRIES = 2e-3;
-    /**
-     * Steps after which what was not taken is tried again, if its score is at least such a share of the best. A try of off is cheap, and
-     * needed more: what on costs is corrected at every step, while the cost of off, once measured too high, would stay so.
-     */
-    private static final int TRY_OFF_EVERY = 64;
-    private static final int TRY_ON_EVERY = 500;
+    /** A plan is tried only if its score, which may be wrong, is at least such a share of the best. */
     private static final double TRY_OFF_SHARE = 0.25;
     private static final double TRY_ON_SHARE = 0.7;
+    /** Steps after which what is known of some number of rows is old, and by how much plans of such rows may be better than it says. */
+    private static final int LONG_UNSEEN = 4000;
+    private static final double UNSEEN_HOPE = 1.3;
     private static final double EXTENSION_DECAY = 0.998;
     /**
      * How many times the price of turning on staying off must have cost. 1 bounds the loss best; but the ends of most batches are short,
@@ -43,10 +36,8 @@ public final class PlanSolver {
     private static final double PATIENCE = 2;
     /** More of the device than this is never taken to be others': under any load, steps end. */
     private static final double MOST_LOAD = 0.95;
-    /** A change of the load by more than this is told late: what steps have taken meanwhile was laid to the profile, wrongly. */
-    private static final double LOAD_CHANGE = 0.12;
-    /** Steps in which a change of the load is sure to have been noticed. */
-    private static final int LOAD_LAG = 256;
+    /** While the load changes by more than this from decision to decision, steps are not compared: it is told late. */
+    private static final double LOAD_CHANGE = 0.05;
 
     private final List<SpeculationPlan> plans;
     private final PlanGains gains;
@@ -56,27 +47,18 @@ public final class PlanSolver {
     private final DoubleSupplier utilization;
     /** What others use of the device, as of the last decision. */
     private double load;
-    private double settledLoad;
-    private int settledSteps;
     private int current;
-    /** Plan that is tried instead of the present one, or -1. */
-    private int trial = -1;
-    /** Seconds that may be spent on tries. */
-    private double tries = FIRST_TRIES;
     /** Seconds that staying off has cost since another plan became better. */
     private double foregone;
     /** Seconds of extending the drafter over new requests' prompts while plans were on, and tokens drawn meanwhile; both fade. */
     private double extensionSeconds;
     private double extensionTokens = 1;
     private boolean wasOff = true;
-    /** By size of the batch: steps since off, or any plan, was last taken; at first each is soon due. */
-    private final int[] sinceOff = new int[StepCorrections.SIZES];
-    private final int[] sinceOn = new int[StepCorrections.SIZES];
     private int decidedBatch = -1;
     private int held;
     private int hold;
-    private final StepCorrections verifyCorrections = new StepCorrections(TreeBatch.MAX_NODES);
-    private final StepCorrections draftCorrections = new StepCorrections(TreeBatch.MAX_BRANCH);
+    private final StepCorrections corrections = new StepCorrections(TreeBatch.MAX_NODES, TreeBatch.MAX_BRANCH);
+    private final Tries tries = new Tries();
     private double costErrors;
     private double costWeights;
 
@@ -105,8 +87,6 @@ public final class PlanSolver {
         this.margin = margin;
         this.maxRows = maxRows;
         this.utilization = utilization;
-        Arrays.fill(sinceOff, TRY_OFF_EVERY - HOLD);
-        Arrays.fill(sinceOn, TRY_ON_EVERY - HOLD);
     }
 
     /** Sensible plans within limits. */
@@ -133,12 +113,12 @@ public final class PlanSolver {
      */
     public SpeculationPlan choose(int batch, int missedRows) {
         if (++held < hold && Math.abs(batch - decidedBatch) <= SAME_BATCH * decidedBatch && fits(batch)) {
-            return take(trial >= 0 ? trial : current, batch);
+            return take(batch);
         }
         int passed = Math.max(1, held);
         decidedBatch = batch;
         held = 0;
-        takeLoad(Math.min(utilization.getAsDouble(), MOST_LOAD), passed);
+        takeLoad(Math.min(utilization.getAsDouble(), MOST_LOAD));
         gains.refresh(passed);
         double off = score(0, batch);
         double currentScore = current == 0 ? off : score(current, batch);
@@ -159,6 +139,7 @@ public final class PlanSolver {
             }
         }
         double turnOn = turnOnSeconds(batch, missedRows, on);
+        int before = current;
         if (current != 0 || best == 0) {
             foregone = 0;
             current = best;
@@ -168,44 +149,42 @@ public final class PlanSolver {
                 current = best;
             }
         }
-        trial = trial >= 0 ? -1 : trial(batch, off, on, onScore, turnOn);
-        hold = trial >= 0 ? TRIAL_HOLD : current == 0 && onScore < CLEAR_SHARE * off ? CLEAR_HOLD : HOLD;
-        return take(trial >= 0 ? trial : current, batch);
+        if (tries.tried() >= 0) {
+            tries.end(batch, before == 0, tries.tried() != current);
+        } else {
+            tryAnother(batch, off, on, onScore, turnOn);
+        }
+        hold = tries.tried() >= 0 ? Tries.STEPS : current == 0 && onScore < CLEAR_SHARE * off ? CLEAR_HOLD : HOLD;
+        return take(batch);
     }
 
     /** Whether the plan that was taken fits a batch that may have grown since. */
     private boolean fits(int batch) {
-        return (long) batch * (plans.get(trial >= 0 ? trial : current).tokens() + 1) <= maxRows;
+        return (long) batch * (plans.get(taken()).tokens() + 1) <= maxRows;
     }
 
-    private void takeLoad(double now, int passed) {
+    private void takeLoad(double now) {
+        if (Math.abs(now - load) > LOAD_CHANGE) {
+            corrections.part(HOLD);
+        }
         load = now;
-        settledSteps += passed;
-        boolean changed = Math.abs(now - settledLoad) > LOAD_CHANGE;
-        if (changed) {
-            verifyCorrections.recall();
-            draftCorrections.recall();
-        } else if (settledSteps >= LOAD_LAG) {
-            verifyCorrections.remember();
-            draftCorrections.remember();
-        }
-        if (changed || settledSteps >= LOAD_LAG) {
-            settledLoad = now;
-            settledSteps = 0;
-        }
     }
 
-    private SpeculationPlan take(int index, int batch) {
-        int size = StepCorrections.size(batch);
-        sinceOff[size] = index == 0 ? 0 : sinceOff[size] + 1;
-        sinceOn[size] = index == 0 ? sinceOn[size] + 1 : 0;
-        return plans.get(index);
+    private int taken() {
+        return tries.tried() >= 0 ? tries.tried() : current;
+    }
+
+    private SpeculationPlan take(int batch) {
+        if (tries.tried() < 0) {
+            tries.step(batch, current == 0);
+        }
+        return plans.get(taken());
     }
 
     /** Seconds of extending the drafter over what it would not have missed, had plan {@code on} been taken before. */
     private double turnOnSeconds(int batch, int missedRows, int on) {
         int extra = missedRows - extended(batch, gains.tokens(on));
-        return extra <= 0 ? 0 : costs.extendSeconds(batch, extra);
+        return extra <= 0 ? 0 : corrections.machine() * costs.extendSeconds(batch, extra);
     }
 
     /** Rows that the drafter is extended over in any step. */
@@ -213,27 +192,36 @@ public final class PlanSolver {
         return 2 * (int) Math.ceil(batch * tokens);
     }
 
-    /**
-     * What is not taken is not measured: costs that were wrong about it, or are no longer right, would never be put right. So off, or
-     * the best plan while off is taken, is tried for one decision if it was not for long, is not hopeless, and there is time to spend.
-     */
-    private int trial(int batch, double off, int on, double onScore, double turnOn) {
-        int size = StepCorrections.size(batch);
-        boolean tryOff = current != 0;
-        double taken = tryOff ? score(current, batch) : off;
-        double tried = tryOff ? off : onScore;
-        int index = tryOff ? 0 : on;
-        boolean due = tryOff ? sinceOff[size] >= TRY_OFF_EVERY && tried >= TRY_OFF_SHARE * taken
-            : sinceOn[size] >= TRY_ON_EVERY && tried >= TRY_ON_SHARE * taken && tried > 0;
-        if (!due) {
-            return -1;
+    /** In place of a plan, off and others in turn are tried now and then, and in place of off the best plan, unless it is hopeless. */
+    private void tryAnother(int batch, double off, int on, double onScore, double turnOn) {
+        if (current == 0) {
+            if (onScore >= TRY_ON_SHARE * off && tries.due(batch, true, turnOn)) {
+                tries.begin(batch, on, 1 / off);
+            }
+            return;
         }
-        double loss = TRIAL_HOLD * batch * gains.tokens(index) * Math.max(0, 1 / tried - 1 / taken) + (tryOff ? 0 : turnOn);
-        if (loss > tries) {
-            return -1;
+        if (!tries.due(batch, false, 0)) {
+            return;
         }
-        tries -= loss;
-        return index;
+        double taken = score(current, batch);
+        if (tries.offNext() && off >= TRY_OFF_SHARE * taken) {
+            tries.begin(batch, 0, 1 / taken);
+            return;
+        }
+        int best = -1;
+        double bestScore = TRY_ON_SHARE * taken;
+        for (int i = 1; i < plans.size(); i++) {
+            double score = score(i, batch);
+            // What was not seen for long may be better than is thought.
+            score *= corrections.age(batch, plans.get(i).tokens() + 1) > LONG_UNSEEN ? UNSEEN_HOPE : 1;
+            if (i != current && score > bestScore) {
+                best = i;
+                bestScore = score;
+            }
+        }
+        if (best > 0) {
+            tries.begin(batch, best, 1 / taken);
+        }
     }
 
     /** Every plan's expected tokens per second, without margin. */
@@ -276,17 +264,17 @@ public final class PlanSolver {
     }
 
     private double verifySeconds(SpeculationPlan plan, int batch) {
-        return costs.verifySeconds(batch, plan) * verifyCorrections.factor(batch, plan.tokens() + 1);
+        return costs.verifySeconds(batch, plan) * corrections.verify(batch, plan.tokens() + 1);
     }
 
     private double draftSeconds(SpeculationPlan plan, int batch, double tokens) {
-        return costs.draftSeconds(batch, plan, tokens) * draftCorrections.factor(batch, plan.branch());
+        return costs.draftSeconds(batch, plan, tokens) * corrections.draft(batch, plan.branch());
     }
 
     /** What a step of {@code plan} gained and how long its two halves took. */
     public void observe(SpeculationPlan plan, int batch, int missedRows, int tokens, double draftSeconds, double verifySeconds) {
-        tries += TRY_SHARE * (draftSeconds + verifySeconds);
         int index = plans.indexOf(plan);
+        tries.observe(index, draftSeconds + verifySeconds, tokens);
         if (index < 0) {
             return;
         }
@@ -294,14 +282,14 @@ public final class PlanSolver {
         // What is laid to the load of the device is not laid to the profile.
         double slowdown = slowdown(index, batch);
         judge((stepSeconds(index, batch) + extension) * slowdown, draftSeconds + verifySeconds);
-        verifyCorrections.observe(batch, plan.tokens() + 1, verifySeconds / (costs.verifySeconds(batch, plan) * slowdown));
+        corrections.observeVerify(batch, plan.tokens() + 1, verifySeconds / (costs.verifySeconds(batch, plan) * slowdown));
         if (plan.isOff()) {
             wasOff = true;
             return;
         }
-        double predicted = costs.draftSeconds(batch, plan, gains.tokens(index)) + extension;
-        if (predicted > 0) {
-            draftCorrections.observe(batch, plan.branch(), draftSeconds / (predicted * slowdown));
+        double predicted = costs.draftSeconds(batch, plan, gains.tokens(index));
+        if (predicted > 0 && extension < predicted) {
+            corrections.observeDraft(batch, plan.branch(), (draftSeconds - extension) / (predicted * slowdown));
         }
         if (!wasOff) {
             // What was missed while off is the price of turning on; the rest are prompts of new requests, which off does not pay for.

@@ -3,71 +3,38 @@ package org.respec.engine.speculation;
 import java.util.Arrays;
 
 /**
- * What passes really take over what a profile says, by size of the batch and rows per request. Most of a difference is laid to that
- * number of rows and, less and less, to its neighbours; a little to the machine as a whole. Corrections fade, so that a plan that
- * once met a busy machine is tried again.
+ * What steps really take over what a profile says. A machine that is faster or slower at one time than at another is one thing, and
+ * concerns all plans alike: one factor follows every step. How much dearer some rows are beside others than the profile says is another,
+ * and can only be seen where one number of rows follows another on the same batch: what the first steps after such a change show is laid
+ * half to the new rows and half, the other way, to the old ones, since a comparison says nothing of either alone.
  */
 final class StepCorrections {
     /** Batches of 1, 2, 3-4, 5-8, ... share their corrections. */
     static final int SIZES = 33;
     private static final double LEARN = 0.25;
-    private static final double LEARN_SCALE = 0.01;
-    private static final double FADE = 0.001;
+    /** Steps after a change of rows that are compared with those before it, and what part of an error each puts right. */
+    private static final int COMPARED = 4;
+    private static final double LEARN_COMPARED = 0.3;
+    private static final double LEARN_DRAFT = 0.1;
     /** Doublings of rows after which a neighbour learns nothing. */
     private static final double REACH = 0.7;
 
-    private final double[][] factors;
-    /** What was known a while ago, and longer ago: see {@link #recall}. */
-    private double[][] recent;
-    private double[][] old;
-    private double recentScale = 1;
-    private double oldScale = 1;
-    /** What share of an error at some rows each other number of rows learns. */
-    private final double[][] nearness;
-    private double scale = 1;
+    private double machine = 1;
+    private final Relative verify;
+    private final Relative draft;
+    private int lastSize = -1;
+    private int lastRows;
+    /** Rows of the plan before the present one, 0 where only the profile is there to compare with, and steps since. */
+    private int beforeRows;
+    private int steps;
+    private long now;
+    /** Until when nothing is compared. */
+    private long apart;
 
-    StepCorrections(int maxRows) {
-        factors = ones(maxRows);
-        recent = ones(maxRows);
-        old = ones(maxRows);
-        nearness = new double[maxRows + 1][maxRows + 1];
-        for (int rows = 1; rows <= maxRows; rows++) {
-            for (int i = 1; i <= maxRows; i++) {
-                nearness[rows][i] = Math.max(0, 1 - Math.abs(Math.log((double) i / rows)) / (REACH * Math.log(2)));
-            }
-        }
-    }
-
-    private static double[][] ones(int maxRows) {
-        double[][] ones = new double[SIZES][maxRows + 1];
-        for (double[] row : ones) {
-            Arrays.fill(row, 1);
-        }
-        return ones;
-    }
-
-    /** Keeps what is known now, and what was kept the last time, for {@link #recall}. */
-    void remember() {
-        double[][] oldest = old;
-        old = recent;
-        recent = oldest;
-        copy(factors, recent);
-        oldScale = recentScale;
-        recentScale = scale;
-    }
-
-    /** Goes back to what was known before the last {@link #remember}: what was learnt since is no longer to be trusted. */
-    void recall() {
-        copy(old, factors);
-        copy(old, recent);
-        scale = oldScale;
-        recentScale = oldScale;
-    }
-
-    private static void copy(double[][] from, double[][] to) {
-        for (int i = 0; i < from.length; i++) {
-            System.arraycopy(from[i], 0, to[i], 0, from[i].length);
-        }
+    /** For up to {@code maxRows} verified rows and {@code maxBranch} branches per request. */
+    StepCorrections(int maxRows, int maxBranch) {
+        verify = new Relative(maxRows);
+        draft = new Relative(maxBranch);
     }
 
     /** Which corrections a batch shares. */
@@ -75,20 +42,100 @@ final class StepCorrections {
         return 32 - Integer.numberOfLeadingZeros(Math.max(1, batch) - 1);
     }
 
-    /** By how much the profile's seconds are to be multiplied. */
-    double factor(int batch, int rowsEach) {
-        return scale * factors[size(batch)][rowsEach];
+    /** By how much the machine as a whole is slower than the profile says. */
+    double machine() {
+        return machine;
     }
 
-    /** A pass took {@code ratio} times what the profile says. */
-    void observe(int batch, int rowsEach, double ratio) {
-        double[] row = factors[size(batch)];
-        // A step that was interrupted says nothing about the next.
-        double error = Math.clamp(ratio / (scale * row[rowsEach]), 0.5, 2.0) - 1;
-        double[] near = nearness[rowsEach];
-        for (int i = 1; i < row.length; i++) {
-            row[i] = (row[i] + FADE * (1 - row[i])) * (1 + LEARN * near[i] * error);
+    /** By how much the profile's seconds of a verify pass are to be multiplied. */
+    double verify(int batch, int rowsEach) {
+        return machine * verify.factors[size(batch)][rowsEach];
+    }
+
+    /** By how much the profile's seconds of drafting are to be multiplied. */
+    double draft(int batch, int branch) {
+        return machine * draft.factors[size(batch)][branch];
+    }
+
+    /** Steps since a pass with so many rows was observed. */
+    long age(int batch, int rowsEach) {
+        return now - verify.seen[size(batch)][rowsEach];
+    }
+
+    /** The machine is not what it was: what the next {@code count} steps show is not held against what was before them. */
+    void part(int count) {
+        apart = now + count;
+        steps = COMPARED;
+    }
+
+    /** A verify pass took {@code ratio} times what the profile says. */
+    void observeVerify(int batch, int rowsEach, double ratio) {
+        int size = size(batch);
+        if (lastRows > 0 && (size != lastSize || now < apart)) {
+            // The profile may be wrong about one batch beside another, but not about its plans for that.
+            steps = COMPARED;
+        } else if (rowsEach != lastRows) {
+            beforeRows = lastRows;
+            steps = 0;
         }
-        scale *= 1 + LEARN_SCALE * error;
+        lastSize = size;
+        lastRows = rowsEach;
+        verify.seen[size][rowsEach] = ++now;
+        double error = error(ratio, verify(batch, rowsEach));
+        if (steps < COMPARED) {
+            steps++;
+            if (beforeRows == 0) {
+                verify.learn(size, rowsEach, Math.pow(error, LEARN_COMPARED));
+            } else {
+                double half = Math.pow(error, LEARN_COMPARED / 2);
+                verify.learn(size, rowsEach, half);
+                verify.learn(size, beforeRows, 1 / half);
+                machine *= half;
+            }
+        } else {
+            machine *= 1 + LEARN * (error - 1);
+        }
+    }
+
+    /** Drafting took {@code ratio} times what the profile says, in a step whose verify pass was observed. */
+    void observeDraft(int batch, int branch, double ratio) {
+        draft.learn(size(batch), branch, Math.pow(error(ratio, draft(batch, branch)), LEARN_DRAFT));
+    }
+
+    /** A step that was interrupted says nothing about the next. */
+    private static double error(double ratio, double factor) {
+        return Math.clamp(ratio / factor, 0.5, 2.0);
+    }
+
+    /** Factors by size of the batch and rows per request. */
+    private static final class Relative {
+        final double[][] factors;
+        /** When rows were last observed. */
+        final long[][] seen;
+        /** What share of an error at some rows each other number of rows learns. */
+        private final double[][] nearness;
+
+        Relative(int maxRows) {
+            factors = new double[SIZES][maxRows + 1];
+            seen = new long[SIZES][maxRows + 1];
+            for (int size = 0; size < SIZES; size++) {
+                Arrays.fill(factors[size], 1);
+                Arrays.fill(seen[size], Integer.MIN_VALUE);
+            }
+            nearness = new double[maxRows + 1][maxRows + 1];
+            for (int rows = 1; rows <= maxRows; rows++) {
+                for (int i = 1; i <= maxRows; i++) {
+                    nearness[rows][i] = Math.max(0, 1 - Math.abs(Math.log((double) i / rows)) / (REACH * Math.log(2)));
+                }
+            }
+        }
+
+        void learn(int size, int rowsEach, double factor) {
+            double[] row = factors[size];
+            double[] near = nearness[rowsEach];
+            for (int i = 1; i < row.length; i++) {
+                row[i] *= 1 + near[i] * (factor - 1);
+            }
+        }
     }
 }

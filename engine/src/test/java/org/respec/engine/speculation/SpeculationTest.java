@@ -149,6 +149,15 @@ class SpeculationTest {
         }
     }
 
+    /** Tells {@code solver} of a step of one request that takes what {@code truth} says; returns tokens expected over those gained so far. */
+    private static double step(PlanSolver solver, SpeculationPlan plan, AcceptanceTracker tracker, CostProfile truth, double owed) {
+        double tokens = plan.isOff() ? 1 : new ExpectedTokens().refresh(tracker).of(plan);
+        double draft = plan.isOff() ? 0 : truth.draftSeconds(1, plan, tokens);
+        int gained = (int) (owed + tokens);
+        solver.observe(plan, 1, 1, gained, draft, truth.verifySeconds(1, plan));
+        return owed + tokens - gained;
+    }
+
     /** A profile that holds the best plan for three times as dear as it is, and another for cheap: what steps take puts it right. */
     @Test
     void stepsCorrectAMistakenProfile() {
@@ -165,13 +174,11 @@ class SpeculationTest {
         assertTrue(plan.tokens() >= 15, "at first the cheap-looking plan is taken: " + plan);
         double best = right.scores(1).values().stream().mapToDouble(Double::doubleValue).max().orElseThrow();
         double sum = 0;
+        double owed = 0;
         for (int step = 0; step < 1400; step++) {
             plan = solver.choose(1, 1);
             sum += step < 400 ? 0 : right.scores(1).get(plan) / best;
-            double tokens = plan.isOff() ? 1 : new ExpectedTokens().refresh(tracker).of(plan);
-            double draft = plan.isOff() ? 0
-                : truth.draft(1, (int) Math.ceil(tokens)) + (plan.depth() - 1) * truth.draft(1, plan.branch());
-            solver.observe(plan, 1, 1, (int) Math.round(tokens), draft, truth.verify(1, plan.tokens() + 1));
+            owed = step(solver, plan, tracker, truth, owed);
         }
         // Corrections fade, so the mistake is tried again now and then.
         assertTrue(sum / 1000 > 0.93, "steps 400 to 1400 are " + sum / 1000 + " of the best on average");
@@ -196,12 +203,10 @@ class SpeculationTest {
         PlanSolver solver = solver(mistaken, tracker, 0.02, 1 << 20);
         assertEquals(mistake < 1, solver.choose(1, 1).isOff(), "at first the profile is believed");
         int wrong = 0;
+        double owed = 0;
         for (int step = 0; step < 20_000; step++) {
             SpeculationPlan plan = solver.choose(1, 1);
-            double tokens = plan.isOff() ? 1 : new ExpectedTokens().refresh(tracker).of(plan);
-            double draft = plan.isOff() ? 0
-                : truth.draft(1, (int) Math.ceil(tokens)) + (plan.depth() - 1) * truth.draft(1, plan.branch());
-            solver.observe(plan, 1, 1, (int) Math.round(tokens), draft, truth.verify(1, plan.tokens() + 1));
+            owed = step(solver, plan, tracker, truth, owed);
             wrong += step >= 10_000 && plan.isOff() == (mistake < 1) ? 1 : 0;
         }
         assertTrue(wrong < 1000, wrong + " of 10000 steps took the wrong side");
