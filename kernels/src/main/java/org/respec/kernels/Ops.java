@@ -366,6 +366,17 @@ public interface Ops extends AutoCloseable {
     void adamW(Tensor weights, Tensor gradients, Tensor first, Tensor second, float learningRate, float beta1, float beta2, float eps,
                float weightDecay, int step, float gradientScale);
 
+    /**
+     * {@link #adamW} that also writes the new weights to {@code copy}, as {@link #convert} does, in one pass where the device has one.
+     *
+     * @param copy BF16, of the same size
+     */
+    default void adamWConvert(Tensor weights, Tensor copy, Tensor gradients, Tensor first, Tensor second, float learningRate, float beta1,
+                              float beta2, float eps, float weightDecay, int step, float gradientScale) {
+        adamW(weights, gradients, first, second, learningRate, beta1, beta2, eps, weightDecay, step, gradientScale);
+        convert(weights, copy, 1);
+    }
+
     @Override
     void close();
 }

@@ -147,7 +147,7 @@ public final class DraftLearner implements AutoCloseable {
             if (!Double.isFinite(gradient)) {
                 return new Report(divergence / Math.max(1, weight), norm / steps, rows, false);
             }
-            drafter.publish();
+            drafter.repack();
         }
         return new Report(weight == 0 ? 0 : divergence / weight, steps == 0 ? 0 : norm / steps, rows, true);
     }

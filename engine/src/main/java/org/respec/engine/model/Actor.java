@@ -34,7 +34,7 @@ public final class Actor implements AutoCloseable {
         this.ops = ops;
         this.config = config;
         this.weights = weights;
-        this.published = weights.dtype() == dtype ? weights : new ParameterSet(ops, "actor weights in " + dtype, weights.specs(), dtype);
+        this.published = weights.inType(dtype, "actor weights in " + dtype);
         this.arena = ops.arena("actor");
         this.shape = new AttentionShape(config.numAttentionHeads(), config.numKeyValueHeads(), config.headDim());
         this.layers = new DecoderLayer[config.numHiddenLayers()];
@@ -72,9 +72,12 @@ public final class Actor implements AutoCloseable {
 
     /** Makes changed weights visible to forward passes. */
     public void publish() {
-        if (published != weights) {
-            published.copyFrom(weights);
-        }
+        weights.refreshCopy();
+        repack();
+    }
+
+    /** {@link #publish} after a step of an optimizer, which has written the weights that passes read. */
+    public void repack() {
         for (DecoderLayer layer : layers) {
             layer.repack(ops);
         }
@@ -84,9 +87,6 @@ public final class Actor implements AutoCloseable {
     @Override
     public void close() {
         arena.close();
-        if (published != weights) {
-            published.close();
-        }
         weights.close();
     }
 }

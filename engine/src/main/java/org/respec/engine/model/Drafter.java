@@ -39,8 +39,7 @@ public final class Drafter implements AutoCloseable {
         this.ops = ops;
         this.config = config;
         this.weights = weights;
-        this.published = weights.dtype() == embedding.dtype() ? weights
-            : new ParameterSet(ops, "drafter weights in " + embedding.dtype(), weights.specs(), embedding.dtype());
+        this.published = weights.inType(embedding.dtype(), "drafter weights in " + embedding.dtype());
         this.arena = arena;
         this.shape = new AttentionShape(config.numAttentionHeads(), config.numKeyValueHeads(), config.headDim());
         this.layer = new DecoderLayer(ops, arena, LayerTensors.of(published, "midlayer."), shape, (float) config.rmsNormEps());
@@ -98,9 +97,12 @@ public final class Drafter implements AutoCloseable {
 
     /** Makes changed weights visible to forward passes. */
     public void publish() {
-        if (published != weights) {
-            published.copyFrom(weights);
-        }
+        weights.refreshCopy();
+        repack();
+    }
+
+    /** {@link #publish} after a step of an optimizer, which has written the weights that passes read. */
+    public void repack() {
         layer.repack(ops);
         ops.repack(fuse, fusePacked);
         ops.repack(head, headPacked);
@@ -109,9 +111,6 @@ public final class Drafter implements AutoCloseable {
     @Override
     public void close() {
         arena.close();
-        if (published != weights) {
-            published.close();
-        }
         weights.close();
     }
 }

@@ -29,12 +29,14 @@ public final class ParameterSet implements AutoCloseable {
     private final Ops ops;
     private final TensorArena arena;
     private final DType dtype;
+    private final int most;
     private final List<TensorSpec> specs;
     private final List<Tensor> blocks = new ArrayList<>();
     private final Map<String, Tensor> tensors = new LinkedHashMap<>();
     private final long size;
     /** Whether the host can read and write the elements where they are. */
     private final boolean direct;
+    private ParameterSet copy;
     private HostMirror window;
     private Arena hostArena;
     private MemorySegment hostCopy;
@@ -54,6 +56,7 @@ public final class ParameterSet implements AutoCloseable {
         this.ops = ops;
         this.specs = List.copyOf(specs);
         this.dtype = dtype;
+        this.most = most;
         this.arena = ops.arena(name);
         long total = 0;
         int at = 0;
@@ -115,6 +118,33 @@ public final class ParameterSet implements AutoCloseable {
 
     public DType dtype() {
         return dtype;
+    }
+
+    /**
+     * These parameters in another type, for passes to read: this set itself if it has that type, else a copy that is closed with it.
+     * An optimizer writes the copy along; after any other change {@link #refreshCopy} does.
+     */
+    public ParameterSet inType(DType wanted, String name) {
+        if (wanted == dtype) {
+            return this;
+        }
+        if (copy != null) {
+            throw new IllegalStateException(name + ": there is a copy in another type already");
+        }
+        copy = new ParameterSet(ops, name, specs, wanted, most);
+        return copy;
+    }
+
+    /** The copy in another type, or null if there is none. */
+    public ParameterSet copy() {
+        return copy;
+    }
+
+    /** Brings the copy in another type, if there is one, up to date. */
+    public void refreshCopy() {
+        if (copy != null) {
+            copy.copyFrom(this);
+        }
     }
 
     /** All elements, in order, as vectors. */
@@ -282,5 +312,8 @@ public final class ParameterSet implements AutoCloseable {
     public void close() {
         dropCopy();
         arena.close();
+        if (copy != null) {
+            copy.close();
+        }
     }
 }

@@ -58,7 +58,7 @@ public final class AdamW implements AutoCloseable {
     }
 
     /**
-     * Clips, updates the weights, clears the gradients.
+     * Clips, updates the weights and their copy in another type, if they have one, clears the gradients.
      *
      * @return norm of the gradient before clipping; where it is not finite the weights are left alone
      */
@@ -73,12 +73,25 @@ public final class AdamW implements AutoCloseable {
             float scale = max > 0 && norm > max ? (float) (max / norm) : 1f;
             step++;
             for (int i = 0; i < weights.blocks().size(); i++) {
-                ops.adamW(weights.blocks().get(i), gradients.blocks().get(i), first.blocks().get(i), second.blocks().get(i), learningRate,
-                    settings.beta1(), settings.beta2(), settings.eps(), settings.weightDecay(), step, scale);
+                update(i, learningRate, scale);
             }
         }
         gradients.fill(0f);
         return norm;
+    }
+
+    private void update(int block, float learningRate, float scale) {
+        Tensor w = weights.blocks().get(block);
+        Tensor g = gradients.blocks().get(block);
+        Tensor m = first.blocks().get(block);
+        Tensor v = second.blocks().get(block);
+        if (weights.copy() == null) {
+            ops.adamW(w, g, m, v, learningRate, settings.beta1(), settings.beta2(), settings.eps(), settings.weightDecay(), step, scale);
+        } else {
+            Tensor copy = weights.copy().blocks().get(block);
+            ops.adamWConvert(w, copy, g, m, v, learningRate, settings.beta1(), settings.beta2(), settings.eps(), settings.weightDecay(), step,
+                scale);
+        }
     }
 
     @Override

@@ -183,7 +183,7 @@ public final class PolicyTrainer implements AutoCloseable {
                 Batch batch = all.part(part, schedule.miniBatches());
                 Tally tally = attempt(batch.trajectories, () -> gradients(batch));
                 normSum += optimizer.step(learningRate);
-                actor.publish();
+                actor.repack();
                 lossSum += tally.loss;
                 clipped += tally.clipped;
                 tokens += tally.mismatch.tokens();

@@ -87,7 +87,7 @@ public final class SupervisedTrainer implements AutoCloseable {
     public double step(List<Demonstration> batch, float learningRate) {
         double loss = gradients(batch);
         optimizer.step(learningRate);
-        actor.publish();
+        actor.repack();
         return loss;
     }
 

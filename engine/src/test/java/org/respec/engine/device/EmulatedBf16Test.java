@@ -2,6 +2,7 @@ package org.respec.engine.device;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.abort;
 
@@ -115,6 +116,21 @@ class EmulatedBf16Test {
             assertEquals(loss, accumulate(half, emulator, drawn, ActorTraining.Keep.INPUTS, again));
             assertEquals(got.sha256(), again.sha256());
             compareLogProbs(full, drawn);
+        }
+    }
+
+    /** A step leaves the copy that passes read as a conversion of the new weights would. */
+    @Test
+    void optimizersWriteWhatPassesRead() {
+        try (Actor half = actor(emulator, DType.BF16);
+             AdamW optimizer = new AdamW(emulator, half.weights(), new AdamW.Settings(0.9f, 0.95f, 1e-8f, 0.1f, 0f));
+             ParameterSet converted = new ParameterSet(emulator, "converted", CONFIG.tensors(), DType.BF16)) {
+            String before = half.weights().copy().sha256();
+            TestModels.randomise(optimizer.gradients(), 5);
+            optimizer.step(1e-2f);
+            converted.copyFrom(half.weights());
+            assertEquals(converted.sha256(), half.weights().copy().sha256());
+            assertNotEquals(before, converted.sha256());
         }
     }
 

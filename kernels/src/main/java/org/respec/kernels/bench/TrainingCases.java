@@ -35,6 +35,7 @@ final class TrainingCases {
         }
         cases.add(chainAttentionBackward(tiny ? 2 : 8, tiny ? 5 : 2048, 3, attention));
         cases.add(adamW(tiny ? 1000 : 1 << 26));
+        cases.add(adamWConvert(tiny ? 1000 : 1 << 26));
         cases.add(squaredNorm(tiny ? 1000 : 1 << 26));
         return cases;
     }
@@ -136,6 +137,19 @@ final class TrainingCases {
             Tensor second = in.constant(elements, 1f);
             return () -> in.ops().adamW(weights, gradients, first, second, 1e-5f, 0.9f, 0.95f, 1e-8f, 0.01f, 10, 1f);
         });
+    }
+
+    /** The same, and writes the new weights in bf16. */
+    private static BenchCase adamWConvert(int elements) {
+        return new BenchCase("adamWConvert", shape("elements", elements), DType.F32, (7L * F32 + BF16) * elements, 12L * elements,
+            (4L * F32 + BF16) * elements, in -> {
+                Tensor weights = in.normal(DType.F32, 1, elements);
+                Tensor copy = in.empty(DType.BF16, 1, elements);
+                Tensor gradients = in.normal(DType.F32, 1, elements);
+                Tensor first = in.normal(DType.F32, 1, elements);
+                Tensor second = in.constant(elements, 1f);
+                return () -> in.ops().adamWConvert(weights, copy, gradients, first, second, 1e-5f, 0.9f, 0.95f, 1e-8f, 0.01f, 10, 1f);
+            });
     }
 
     /** Reads every element; the host waits for the result, so its way to the device and back is in the time. */

@@ -1,5 +1,6 @@
 package org.respec.kernels.check;
 
+import java.lang.foreign.ValueLayout;
 import java.util.List;
 import org.respec.kernels.DType;
 import org.respec.kernels.Tensor;
@@ -12,6 +13,7 @@ final class UpdateChecks {
     static List<OperatorCheck> all() {
         return List.of(new OperatorCheck("squaredNorm", UpdateChecks::squaredNorm), new OperatorCheck("adamW", UpdateChecks::adamW),
             new OperatorCheck("adamW with moments in bf16", UpdateChecks::halfMoments),
+            new OperatorCheck("adamW with a copy in bf16", UpdateChecks::copies),
             new OperatorCheck("update refusals", UpdateChecks::refusals));
     }
 
@@ -81,6 +83,34 @@ final class UpdateChecks {
         }
     }
 
+    /** Weights and moments are those of a step alone, and the copy is what a conversion would give. */
+    private static void copies(CheckBench bench) {
+        for (int size : new int[] {0, 1, 3, 401, 70_001}) {
+            for (DType type : new DType[] {DType.F32, DType.BF16}) {
+                int from = size % 2;
+                Twin weights = bench.normal(DType.F32, 1, from + size + 1, 0, 1);
+                Twin copy = bench.normal(DType.BF16, 1, from + size + 1, 0, 1);
+                Twin gradients = bench.normal(DType.F32, 1, from + size + 1, 0, 1);
+                Twin first = bench.normal(type, 1, from + size + 1, 0, 0);
+                Twin second = bench.normal(type, 1, from + size + 1, 0, 0);
+                bench.truth().adamW(part(weights.truth(), from, size), part(gradients.truth(), from, size), part(first.truth(), from, size),
+                    part(second.truth(), from, size), 1e-2f, 0.9f, 0.95f, 1e-8f, 0.1f, 1, 0.37f);
+                bench.device().adamWConvert(part(weights.device(), from, size), part(copy.device(), from, size),
+                    part(gradients.device(), from, size), part(first.device(), from, size), part(second.device(), from, size), 1e-2f, 0.9f,
+                    0.95f, 1e-8f, 0.1f, 1, 0.37f);
+                for (int i = from; i < from + size; i++) {
+                    copy.truth().host().setAtIndex(ValueLayout.JAVA_FLOAT, i,
+                        Float.intBitsToFloat(Twin.bf16((float) weights.want(0, i)) << 16));
+                }
+                String what = "adamW of " + size + " with a copy and moments in " + type;
+                bench.compareExactly(what + ", weights", weights, 1);
+                bench.compareExactly(what + ", copy", copy, 1);
+                bench.compare(what + ", first moment", first, 1, type == DType.F32 ? 0 : 1.0 / 128, 0);
+                bench.compare(what + ", second moment", second, 1, type == DType.F32 ? 0 : 1.0 / 128, 0);
+            }
+        }
+    }
+
     private static Tensor part(Tensor tensor, int from, int size) {
         return tensor.columns(from, from + size);
     }
@@ -97,6 +127,8 @@ final class UpdateChecks {
         bench.refuses("adamW of bf16", bad, () -> bench.device().adamW(half, x, x, x, 1f, 0.9f, 0.9f, 1e-8f, 0f, 1, 1f));
         bench.refuses("adamW with moments of two types", bad,
             () -> bench.device().adamW(x, x, half, x, 1f, 0.9f, 0.9f, 1e-8f, 0f, 1, 1f));
+        bench.refuses("adamW with a copy in f32", bad,
+            () -> bench.device().adamWConvert(x, gaps.rows(0, 1), x, x, x, 1f, 0.9f, 0.9f, 1e-8f, 0f, 1, 1f));
         bench.refuses("adamW in step 0", bad, () -> bench.device().adamW(x, x, x, x, 1f, 0.9f, 0.9f, 1e-8f, 0f, 0, 1f));
     }
 }

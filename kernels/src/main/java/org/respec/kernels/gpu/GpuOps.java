@@ -60,8 +60,8 @@ public final class GpuOps implements Ops {
     }
 
     /**
-     * Operators on the same device and memory for another thread, with a stream, staging, faults and workspaces of their own: their work and
-     * this one's run side by side, this one's first where both could. Whoever hands data from one to the other synchronises between.
+     * Operators on the same device and memory for another thread, with a stream, staging, faults and workspaces of their own: their work
+     * and this one's run side by side, this one's first where both could. Whoever hands data from one to the other synchronises between.
      */
     public GpuOps beside() {
         GpuShare share = gpu.share();
@@ -389,6 +389,12 @@ public final class GpuOps implements Ops {
     public void adamW(Tensor weights, Tensor gradients, Tensor first, Tensor second, float learningRate, float beta1, float beta2,
             float eps, float weightDecay, int step, float gradientScale) {
         update.adamW(weights, gradients, first, second, learningRate, beta1, beta2, eps, weightDecay, step, gradientScale);
+    }
+
+    @Override
+    public void adamWConvert(Tensor weights, Tensor copy, Tensor gradients, Tensor first, Tensor second, float learningRate, float beta1,
+            float beta2, float eps, float weightDecay, int step, float gradientScale) {
+        update.adamWConvert(weights, copy, gradients, first, second, learningRate, beta1, beta2, eps, weightDecay, step, gradientScale);
     }
 
     @Override

@@ -22,8 +22,20 @@ final class GpuUpdate {
         return squaredNorm.launch(x);
     }
 
+    void adamWConvert(Tensor weights, Tensor copy, Tensor gradients, Tensor first, Tensor second, float learningRate, float beta1,
+            float beta2, float eps, float weightDecay, int step, float gradientScale) {
+        FloatChecks.shape("adamWConvert", "copy", copy, 1, weights.cols());
+        Checks.dtype("adamWConvert", "copy", copy, DType.BF16);
+        launch(weights, copy, gradients, first, second, learningRate, beta1, beta2, eps, weightDecay, step, gradientScale);
+    }
+
     void adamW(Tensor weights, Tensor gradients, Tensor first, Tensor second, float learningRate, float beta1, float beta2, float eps,
             float weightDecay, int step, float gradientScale) {
+        launch(weights, null, gradients, first, second, learningRate, beta1, beta2, eps, weightDecay, step, gradientScale);
+    }
+
+    private void launch(Tensor weights, Tensor copy, Tensor gradients, Tensor first, Tensor second, float learningRate, float beta1,
+            float beta2, float eps, float weightDecay, int step, float gradientScale) {
         int size = weights.cols();
         Checks.shape("adamW", "weights", weights, 1, size);
         Checks.shape("adamW", "gradients", gradients, 1, size);
@@ -33,6 +45,6 @@ final class GpuUpdate {
         if (step < 1) {
             throw new IllegalArgumentException("adamW: step must be 1 or more, got " + step);
         }
-        adamw.launch(weights, gradients, first, second, learningRate, beta1, beta2, eps, weightDecay, step, gradientScale);
+        adamw.launch(weights, copy, gradients, first, second, learningRate, beta1, beta2, eps, weightDecay, step, gradientScale);
     }
 }

@@ -1,8 +1,10 @@
 // One AdamW step (Loshchilov and Hutter, 2019): g = gradient * scale, m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2,
 // w = w decay - m c1 / (sqrt(v c2) + eps) * rate.
 //
-// Shapes   weights, gradients: float [n] without gaps; first (m), second (v): the same, or bf16 (MOMENT_BF16=1).
-// Cost     reads four and writes three floats an element: 28 n bytes, 20 n with moments in bf16; 15 n FLOPs.
+// Shapes   weights, gradients: float [n] without gaps; first (m), second (v): the same, or bf16 (MOMENT_BF16=1); copy (COPY_BF16=1):
+//          bf16 [n], the new weights to nearest, ties to even, for passes to read.
+// Cost     reads four and writes three floats an element: 28 n bytes, 20 n with moments in bf16, 2 n more with a copy (a conversion of
+//          its own reads and writes 6 n); 15 n FLOPs.
 // Launch   blocks of 256 threads, a run of 16 bytes of each tensor a thread.
 // Numerics the host's operations in the host's order, each rounded by itself, so that both give the same bits. The update takes moments
 //          as computed; those stored as bf16 are rounded up or down by chance, a hash of element and step: rounded to nearest, v would
@@ -32,6 +34,9 @@ struct AdamwArgs {
     float rate;
     float decay;
     u32 step;
+#if COPY_BF16
+    bf16* copy;
+#endif
 };
 
 // Bits that look random (the finaliser of MurmurHash3).
@@ -80,6 +85,9 @@ extern "C" __global__ void adamw(const __grid_constant__ AdamwArgs a) {
         v[i] = stored(v[i], random >> 16);
     }
     store_run<N>(a.weights + c, live, w);
+#if COPY_BF16
+    store_run<N>(a.copy + c, live, w);
+#endif
     store_run<N>(a.first + c, live, m);
     store_run<N>(a.second + c, live, v);
 }

@@ -36,7 +36,7 @@ class KernelBenchTest {
                 assertTrue(result.wasRun(), () -> each.kernel() + " " + each.shapeText() + ": " + result.note());
                 assertTrue(result.medianSeconds() > 0 && result.hostNanos() > 0 && result.bytesPerSecond() > 0, result::toString);
             }
-            assertEquals(17, kernels.size(), kernels::toString);
+            assertEquals(18, kernels.size(), kernels::toString);
         }
     }
 

@@ -206,7 +206,8 @@ public final class EmulatorDriver implements GpuDriver {
     }
 
     /** Runs a kernel; those of other threads wait, so that what is said of a failure is said of this one. */
-    synchronized void launch(EmulatedKernel kernel, int gridX, int gridY, int gridZ, int blockX, int blockY, int sharedBytes, long arguments) {
+    synchronized void launch(EmulatedKernel kernel, int gridX, int gridY, int gridZ, int blockX, int blockY, int sharedBytes,
+                             long arguments) {
         check();
         if (runtime.launch(handle, kernel, gridX, gridY, gridZ, blockX, blockY, sharedBytes, arguments)) {
             return;

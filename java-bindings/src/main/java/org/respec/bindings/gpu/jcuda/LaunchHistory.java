@@ -1,6 +1,9 @@
 package org.respec.bindings.gpu.jcuda;
 
-/** The last launches of a stream, for the message when the device fails: it reports errors late, so the culprit is one of these. Allocates nothing. */
+/**
+ * The last launches of a stream, for the message when the device fails: it reports errors late, so the culprit is one of these. Allocates
+ * nothing.
+ */
 final class LaunchHistory {
     private static final int LENGTH = 16;
     private static final int NUMBERS = 6;
