@@ -7,6 +7,7 @@ package org.respec.kernels.bench;
  * @param copyBytesPerSecond of the median
  * @param gemmSize rows, columns and depth of the product, bf16 in and out
  * @param gemmFlopsPerSecond of the median
+ * @param smallestSeconds what the events show of a kernel that writes one element: no time of any kernel is without it
  */
-public record Ceilings(long copyBytes, double copyBytesPerSecond, int gemmSize, double gemmFlopsPerSecond) {
+public record Ceilings(long copyBytes, double copyBytesPerSecond, int gemmSize, double gemmFlopsPerSecond, double smallestSeconds) {
 }

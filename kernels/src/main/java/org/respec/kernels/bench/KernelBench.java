@@ -10,14 +10,17 @@ import org.respec.bindings.gpu.GpuException;
 import org.respec.bindings.gpu.GpuMemory;
 import org.respec.bindings.gpu.GpuStream;
 import org.respec.kernels.DType;
+import org.respec.kernels.PackedMatrix;
 import org.respec.kernels.Tensor;
 import org.respec.kernels.TensorArena;
 import org.respec.kernels.gpu.GpuOps;
 
 /**
- * Measures operators on a GPU. Every repeat runs between two events, after a write over more than twice the L2 cache, on inputs that
- * take turns and together are larger than it. The flush leaves up to an L2 of dirty lines, which are written back during the repeat: times
- * of a few microseconds hold some of that. Nothing is measured before it has run often enough to be compiled, loaded and at speed.
+ * Measures operators on a GPU. Every repeat runs between two events, on inputs that take turns and together are larger than the L2 cache,
+ * after a flush: a write over more than twice that cache, which drives out all it held, then a read of as much, which drives out what was
+ * written, so that nothing is written back while a repeat runs. The flush takes the device longer than it takes the host to launch the
+ * repeat, so the device never waits between the events. Nothing is measured before it has run often enough to be compiled, loaded and at
+ * speed.
  *
  * <p>One thread at a time; closing it does not close the operators.
  */
@@ -30,6 +33,8 @@ public final class KernelBench implements AutoCloseable {
     private final GpuStream stream;
     private final Effort effort;
     private final GpuMemory flush;
+    private final TensorArena arena;
+    private final Runnable readFlush;
 
     /**
      * How long measuring may take.
@@ -62,6 +67,19 @@ public final class KernelBench implements AutoCloseable {
         this.stream = ops.stream();
         long l2 = Math.max(driver.device().l2Bytes(), 1 << 10);
         this.flush = driver.allocate((2 * l2 + l2 / 4) / 4 * 4);
+        this.arena = ops.arena("bench flush");
+        this.readFlush = reading(flush.bytes());
+    }
+
+    /** A product of one row with a weight of so many bytes: it reads them all and writes next to nothing. */
+    private Runnable reading(long bytes) {
+        BenchInputs inputs = new BenchInputs(ops, arena, 2);
+        int cols = 1 << 10;
+        int rows = Math.toIntExact(bytes / DType.BF16.bytes() / cols + 1);
+        PackedMatrix weight = ops.share(arena, inputs.normal(DType.BF16, rows, cols));
+        Tensor x = inputs.normal(DType.BF16, 1, cols);
+        Tensor y = inputs.empty(DType.BF16, 1, rows);
+        return () -> ops.linear(x, weight, y, false, 1);
     }
 
     /** Measures the ceilings. */
@@ -76,11 +94,13 @@ public final class KernelBench implements AutoCloseable {
             Tensor a = inputs.normal(DType.BF16, n, n);
             Tensor b = inputs.normal(DType.BF16, n, n);
             Tensor c = inputs.empty(DType.BF16, n, n);
+            Tensor one = inputs.empty(DType.F32, 1, 1);
+            Timing smallest = time(List.of(() -> ops.fill(one, 1f)));
             long copyBytes = 2 * from.size() * DType.BF16.bytes();
             try (GpuBlas blas = driver.blas(stream)) {
                 Timing gemm = time(List.of(() -> blas.gemm(false, true, n, n, n, GpuBlas.Type.BF16, a.address(), n, b.address(), n, 0f,
                     GpuBlas.Type.BF16, c.address(), n)));
-                return new Ceilings(copyBytes, copyBytes / copy.median, n, 2.0 * n * n * n / gemm.median);
+                return new Ceilings(copyBytes, copyBytes / copy.median, n, 2.0 * n * n * n / gemm.median, smallest.median);
             }
         }
     }
@@ -89,7 +109,8 @@ public final class KernelBench implements AutoCloseable {
     public BenchResult run(BenchCase of) {
         long free = driver.freeBytes();
         if (of.inputBytes() > free * 0.9) {
-            return BenchResult.notRun(of, "needs " + (of.inputBytes() >> 20) + " MiB of the " + (free >> 20) + " MiB of device memory that are free");
+            return BenchResult.notRun(of, "needs " + (of.inputBytes() >> 20) + " MiB of the " + (free >> 20)
+                + " MiB of device memory that are free");
         }
         long l2 = driver.device().l2Bytes();
         int copies = (int) Math.clamp(2 * l2 / Math.max(1, of.inputBytes()) + 1, 2, MOST_COPIES);
@@ -129,6 +150,7 @@ public final class KernelBench implements AutoCloseable {
             }
             for (int i = 0; i < repeats; i++) {
                 stream.fill(flush, 0, FLUSH_WORD + i, flush.bytes() / 4);
+                readFlush.run();
                 stream.record(events.get(2 * i));
                 calls.get(i % calls.size()).run();
                 stream.record(events.get(2 * i + 1));
@@ -182,6 +204,7 @@ public final class KernelBench implements AutoCloseable {
 
     @Override
     public void close() {
+        arena.close();
         flush.close();
     }
 }

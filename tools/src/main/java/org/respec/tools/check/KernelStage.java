@@ -33,7 +33,8 @@ final class KernelStage implements CheckStage {
             try (KernelBench bench = new KernelBench(gpu, tiny ? KernelBench.Effort.tiny() : KernelBench.Effort.full())) {
                 Ceilings ceilings = bench.ceilings();
                 run.json().put("copy_bytes_per_second", ceilings.copyBytesPerSecond())
-                    .put("gemm_flops_per_second", ceilings.gemmFlopsPerSecond());
+                    .put("gemm_flops_per_second", ceilings.gemmFlopsPerSecond())
+                    .put("smallest_kernel_seconds", ceilings.smallestSeconds());
                 ArrayNode rows = run.json().putArray("rows");
                 for (BenchCase each : chosen(run, tiny)) {
                     run.checkTime();

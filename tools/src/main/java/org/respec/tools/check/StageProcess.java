@@ -20,7 +20,7 @@ final class StageProcess {
     private static final int MOST_DEATHS = 6;
     private static final JsonMapper MAPPER = new JsonMapper();
 
-    /** Makes the command that runs the stage, writing what it finds to {@code json}, from behind the check {@code after}, or from its start. */
+    /** Makes the command that runs the stage, writing what it finds to {@code json}, from behind the check {@code after} if given. */
     interface Command {
         List<String> of(Path json, String after);
     }
@@ -59,7 +59,8 @@ final class StageProcess {
                 deaths.add(found.path("message").textValue());
             }
             String last = found.path("running").asText(lastCheck(found));
-            boolean goesOn = (!whole || found.path("died").booleanValue()) && !end.stuck() && !last.isEmpty() && deaths.size() < MOST_DEATHS;
+            boolean died = !whole || found.path("died").booleanValue();
+            boolean goesOn = died && !end.stuck() && !last.isEmpty() && deaths.size() < MOST_DEATHS;
             if (!goesOn) {
                 finish(stage, deaths);
                 return;

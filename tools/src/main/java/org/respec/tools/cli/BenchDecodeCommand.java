@@ -81,13 +81,18 @@ final class BenchDecodeCommand implements Callable<Integer> {
                         DecodeBench.Setting setting = new DecodeBench.Setting(batch, plan,
                             acceptance.stream().mapToDouble(Double::doubleValue).toArray(), context, warmUp, steps);
                         System.out.println(rows.run(bench, setting));
+                        write(root);
                     }
                 }
             }
         }
+        return 0;
+    }
+
+    /** After every row, so that a run that is cut short has lost none. */
+    private void write(ObjectNode root) {
         if (json != null) {
             SafeFiles.write(json, (root.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
         }
-        return 0;
     }
 }

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -42,6 +43,9 @@ final class BenchKernelsCommand implements Callable<Integer> {
                 throw new BadInput("--only: there is no kernel '" + name + "'; there are " + String.join(", ", names) + ".");
             }
         }
+        if (json != null && !Files.isDirectory(json.toAbsolutePath().getParent())) {
+            throw new BadInput("--json: the folder of " + json + " does not exist; make it.");
+        }
         try (Ops ops = Devices.open(device, 0)) {
             if (!(ops instanceof GpuOps gpu)) {
                 throw new BadInput("--device: " + device + " runs no CUDA kernels; use cuda or emulator.");
@@ -64,10 +68,12 @@ final class BenchKernelsCommand implements Callable<Integer> {
         }
         try (KernelBench bench = new KernelBench(gpu, emulated ? KernelBench.Effort.tiny() : KernelBench.Effort.full())) {
             Ceilings ceilings = bench.ceilings();
-            System.out.printf("copy of %d MiB %.0f GB/s, bf16 product of %d^3 %.1f TFLOP/s%n%n", ceilings.copyBytes() >> 21,
-                ceilings.copyBytesPerSecond() * 1e-9, ceilings.gemmSize(), ceilings.gemmFlopsPerSecond() * 1e-12);
+            System.out.printf("copy of %d MiB %.0f GB/s, bf16 product of %d^3 %.1f TFLOP/s, the smallest kernel %.2f us%n%n",
+                ceilings.copyBytes() >> 21, ceilings.copyBytesPerSecond() * 1e-9, ceilings.gemmSize(),
+                ceilings.gemmFlopsPerSecond() * 1e-12, 1e6 * ceilings.smallestSeconds());
             root.putObject("ceilings").put("copy_bytes", ceilings.copyBytes()).put("copy_bytes_per_second", ceilings.copyBytesPerSecond())
-                .put("gemm_size", ceilings.gemmSize()).put("gemm_flops_per_second", ceilings.gemmFlopsPerSecond());
+                .put("gemm_size", ceilings.gemmSize()).put("gemm_flops_per_second", ceilings.gemmFlopsPerSecond())
+                .put("smallest_kernel_seconds", ceilings.smallestSeconds());
             System.out.printf("%-22s %-60s %-4s %11s %11s %9s %9s %8s %8s %6s %6s %8s%n", "kernel", "shape", "type", "median us", "min us",
                 "MB", "GFLOP", "GB/s", "TFLOP/s", "% copy", "% gemm", "host ns");
             ArrayNode rows = root.putArray("rows");
@@ -76,9 +82,14 @@ final class BenchKernelsCommand implements Callable<Integer> {
                     BenchResult result = bench.run(each);
                     print(result, ceilings);
                     add(rows.addObject(), result, ceilings);
+                    write(root);
                 }
             }
         }
+    }
+
+    /** After every row, so that a run that is cut short has lost none. */
+    private void write(ObjectNode root) {
         if (json != null) {
             SafeFiles.write(json, (root.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
         }

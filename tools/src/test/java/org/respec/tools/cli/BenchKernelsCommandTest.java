@@ -31,6 +31,7 @@ class BenchKernelsCommandTest {
         assertTrue(root.path("emulated").booleanValue(), root.toString());
         assertTrue(root.path("note").textValue().contains("say nothing about a GPU"), root.toString());
         assertTrue(root.path("ceilings").path("copy_bytes_per_second").doubleValue() > 0, root.toString());
+        assertTrue(root.path("ceilings").path("smallest_kernel_seconds").doubleValue() > 0, root.toString());
         assertEquals(3, root.path("rows").size(), root.toString());
         for (JsonNode row : root.path("rows")) {
             assertTrue(row.path("median_seconds").doubleValue() > 0, row.toString());
