@@ -192,7 +192,7 @@ public final class DraftLearner implements AutoCloseable {
             ops.push(training.step(s).weights(), rows);
         }
         training.forward(batch.size(), rows);
-        training.lossGradients(settings.temperature(), settings.tvWeight(), rows);
+        training.loss(settings.temperature(), settings.tvWeight(), optimizer.gradients(), rows);
         training.backward(optimizer.gradients(), batch.size(), rows);
         return firstStepLoss(batch, rows);
     }

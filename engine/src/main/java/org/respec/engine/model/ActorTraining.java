@@ -53,7 +53,12 @@ public final class ActorTraining implements AutoCloseable {
 
     /** Passes over up to {@code maxRows} rows of up to {@code maxSequences} sequences. */
     public ActorTraining(Ops ops, Actor actor, int maxRows, int maxSequences, Keep keep) {
-        this(ops, actor, maxRows, maxSequences, keep, (int) Math.clamp(LOGIT_BYTES / (4L * actor.config().vocabSize()), 1, maxRows));
+        this(ops, actor, maxRows, maxSequences, keep, logitRows(DType.F32, actor.config().vocabSize(), maxRows));
+    }
+
+    /** Rows of {@code vocab} logits that exist at a time in a pass of {@code maxRows}. */
+    static int logitRows(DType dtype, int vocab, int maxRows) {
+        return (int) Math.clamp(LOGIT_BYTES / ((long) dtype.bytes() * vocab), 1, maxRows);
     }
 
     /** @param logitRows rows whose logits exist at a time */

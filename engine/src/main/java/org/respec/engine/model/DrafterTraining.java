@@ -27,6 +27,7 @@ public final class DrafterTraining implements AutoCloseable {
         private final Tensor hidden;
         private final Tensor embedded;
         private final Tensor output;
+        /** What the head reads and, after the loss, the gradient by it. */
         private final Tensor normed;
         private final Tensor dRotated;
 
@@ -90,14 +91,19 @@ public final class DrafterTraining implements AutoCloseable {
     private final Tensor[] rotated;
     private final Tensor[] dRotated;
     private final LayerTape.Gradients scratch;
-    private final Tensor[] logits;
+    private final Tensor logits;
     private final Tensor dX;
-    private final Tensor dNormed;
     private final Tensor dEmbedding;
     private final int hidden;
 
     /** Passes of {@code unroll} steps over up to {@code maxRows} rows, taught by the {@code topK} likeliest tokens. */
     public DrafterTraining(Ops ops, Drafter drafter, int maxRows, int maxSequences, int unroll, int topK) {
+        this(ops, drafter, maxRows, maxSequences, unroll, topK,
+            ActorTraining.logitRows(drafter.dtype(), drafter.config().vocabSize(), maxRows));
+    }
+
+    /** @param logitRows rows whose logits exist at a time */
+    DrafterTraining(Ops ops, Drafter drafter, int maxRows, int maxSequences, int unroll, int topK, int logitRows) {
         this.ops = ops;
         this.drafter = drafter;
         this.maxRows = maxRows;
@@ -110,16 +116,14 @@ public final class DrafterTraining implements AutoCloseable {
         steps = new Step[unroll];
         rotated = new Tensor[unroll];
         dRotated = new Tensor[unroll];
-        logits = new Tensor[unroll];
         for (int i = 0; i < unroll; i++) {
             steps[i] = new Step(arena, drafter, maxRows, topK);
             rotated[i] = steps[i].tape.rotated;
             dRotated[i] = steps[i].dRotated;
-            logits[i] = arena.allocate(dtype, maxRows, drafter.config().vocabSize());
         }
+        logits = arena.allocate(dtype, logitRows, drafter.config().vocabSize());
         scratch = new LayerTape.Gradients(arena, drafter.layer, maxRows);
         dX = arena.allocate(dtype, maxRows, hidden);
-        dNormed = arena.allocate(dtype, maxRows, hidden);
         dEmbedding = arena.allocate(dtype, maxRows, hidden);
     }
 
@@ -144,12 +148,18 @@ public final class DrafterTraining implements AutoCloseable {
         return steps[index];
     }
 
-    /** Logits of a step after {@link #forward}, their gradient after {@link #lossGradients}. */
-    public Tensor logits(int step) {
-        return logits[step];
+    /** Rows whose logits exist at a time. */
+    public int logitRows() {
+        return logits.rows();
     }
 
-    /** Computes the logits of all steps. */
+    /** Logits of a step's rows {@code from} to {@code to} after {@link #forward}, until the next call; {@link #loss} ends them. */
+    public Tensor logits(int step, int from, int to) {
+        ops.linear(steps[step].normed.rows(from, to), drafter.headPacked, logits, false, to - from);
+        return logits.rows(0, to - from);
+    }
+
+    /** Computes all steps up to the head. */
     public void forward(int sequences, int rows) {
         float eps = drafter.layer.eps;
         if (fused != features.device()) {
@@ -167,25 +177,33 @@ public final class DrafterTraining implements AutoCloseable {
             ops.copyRmsNorm(step.hidden, drafter.hiddenNorm, eps, step.output, step.tape.input.columns(hidden, 2 * hidden), rows);
             step.tape.forward(ops, drafter.layer, drafter.rope, rotated, s, spans, sequences, step.output, rows);
             ops.rmsNorm(step.output, drafter.finalNorm, eps, step.normed, rows);
-            ops.linear(step.normed, drafter.headPacked, logits[s], false, rows);
         }
     }
 
-    /** Replaces all logits by the gradient of the weighted divergence from the teacher, and fills every step's losses. */
-    public void lossGradients(float temperature, int rows) {
-        lossGradients(temperature, 0f, rows);
-    }
-
-    /** The same of a blend of forward KL and, with weight {@code tvWeight}, total variation. */
-    public void lossGradients(float temperature, float tvWeight, int rows) {
-        for (int s = 0; s < steps.length; s++) {
-            Step step = steps[s];
-            ops.klDistill(logits[s], temperature, step.teacherIds.device(), step.teacherLogProbs.device(),
-                step.teacherTails.device(), null, tvWeight, step.weights.device(), step.losses.device(), rows);
+    /**
+     * Fills every step's losses: weighted divergence from the teacher, a blend of forward KL and, with weight {@code tvWeight}, total
+     * variation. Adds the head's gradient to {@code gradients} and keeps that at its input for {@link #backward}.
+     */
+    public void loss(float temperature, float tvWeight, ParameterSet gradients, int rows) {
+        for (int s = steps.length - 1; s >= 0; s--) {
+            for (int from = 0; from < rows; from += logits.rows()) {
+                loss(s, temperature, tvWeight, gradients.get("lm_head.weight"), from, Math.min(rows, from + logits.rows()));
+            }
         }
     }
 
-    /** Adds the gradients of all weights, given their gradients in {@link #logits}, to {@code gradients}. */
+    private void loss(int s, float temperature, float tvWeight, Tensor headGradient, int from, int to) {
+        Step step = steps[s];
+        int count = to - from;
+        Tensor inputs = step.normed.rows(from, to);
+        ops.klDistill(logits(s, from, to), temperature, step.teacherIds.device().rows(from, to),
+            step.teacherLogProbs.device().rows(from, to), step.teacherTails.device().columns(from, to), null, tvWeight,
+            step.weights.device().columns(from, to), step.losses.device().columns(from, to), count);
+        ops.linearBackwardWeight(logits, inputs, headGradient, count);
+        ops.linearBackwardInput(logits, drafter.head, inputs, false, count);
+    }
+
+    /** Adds the gradients of all weights below the head, after {@link #loss}, to {@code gradients}. */
     public void backward(ParameterSet gradients, int sequences, int rows) {
         float eps = drafter.layer.eps;
         LayerTensors layer = LayerTensors.of(gradients, "midlayer.");
@@ -193,9 +211,7 @@ public final class DrafterTraining implements AutoCloseable {
         ops.fill(dX, 0f);
         for (int s = steps.length - 1; s >= 0; s--) {
             Step step = steps[s];
-            ops.linearBackwardWeight(logits[s], step.normed, gradients.get("lm_head.weight"), rows);
-            ops.linearBackwardInput(logits[s], drafter.head, dNormed, false, rows);
-            ops.rmsNormBackward(step.output, drafter.finalNorm, eps, dNormed, dX, true, gradients.get("norm.weight"), rows);
+            ops.rmsNormBackward(step.output, drafter.finalNorm, eps, step.normed, dX, true, gradients.get("norm.weight"), rows);
             step.tape.backward(ops, drafter.layer, layer, scratch, drafter.rope, rotated, dRotated, s, spans, sequences, dX, rows);
             ops.rmsNormBackward(step.embedded, drafter.inputNorm, eps, scratch.input.columns(0, hidden), dEmbedding, false,
                 gradients.get("midlayer.input_layernorm.weight"), rows);

@@ -82,13 +82,10 @@ public final class DraftPairs {
         }
         target.forward(1, rows);
         draft.forward(1, rows);
-        for (int from = 0; from < rows; from += target.logitRows()) {
-            int to = Math.min(rows, from + target.logitRows());
-            ops.copy(target.logits(from, to), p.device().rows(from, to), to - from);
-        }
-        ops.pull(p, (long) rows * p.host().cols());
+        pull(ops, target::logits, target.logitRows(), p, rows);
         for (int s = 0; s < draft.unroll(); s++) {
-            pull(ops, draft.logits(s), q, rows);
+            int step = s;
+            pull(ops, (from, to) -> draft.logits(step, from, to), draft.logitRows(), q, rows);
             // Row t of step s predicts token t + 2 + s, as the actor's row t + 1 + s does.
             for (int row = Math.max(of.capture().firstTaught(), 1 + s); row < rows; row++) {
                 out.add(new Pair(s + 1, row(p, row), row(q, row - 1 - s)));
@@ -96,8 +93,16 @@ public final class DraftPairs {
         }
     }
 
-    private static void pull(Ops ops, Tensor logits, HostMirror into, int rows) {
-        ops.copy(logits, into.device(), rows);
+    private interface Pieces {
+        /** Logits of rows {@code from} to {@code to}. */
+        Tensor logits(int from, int to);
+    }
+
+    private static void pull(Ops ops, Pieces pieces, int most, HostMirror into, int rows) {
+        for (int from = 0; from < rows; from += most) {
+            int to = Math.min(rows, from + most);
+            ops.copy(pieces.logits(from, to), into.device().rows(from, to), to - from);
+        }
         ops.pull(into, (long) rows * into.host().cols());
     }
 
