@@ -64,12 +64,9 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) chain_attention(const
     float o[MT][DT][4];
     float top[MT][2];
     float sum[MT][2];
+    clear(o);
 #pragma unroll
     for (int m = 0; m < MT; m++) {
-#pragma unroll
-        for (int n = 0; n < DT; n++) {
-            o[m][n][0] = o[m][n][1] = o[m][n][2] = o[m][n][3] = 0.f;
-        }
         top[m][0] = top[m][1] = -INFINITY;
         sum[m][0] = sum[m][1] = 0.f;
     }
@@ -83,28 +80,9 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) chain_attention(const
         bool active = first_row < tile.length && at < first_row + 16 * MT;
         float s[MT][NT][4];
         if (active) {
-#pragma unroll
-            for (int m = 0; m < MT; m++) {
-#pragma unroll
-                for (int n = 0; n < NT; n++) {
-                    s[m][n][0] = s[m][n][1] = s[m][n][2] = s[m][n][3] = 0.f;
-                }
-            }
+            clear(s);
             multiply_rows<MT, NT, HEAD_DIM, LD>(s, own_queries, keys);
-            if (at + KEY_TILE - 1 > first_row) {
-#pragma unroll
-                for (int m = 0; m < MT; m++) {
-#pragma unroll
-                    for (int n = 0; n < NT; n++) {
-#pragma unroll
-                        for (int e = 0; e < 4; e++) {
-                            if (at + 8 * n + 2 * c + e % 2 > first_row + 16 * m + g + e / 2 * 8) {
-                                s[m][n][e] = -INFINITY;
-                            }
-                        }
-                    }
-                }
-            }
+            mask_later(s, at, first_row);
             // The first key is visible to every row, so the maximum is finite from the first tile on.
 #pragma unroll
             for (int m = 0; m < MT; m++) {
@@ -160,16 +138,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) chain_attention(const
             float total = row_sum(sum[m][half]);
             for (int d = 1; d <= a.depth; d++) {
                 const storage* own_key = a.steps[d] + packed * a.strides[d] + kv_shift;
-                float dot = 0.f;
-#pragma unroll
-                for (int n = 0; n < DT; n++) {
-                    float x;
-                    float y;
-                    load_pair(own_key + 8 * n + 2 * c, pairs, x, y);
-                    dot = fmaf(to_float(own_queries[row * LD + 8 * n + 2 * c]), x, dot);
-                    dot = fmaf(to_float(own_queries[row * LD + 8 * n + 2 * c + 1]), y, dot);
-                }
-                dot = row_sum(dot);
+                float dot = dot_own<DT>(own_queries + row * LD, own_key, pairs);
                 float highest = fmaxf(top[m][half], dot);
                 float shrink = exp2_approx((top[m][half] - highest) * a.scale);
                 float weight = exp2_approx((dot - highest) * a.scale);

@@ -40,13 +40,6 @@ struct ChainAttentionBackwardArgs {
     float scale2; // log2(e) / sqrt(HEAD_DIM)
 };
 
-template <int NT> __device__ __forceinline__ void clear(float (&x)[1][NT][4]) {
-#pragma unroll
-    for (int n = 0; n < NT; n++) {
-        x[0][n][0] = x[0][n][1] = x[0][n][2] = x[0][n][3] = 0.f;
-    }
-}
-
 #ifdef QUERIES
 
 constexpr int KT = KEY_TILE / 8;
@@ -61,33 +54,7 @@ __device__ __forceinline__ void score(float (&s)[1][KT][4], float (&e)[1][KT][4]
     clear(e);
     multiply_rows<1, KT, HEAD_DIM, LD>(s, queries, keys);
     multiply_rows<1, KT, HEAD_DIM, LD>(e, ups, keys + KEY_TILE * LD);
-    if (at + KEY_TILE - 1 > first_row) {
-        int lane = threadIdx.x % WARP;
-#pragma unroll
-        for (int n = 0; n < KT; n++) {
-#pragma unroll
-            for (int i = 0; i < 4; i++) {
-                if (at + 8 * n + lane % 4 * 2 + i % 2 > first_row + lane / 4 + i / 2 * 8) {
-                    s[0][n][i] = -INFINITY;
-                }
-            }
-        }
-    }
-}
-
-// Dot product of a row in shared memory with one in global memory, over the columns of this lane, then of its four lanes.
-__device__ __forceinline__ float dot_own(const storage* row, const storage* other, bool pairs) {
-    int c = threadIdx.x % 4;
-    float dot = 0.f;
-#pragma unroll 8
-    for (int n = 0; n < DT; n++) {
-        float x;
-        float y;
-        load_pair(other + 8 * n + 2 * c, pairs, x, y);
-        dot = fmaf(to_float(row[8 * n + 2 * c]), x, dot);
-        dot = fmaf(to_float(row[8 * n + 2 * c + 1]), y, dot);
-    }
-    return row_sum(dot);
+    mask_later(s, at, first_row);
 }
 
 extern "C" __global__ void __launch_bounds__(WARPS * WARP, 1)
@@ -160,8 +127,8 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP, 1)
                 float weighted = row_sum(mean[half]);
                 for (int d = 1; d <= a.depth; d++) {
                     const storage* own_key = a.steps[d] + packed * a.strides[d] + kv_shift;
-                    float s = dot_own(own_queries + row * LD, own_key, pairs);
-                    float e = dot_own(own_ups + row * LD, own_key + value_shift, pairs);
+                    float s = dot_own<8>(own_queries + row * LD, own_key, pairs);
+                    float e = dot_own<8>(own_ups + row * LD, own_key + value_shift, pairs);
                     float highest = fmaxf(top[half], s);
                     float shrink = exp2_approx((top[half] - highest) * a.scale2);
                     float weight = exp2_approx((s - highest) * a.scale2);
@@ -227,8 +194,8 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP, 1)
         i64 packed = tile.start + (live ? first_row + row : 0);
         for (int d = 1; d <= a.depth; d++) {
             const storage* own_key = a.steps[d] + packed * a.strides[d] + kv_shift;
-            float s = dot_own(own_queries + row * LD, own_key, pairs);
-            float e = dot_own(own_ups + row * LD, own_key + value_shift, pairs);
+            float s = dot_own<8>(own_queries + row * LD, own_key, pairs);
+            float e = dot_own<8>(own_ups + row * LD, own_key + value_shift, pairs);
             float slope = exp2_approx(fmaf(s, a.scale2, -log_sum[half])) * (e - mean[half]);
 #pragma unroll
             for (int n = 0; n < DT; n++) {

@@ -69,16 +69,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) gemm_rows(const __grid_con
     };
 
     float d[OUT_TILES][ROW_TILES][4];
-#pragma unroll
-    for (int o = 0; o < OUT_TILES; o++) {
-#pragma unroll
-        for (int r = 0; r < ROW_TILES; r++) {
-#pragma unroll
-            for (int i = 0; i < 4; i++) {
-                d[o][r][i] = 0.f;
-            }
-        }
-    }
+    clear(d);
 #pragma unroll
     for (int step = 0; step < STAGES - 1; step++) {
         fill(step);
@@ -88,20 +79,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) gemm_rows(const __grid_con
         // Into the slot that the last step has used up.
         fill(step + STAGES - 1);
         const uint4* slot = own + step % STAGES * (LOADS * WARP);
-        uint4 rows[ROW_TILES];
-#pragma unroll
-        for (int r = 0; r < ROW_TILES; r++) {
-            rows[r] = slot[(2 * OUT_TILES + r) * WARP];
-        }
-#pragma unroll
-        for (int o = 0; o < OUT_TILES; o++) {
-            uint4 low = slot[2 * o * WARP];
-            uint4 high = slot[(2 * o + 1) * WARP];
-#pragma unroll
-            for (int r = 0; r < ROW_TILES; r++) {
-                half_span(d[o][r], low, high, rows[r]);
-            }
-        }
+        half_span(d, [&](int o) { return slot[o * WARP]; }, [&](int r) { return slot[(2 * OUT_TILES + r) * WARP]; });
     }
     copies.wait<0>();
     __syncthreads();

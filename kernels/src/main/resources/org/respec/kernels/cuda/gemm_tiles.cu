@@ -69,17 +69,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) gemm_tiles(const __grid_co
 
     float d[OUT_TILES][ROW_TILES][4];
     float total[OUT_TILES][ROW_TILES][4];
-#pragma unroll
-    for (int o = 0; o < OUT_TILES; o++) {
-#pragma unroll
-        for (int r = 0; r < ROW_TILES; r++) {
-#pragma unroll
-            for (int i = 0; i < 4; i++) {
-                d[o][r][i] = 0.f;
-                total[o][r][i] = 0.f;
-            }
-        }
-    }
+    clear(d);
+    clear(total);
     for (int step = 0; step < STAGES - 1; step++) {
         fill(step);
     }
@@ -93,20 +84,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) gemm_tiles(const __grid_co
         const uint4* x = w + OPERAND;
 #pragma unroll
         for (int half = 0; half < 2; half++) {
-            uint4 rows[ROW_TILES];
-#pragma unroll
-            for (int r = 0; r < ROW_TILES; r++) {
-                rows[r] = x[place(own_row + r * 8 + g, half * 4 + q)];
-            }
-#pragma unroll
-            for (int o = 0; o < OUT_TILES; o++) {
-                uint4 low = w[place(own_output + o * 16 + g, half * 4 + q)];
-                uint4 high = w[place(own_output + o * 16 + 8 + g, half * 4 + q)];
-#pragma unroll
-                for (int r = 0; r < ROW_TILES; r++) {
-                    half_span(d[o][r], low, high, rows[r]);
-                }
-            }
+            half_span(d, [&](int o) { return w[place(own_output + o * 8 + g, half * 4 + q)]; },
+                      [&](int r) { return x[place(own_row + r * 8 + g, half * 4 + q)]; });
         }
         int done = slice;
         advance(span, slice, spans);

@@ -44,26 +44,14 @@ extern "C" __global__ void qk_norm_rope(const __grid_constant__ QkNormRopeArgs a
         }
         return;
     }
-    int half = a.dim / 2;
-    int head = tile * (blockDim.x >> a.team_bits) + (threadIdx.x >> a.team_bits);
-    int i = (threadIdx.x & ((1 << a.team_bits) - 1)) * N;
-    int normed = a.heads + a.kv_heads;
-    int live = head < normed + a.kv_heads ? half - i : 0;
-    const storage* source = a.qkv + row * a.qkv_stride + head * a.dim + i;
-    storage* target = a.out + row * a.out_stride + head * a.dim + i;
+    HeadPart part = head_part(a, tile);
+    int place = part.head * a.dim + part.i;
     float low[N];
     float high[N];
-    load_run<N>(source, live, low);
-    load_run<N>(source + half, live, high);
-    float sum = head_squares(low, high, a.team_bits);
-    if (live <= 0) {
+    if (!read_head(a, part, a.qkv + row * a.qkv_stride + place, position, low, high)) {
         return;
     }
-    if (head < normed) {
-        float scale = 1.f / sqrtf(sum / a.dim + a.eps);
-        const parameter* weight = (head < a.heads ? a.q_weight : a.k_weight) + i;
-        norm_rotate(low, high, scale, weight, a.rope + position * a.rope_stride + i, half, live);
-    }
-    store_run<N>(target, live, low);
-    store_run<N>(target + half, live, high);
+    storage* target = a.out + row * a.out_stride + place;
+    store_run<N>(target, part.live, low);
+    store_run<N>(target + a.dim / 2, part.live, high);
 }

@@ -65,35 +65,24 @@ extern "C" __global__ void qk_norm_rope_append(const __grid_constant__ QkNormRop
         return;
     }
     int half = a.dim / 2;
-    int head = tile * (blockDim.x >> a.team_bits) + (threadIdx.x >> a.team_bits);
-    int i = (threadIdx.x & ((1 << a.team_bits) - 1)) * N;
-    int normed = a.heads + a.kv_heads;
-    int live = head < normed + a.kv_heads ? half - i : 0;
-    storage* row_head = a.qkv + row * a.qkv_stride + head * a.dim + i;
+    HeadPart part = head_part(a, tile);
+    storage* row_head = a.qkv + row * a.qkv_stride + part.head * a.dim + part.i;
     float low[N];
     float high[N];
-    load_run<N>(row_head, live, low);
-    load_run<N>(row_head + half, live, high);
-    float sum = head_squares(low, high, a.team_bits);
-    if (live <= 0) {
+    if (!read_head(a, part, row_head, position, low, high)) {
         return;
     }
-    if (head < normed) {
-        float scale = 1.f / sqrtf(sum / a.dim + a.eps);
-        const parameter* weight = (head < a.heads ? a.q_weight : a.k_weight) + i;
-        norm_rotate(low, high, scale, weight, a.rope + position * a.rope_stride + i, half, live);
-    }
-    if (head < a.heads) {
-        store_run<N>(row_head, live, low);
-        store_run<N>(row_head + half, live, high);
+    if (part.head < a.heads) {
+        store_run<N>(row_head, part.live, low);
+        store_run<N>(row_head + half, part.live, high);
         return;
     }
     rounded(low);
     rounded(high);
     // Keys and then values follow each other in the page as in the row.
     i64 head_size = (i64) a.page_size * a.dim;
-    cached* target = a.layer + (slot / a.page_size) * (2 * a.kv_heads * head_size) + (head - a.heads) * head_size
-        + (i64) (slot % a.page_size) * a.dim + i;
-    store_run<N>(target, live, low);
-    store_run<N>(target + half, live, high);
+    cached* target = a.layer + (slot / a.page_size) * (2 * a.kv_heads * head_size) + (part.head - a.heads) * head_size
+        + (i64) (slot % a.page_size) * a.dim + part.i;
+    store_run<N>(target, part.live, low);
+    store_run<N>(target + half, part.live, high);
 }

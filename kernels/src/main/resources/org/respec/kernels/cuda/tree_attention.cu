@@ -107,13 +107,7 @@ template <int M> __device__ __forceinline__ void multiply_keys(float (&s)[M][NT]
     for (int j = 0; j < TILE / 16; j++) {
         b[j] = keys + __shfl_sync(FULL, source, 16 * j + lane / 16 * 8 + lane % 8) * LD + lane / 8 % 2 * 8;
     }
-#pragma unroll
-    for (int m = 0; m < M; m++) {
-#pragma unroll
-        for (int n = 0; n < NT; n++) {
-            s[m][n][0] = s[m][n][1] = s[m][n][2] = s[m][n][3] = 0.f;
-        }
-    }
+    clear(s);
 #pragma unroll 2
     for (int k = 0; k < HEAD_DIM; k += 16) {
         u32 left[M][4];
@@ -226,13 +220,7 @@ template <int M> __device__ __forceinline__ void multiply_keys(float (&s)[M][NT]
         b[n][0] = __shfl_sync(FULL, source, 8 * n + lane % 4 * 2) * LD;
         b[n][1] = __shfl_sync(FULL, source, 8 * n + lane % 4 * 2 + 1) * LD;
     }
-#pragma unroll
-    for (int m = 0; m < M; m++) {
-#pragma unroll
-        for (int n = 0; n < NT; n++) {
-            s[m][n][0] = s[m][n][1] = s[m][n][2] = s[m][n][3] = 0.f;
-        }
-    }
+    clear(s);
 #pragma unroll 2
     for (int k = 0; k < HEAD_DIM; k += 4) {
         Quad left[M][2];
@@ -333,16 +321,6 @@ __device__ __forceinline__ void multiply_kept(float (&acc)[DT][4], const Weights
 }
 
 #endif
-
-// Over the four lanes that share a row.
-__device__ __forceinline__ float row_max(float x) {
-    x = fmaxf(x, __shfl_xor_sync(FULL, x, 1));
-    return fmaxf(x, __shfl_xor_sync(FULL, x, 2));
-}
-__device__ __forceinline__ float row_sum(float x) {
-    x += __shfl_xor_sync(FULL, x, 1);
-    return x + __shfl_xor_sync(FULL, x, 2);
-}
 
 // Scores become weights; what was summed before shrinks to the new maximum. `sum` has only this lane's columns until the chunk's end.
 template <int M> __device__ __forceinline__ void soften(float (&s)[M][NT][4], float (&acc)[M][DT][4], float (*top)[2], float (*sum)[2],
@@ -840,12 +818,9 @@ extern "C" __global__ void __launch_bounds__(THREADS * TEAMS, 1) tree_attention(
             ring = max(ring, plan.ring);
             gathered = max(gathered, plan.gathered);
         }
+        clear(acc);
 #pragma unroll
         for (int m = 0; m < M_TILES; m++) {
-#pragma unroll
-            for (int n = 0; n < DT; n++) {
-                acc[m][n][0] = acc[m][n][1] = acc[m][n][2] = acc[m][n][3] = 0.f;
-            }
             top[m][0] = top[m][1] = -INFINITY;
             sum[m][0] = sum[m][1] = 0.f;
         }

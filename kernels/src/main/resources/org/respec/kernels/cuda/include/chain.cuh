@@ -1,4 +1,5 @@
-// What the kernels of chain attention share: which sequence a block works on, tiles of fused rows, and pairs of neighbouring elements.
+// What the kernels of chain attention share: which sequence a block works on, tiles of fused rows, pairs of neighbouring elements, and
+// what a query sees.
 #pragma once
 #include "mma_train.cuh"
 
@@ -88,4 +89,39 @@ __device__ __forceinline__ void add_pair(storage* to, bool wide, float x, float 
     float b;
     load_pair(to, wide, a, b);
     store_pair(to, wide, a + x, b + y);
+}
+
+// Dot product of a row in shared memory with one in global memory, over the columns of this lane, then of its four lanes.
+template <int UNROLL> __device__ __forceinline__ float dot_own(const storage* row, const storage* other, bool pairs) {
+    int c = threadIdx.x % 4;
+    float dot = 0.f;
+#pragma unroll UNROLL
+    for (int n = 0; n < HEAD_DIM / 8; n++) {
+        float x;
+        float y;
+        load_pair(other + 8 * n + 2 * c, pairs, x, y);
+        dot = fmaf(to_float(row[8 * n + 2 * c]), x, dot);
+        dot = fmaf(to_float(row[8 * n + 2 * c + 1]), y, dot);
+    }
+    return row_sum(dot);
+}
+
+// Takes keys after a query out of the softmax: the rows of s are queries from first_row on, its columns keys from `at` on.
+template <int MT, int NT> __device__ __forceinline__ void mask_later(float (&s)[MT][NT][4], int at, int first_row) {
+    if (at + 8 * NT - 1 <= first_row) {
+        return;
+    }
+    int lane = threadIdx.x % WARP;
+#pragma unroll
+    for (int m = 0; m < MT; m++) {
+#pragma unroll
+        for (int n = 0; n < NT; n++) {
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                if (at + 8 * n + lane % 4 * 2 + e % 2 > first_row + 16 * m + lane / 4 + e / 2 * 8) {
+                    s[m][n][e] = -INFINITY;
+                }
+            }
+        }
+    }
 }

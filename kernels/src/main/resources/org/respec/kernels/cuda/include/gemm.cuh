@@ -5,8 +5,8 @@
 // group of four holds inputs 8 q to 8 q + 7, of which the half's first step takes the lower four and its second step the upper four. The
 // eight slices' sums are added to 0 in order; slices without spans change nothing.
 #pragma once
+#include "accumulators.cuh"
 #include "packs.cuh"
-#include "ptx.cuh"
 
 struct GemmArgs {
     const storage* x;
@@ -42,8 +42,23 @@ __device__ __forceinline__ int live_inputs(bool exists, int k, int inputs) {
     return exists && k < inputs ? (inputs - k < 8 ? inputs - k : 8) : 0;
 }
 
-// Both steps of one half of a span: 16 outputs (low: outputs g, high: g + 8) by 8 rows.
-__device__ __forceinline__ void half_span(float (&d)[4], const uint4& low, const uint4& high, const uint4& rows) {
-    mma_16816(d, {low.x, high.x, low.y, high.y}, rows.x, rows.y);
-    mma_16816(d, {low.z, high.z, low.w, high.w}, rows.z, rows.w);
+// Both steps of one half of a span, for 16 O outputs by 8 R rows: `outputs(o)` is what the lane holds of the o-th eight outputs, and
+// `rows(r)` of the r-th eight rows.
+template <int O, int R, typename Outputs, typename Rows>
+__device__ __forceinline__ void half_span(float (&d)[O][R][4], Outputs outputs, Rows rows) {
+    uint4 held[R];
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+        held[r] = rows(r);
+    }
+#pragma unroll
+    for (int o = 0; o < O; o++) {
+        uint4 low = outputs(2 * o);
+        uint4 high = outputs(2 * o + 1);
+#pragma unroll
+        for (int r = 0; r < R; r++) {
+            mma_16816(d[o][r], {low.x, high.x, low.y, high.y}, held[r].x, held[r].y);
+            mma_16816(d[o][r], {low.z, high.z, low.w, high.w}, held[r].z, held[r].w);
+        }
+    }
 }

@@ -1,4 +1,4 @@
-// A query or key head, spread over a team of lanes with a run of N elements of either half each: RMS norm and rotation.
+// A head of a fused query-key-value row, spread over a team of lanes with a run of N elements of either half each: RMS norm and rotation.
 #pragma once
 #include "packs.cuh"
 #include "warp.cuh"
@@ -41,4 +41,39 @@ __device__ __forceinline__ void norm_rotate(float (&low)[N], float (&high)[N], f
         low[j] = l * cosine[j] - h * sine[j];
         high[j] = h * cosine[j] + l * sine[j];
     }
+}
+
+// A lane's part of a head: elements from i on of either half, of which `live` exist; none where it is not over 0.
+struct HeadPart {
+    int head;
+    int i;
+    int live;
+};
+
+// The lane's part in a block's tile of heads; heads are queries, then keys, then values.
+template <typename Args> __device__ __forceinline__ HeadPart head_part(const Args& a, u32 tile) {
+    HeadPart part;
+    part.head = tile * (blockDim.x >> a.team_bits) + (threadIdx.x >> a.team_bits);
+    part.i = (threadIdx.x & ((1 << a.team_bits) - 1)) * N;
+    part.live = part.head < a.heads + 2 * a.kv_heads ? a.dim / 2 - part.i : 0;
+    return part;
+}
+
+// Reads the lane's part of a row; queries and keys are normalised and rotated, values stay as they are. False where the lane has none.
+template <typename Args>
+__device__ __forceinline__ bool read_head(const Args& a, const HeadPart& part, const storage* source, int position, float (&low)[N],
+                                          float (&high)[N]) {
+    int half = a.dim / 2;
+    load_run<N>(source, part.live, low);
+    load_run<N>(source + half, part.live, high);
+    float sum = head_squares(low, high, a.team_bits);
+    if (part.live <= 0) {
+        return false;
+    }
+    if (part.head < a.heads + a.kv_heads) {
+        float scale = 1.f / sqrtf(sum / a.dim + a.eps);
+        const parameter* weight = (part.head < a.heads ? a.q_weight : a.k_weight) + part.i;
+        norm_rotate(low, high, scale, weight, a.rope + position * a.rope_stride + part.i, half, part.live);
+    }
+    return true;
 }

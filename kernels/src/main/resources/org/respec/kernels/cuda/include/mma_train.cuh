@@ -2,7 +2,7 @@
 // layout (that of ptx.cuh), so that one kernel text serves both. Tiles are row-major, rows padded by 16 bytes: eight rows' 16 bytes touch
 // all banks once.
 #pragma once
-#include "ptx.cuh"
+#include "accumulators.cuh"
 
 // acc[m][n] += A B^T: A the warp's 16 MT rows of a tile, B 8 NT rows of another, both K long; NT even.
 template <int MT, int NT, int K, int LD>
@@ -121,14 +121,4 @@ __device__ __forceinline__ void multiply_weights(float (&acc)[MT][NT][4], const 
             }
         }
     }
-}
-
-// Over the four lanes that share an accumulator row.
-__device__ __forceinline__ float row_sum(float x) {
-    x += __shfl_xor_sync(FULL, x, 1);
-    return x + __shfl_xor_sync(FULL, x, 2);
-}
-__device__ __forceinline__ float row_max(float x) {
-    x = fmaxf(x, __shfl_xor_sync(FULL, x, 1));
-    return fmaxf(x, __shfl_xor_sync(FULL, x, 2));
 }

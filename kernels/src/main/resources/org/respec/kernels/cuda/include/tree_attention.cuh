@@ -3,7 +3,7 @@
 #include "types.cuh"
 #include "warp.cuh"
 #include "faults.cuh"
-#include "ptx.cuh"
+#include "accumulators.cuh"
 
 // The visible tokens of a row, in logical order, are its columns. Softmax starts anew every CHUNK columns; the chunks of SPAN_CHUNKS
 // chunks are folded from the left, and so are the spans. This order is all that a row's bits depend on.
