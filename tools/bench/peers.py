@@ -2,12 +2,13 @@
 """Times PyTorch at the shapes of `respec bench kernels` and puts both into one table.
 
     tools/respec bench kernels --json ours.json
-    tools/bench/peers.py ours.json [--json both.json] [--only rmsNorm,klDistill] [--seconds 0.3]
+    tools/bench/peers.py ours.json [--json both.json] [--only rmsNorm,klDistill] [--seconds 0.3] [--minutes 8]
 
 For every row of the JSON it times torch eager, torch.compile, and for attention also scaled_dot_product_attention and FlexAttention:
 between events, after warm-up, with the L2 cache flushed before each repeat, on inputs that take turns, as ours are. Peers get what suits
 them: dense keys and values in place of pages, precomputed masks, and their own random numbers. A peer that fails says why in its cell
-and the others go on.
+and the others go on. Compiling takes most of the time, so the middle shape of every kernel comes first, and with --minutes no other row is
+begun when the time is up. The JSON is written after every row.
 
 Needs PyTorch with CUDA. Without it this says so in one sentence, exit code 2. This script has not been run on a GPU yet.
 """
@@ -15,8 +16,10 @@ Needs PyTorch with CUDA. Without it this says so in one sentence, exit code 2. T
 import argparse
 import json
 import math
+import os
 import statistics
 import sys
+import time
 
 
 def fail(sentence):
@@ -43,6 +46,18 @@ class Peer:
         self.make = make
 
 
+def once(build):
+    """A `make` that `build` gives when it is first called: what fails or takes long in it belongs to its own peer."""
+    built = []
+
+    def make():
+        if not built:
+            built.append(build())
+        return built[0]()
+
+    return make
+
+
 def both(function, inputs):
     """Eager and compiled peers of a function of tensors."""
 
@@ -50,8 +65,7 @@ def both(function, inputs):
         optimised = torch.compile(function, dynamic=False)
         return lambda: (lambda tensors: (lambda: optimised(*tensors)))(inputs())
 
-    make = compiled()
-    return [Peer("eager", lambda: (lambda tensors: (lambda: function(*tensors)))(inputs())), Peer("compile", make)]
+    return [Peer("eager", lambda: (lambda tensors: (lambda: function(*tensors)))(inputs())), Peer("compile", once(compiled))]
 
 
 # --------------------------------------------------------------------------------------------------------------------- peers by kernel
@@ -60,6 +74,13 @@ def both(function, inputs):
 def rms_norm(s):
     def function(x, weight):
         return F.rms_norm(x, (x.shape[-1],), weight, 1e-6)
+
+    return both(function, lambda: (normal(s["rows"], s["cols"]), normal(s["cols"])))
+
+
+def copy_rms_norm(s):
+    def function(x, weight):
+        return x.clone(), F.rms_norm(x, (x.shape[-1],), weight, 1e-6)
 
     return both(function, lambda: (normal(s["rows"], s["cols"]), normal(s["cols"])))
 
@@ -158,8 +179,7 @@ def tree_attention(s):
 
         return make
 
-    return [Peer("SDPA", lambda make=[]: (make or make.append(sdpa()) or make)[0]()),
-            Peer("FlexAttention", lambda make=[]: (make or make.append(flex()) or make)[0]())]
+    return [Peer("SDPA", once(sdpa)), Peer("FlexAttention", once(flex))]
 
 
 def sample(s):
@@ -222,7 +242,7 @@ def kl_distill(s):
 
         return make
 
-    return [both(function, inputs)[0], Peer("compile", forward_compiled())]
+    return [both(function, inputs)[0], Peer("compile", once(forward_compiled))]
 
 
 def chain_inputs(s, gradient):
@@ -246,7 +266,8 @@ def chain_calls(s, attention, gradient):
 
 
 def chain(s, gradient):
-    """Equal sequences are a batch. At a depth, key row t of step d lies at d * length + t. A gradient is timed without its forward pass."""
+    """Equal sequences are a batch. At a depth, key row t of step d lies at d * length + t. A gradient is timed without its forward
+    pass."""
     length = s["length"]
     peers = []
     if s["depth"] == 0:
@@ -265,7 +286,7 @@ def chain(s, gradient):
         compiled = torch.compile(flex_attention, dynamic=False)
         return chain_calls(s, lambda q, k, v: compiled(q, k, v, block_mask=blocks, enable_gqa=True), gradient)
 
-    peers.append(Peer("FlexAttention", lambda make=[]: (make or make.append(flex()) or make)[0]()))
+    peers.append(Peer("FlexAttention", once(flex)))
     return peers
 
 
@@ -286,13 +307,26 @@ def squared_norm(s):
 
 
 PEERS = {
-    "rmsNorm": rms_norm, "swiglu": swiglu, "embedding": embedding, "qkNormRope": qk_norm_rope, "kvAppend": kv_append,
-    "treeAttention": tree_attention, "sample": sample, "draftExpand": draft_expand, "topLogProbs": top_log_probs, "klDistill": kl_distill,
-    "chainAttention": lambda s: chain(s, False), "chainAttentionBackward": lambda s: chain(s, True), "adamW": adam_w,
-    "squaredNorm": squared_norm,
+    "rmsNorm": rms_norm, "copyRmsNorm": copy_rms_norm, "swiglu": swiglu, "embedding": embedding, "qkNormRope": qk_norm_rope,
+    "kvAppend": kv_append, "treeAttention": tree_attention, "sample": sample, "draftExpand": draft_expand,
+    "topLogProbs": top_log_probs, "klDistill": kl_distill, "chainAttention": lambda s: chain(s, False),
+    "chainAttentionBackward": lambda s: chain(s, True), "adamW": adam_w, "squaredNorm": squared_norm,
 }
 
 # ---------------------------------------------------------------------------------------------------------------------------- timing
+
+
+class Flush:
+    """Drives all out of the L2 cache: a write over more than twice its size, then a read of as much, so that nothing is left to write."""
+
+    def __init__(self, l2):
+        count = (2 * l2 + l2 // 4) // 4
+        self.written = torch.empty(count, device="cuda", dtype=torch.int32)
+        self.read = torch.randn(count, device="cuda")
+
+    def __call__(self, word):
+        self.written.fill_(word)
+        self.read.sum()
 
 
 def measure(make, input_bytes, seconds, flush, l2):
@@ -313,7 +347,7 @@ def measure(make, input_bytes, seconds, flush, l2):
     repeats = int(min(100, max(7, seconds / max(once, 1e-6))))
     events = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(repeats)]
     for i, (first, last) in enumerate(events):
-        flush.fill_(i + 1)
+        flush(i + 1)
         first.record()
         calls[i % copies]()
         last.record()
@@ -322,13 +356,57 @@ def measure(make, input_bytes, seconds, flush, l2):
     return statistics.median(times), min(times)
 
 
+def forget_compiled():
+    """Without this the compiler gives up on a function after some shapes, and times of the last ones would be those of eager mode."""
+    if hasattr(torch, "_dynamo"):
+        torch._dynamo.reset()
+    torch.cuda.empty_cache()
+
+
+def middle_first(rows):
+    """The middle row of every kernel, then its neighbours, kernels taking turns."""
+    names = [row["kernel"] for row in rows]
+    place = {id(row): names[:i].count(row["kernel"]) for i, row in enumerate(rows)}
+    return sorted(rows, key=lambda row: abs(place[id(row)] - names.count(row["kernel"]) // 2))
+
+
+def write(report, path):
+    """A file that is whole at any time."""
+    if path:
+        with open(path + ".tmp", "w", encoding="utf-8") as file:
+            json.dump(report, file, indent=2)
+            file.write("\n")
+        os.replace(path + ".tmp", path)
+
+
+def time_row(row, seconds, flush, l2):
+    """Times a row's peers; returns their cells of the table."""
+    torch.manual_seed(1)
+    row["peers"] = {}
+    ours = row.get("median_seconds")
+    cells = []
+    for peer in PEERS[row["kernel"]](row["shape"]):
+        try:
+            forget_compiled()
+            median, least = measure(peer.make, row["bytes"], seconds, flush, l2)
+            row["peers"][peer.name] = {"median_seconds": median, "min_seconds": least}
+            cells.append("%s %.2f%s" % (peer.name, median * 1e6, " (%.2f)" % (median / ours) if ours else ""))
+        except Exception as e:  # One peer that cannot run must not end the table.
+            reason = (str(e).splitlines() or [type(e).__name__])[0][:120]
+            row["peers"][peer.name] = {"not_run": reason}
+            cells.append("%s not run: %s" % (peer.name, reason))
+    return cells
+
+
 def main():
     parser = argparse.ArgumentParser(description="Times PyTorch at the shapes of `respec bench kernels` and merges both.")
     parser.add_argument("ours", help="JSON written by `respec bench kernels --json`")
     parser.add_argument("--json", help="where the merged rows go")
     parser.add_argument("--only", help="only these kernels, comma-separated")
     parser.add_argument("--seconds", type=float, default=0.3, help="time aimed at for each peer and row")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="no row is begun after this time")
     options = parser.parse_args()
+    deadline = time.monotonic() + 60 * options.minutes
     try:
         with open(options.ours, encoding="utf-8") as file:
             report = json.load(file)
@@ -343,34 +421,28 @@ def main():
     if name not in report["device"]["name"] and report["device"]["name"] not in name:
         fail("%s was measured on %s and this is %s; both must be one device." % (options.ours, report["device"]["name"], name))
     only = options.only.split(",") if options.only else None
+    try:
+        # A backward pass is timed again and again on what one forward pass kept.
+        torch._functorch.config.donated_buffer = False
+    except AttributeError:
+        pass
     l2 = getattr(torch.cuda.get_device_properties(0), "L2_cache_size", 64 << 20)
-    flush = torch.empty((2 * l2 + l2 // 4) // 4, device="cuda", dtype=torch.int32)
+    flush = Flush(l2)
     report["peers"] = {"torch": torch.__version__, "cuda": torch.version.cuda}
     print("%s, torch %s, CUDA %s" % (name, torch.__version__, torch.version.cuda))
-    print("%-22s %-60s %11s  %s" % ("kernel", "shape", "ours us", "peers us (times ours)"))
-    for row in rows:
-        if row["kernel"] not in PEERS or (only and row["kernel"] not in only):
-            continue
-        torch.manual_seed(1)
-        row["peers"] = {}
+    print("%-22s %-60s %11s  %s" % ("kernel", "shape", "ours us", "peers us (times ours)"), flush=True)
+    wanted = [row for row in rows if row["kernel"] in PEERS and (not only or row["kernel"] in only)]
+    for done, row in enumerate(middle_first(wanted)):
+        if time.monotonic() > deadline:
+            report["peers"]["rows_left_out"] = len(wanted) - done
+            print("the time of %g minutes is up: %d of %d rows were left out" % (options.minutes, len(wanted) - done, len(wanted)))
+            break
+        cells = time_row(row, options.seconds, flush, l2)
         ours = row.get("median_seconds")
-        cells = []
-        for peer in PEERS[row["kernel"]](row["shape"]):
-            try:
-                median, least = measure(peer.make, row["bytes"], options.seconds, flush, l2)
-                row["peers"][peer.name] = {"median_seconds": median, "min_seconds": least}
-                cells.append("%s %.2f%s" % (peer.name, median * 1e6, " (%.2f)" % (median / ours) if ours else ""))
-            except Exception as e:  # One peer that cannot run must not end the table.
-                reason = (str(e).splitlines() or [type(e).__name__])[0][:120]
-                row["peers"][peer.name] = {"not_run": reason}
-                cells.append("%s not run: %s" % (peer.name, reason))
-            torch.cuda.empty_cache()
         shape = " ".join("%s=%s" % item for item in row["shape"].items())
-        print("%-22s %-60s %11s  %s" % (row["kernel"], shape, "%.2f" % (ours * 1e6) if ours else "not run", ", ".join(cells)))
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=2)
-            file.write("\n")
+        print("%-22s %-60s %11s  %s" % (row["kernel"], shape, "%.2f" % (ours * 1e6) if ours else "not run", ", ".join(cells)), flush=True)
+        write(report, options.json)
+    write(report, options.json)
 
 
 if __name__ == "__main__":
