@@ -17,6 +17,7 @@ public final class SizingOps {
 
     private final Map<String, Long> bytes = new LinkedHashMap<>();
     private final Ops ops;
+    private long hostBytes;
 
     /** @param device whose packing and types it has */
     public SizingOps(Ops device) {
@@ -32,6 +33,11 @@ public final class SizingOps {
     /** Device bytes by the names of arenas, in the order they were made; what was closed counts no more. */
     public Map<String, Long> bytes() {
         return bytes;
+    }
+
+    /** Bytes of page-locked host memory: the hosts' sides of mirrors, and what was asked for as such; what was closed counts no more. */
+    public long hostBytes() {
+        return hostBytes;
     }
 
     private Object answer(Ops device, Method method, Object[] arguments) {
@@ -98,6 +104,7 @@ public final class SizingOps {
     private final class SizingArena implements TensorArena {
         private final String name;
         private long own;
+        private long ownOnHost;
         private boolean closed;
 
         SizingArena(String name) {
@@ -107,7 +114,10 @@ public final class SizingOps {
 
         private Tensor tensor(DType dtype, int rows, int cols, boolean onHost) {
             long size = Math.multiplyExact(Math.multiplyExact((long) rows, (long) cols), dtype.bytes());
-            if (!onHost) {
+            if (onHost) {
+                ownOnHost += size;
+                hostBytes += size;
+            } else {
                 long taken = Math.ceilDiv(Math.max(1, size), ALIGNMENT) * ALIGNMENT;
                 own += taken;
                 bytes.merge(name, taken, Long::sum);
@@ -118,6 +128,11 @@ public final class SizingOps {
         @Override
         public Tensor allocate(DType dtype, int rows, int cols) {
             return tensor(dtype, rows, cols, false);
+        }
+
+        @Override
+        public Tensor pinned(DType dtype, int rows, int cols) {
+            return tensor(dtype, rows, cols, true);
         }
 
         @Override
@@ -135,6 +150,7 @@ public final class SizingOps {
             if (!closed) {
                 closed = true;
                 bytes.merge(name, -own, Long::sum);
+                hostBytes -= ownOnHost;
             }
         }
     }

@@ -9,6 +9,14 @@ public interface TensorArena extends Mirrors, AutoCloseable {
      */
     Tensor allocate(DType dtype, int rows, int cols);
 
+    /**
+     * A zero-filled tensor in page-locked host memory, for operators that say that they take one; {@link Tensor#host} is where it lies. On
+     * the CPU a tensor like any other.
+     */
+    default Tensor pinned(DType dtype, int rows, int cols) {
+        return allocate(dtype, rows, cols);
+    }
+
     /** Bytes allocated on the device so far. */
     long bytes();
 

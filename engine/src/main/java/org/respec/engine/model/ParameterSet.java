@@ -34,7 +34,8 @@ public final class ParameterSet implements AutoCloseable {
     private final List<Tensor> blocks = new ArrayList<>();
     private final Map<String, Tensor> tensors = new LinkedHashMap<>();
     private final long size;
-    /** Whether the host can read and write the elements where they are. */
+    /** Whether the host can read and write the elements where they are; where they are one block too, {@link #direct}. */
+    private final boolean onHost;
     private final boolean direct;
     private ParameterSet copy;
     private HostMirror window;
@@ -51,8 +52,17 @@ public final class ParameterSet implements AutoCloseable {
         this(ops, name, specs, dtype, MOST);
     }
 
+    /** Zero-filled F32 parameters in page-locked host memory, for an optimizer's moments; see {@link TensorArena#pinned}. */
+    public static ParameterSet pinned(Ops ops, String name, List<TensorSpec> specs) {
+        return new ParameterSet(ops, name, specs, DType.F32, MOST, true);
+    }
+
     /** @param most elements of a block, but for larger tensors */
     ParameterSet(Ops ops, String name, List<TensorSpec> specs, DType dtype, int most) {
+        this(ops, name, specs, dtype, most, false);
+    }
+
+    private ParameterSet(Ops ops, String name, List<TensorSpec> specs, DType dtype, int most, boolean pinned) {
         this.ops = ops;
         this.specs = List.copyOf(specs);
         this.dtype = dtype;
@@ -63,7 +73,8 @@ public final class ParameterSet implements AutoCloseable {
         while (at < specs.size()) {
             int end = blockEnd(specs, at, most);
             long elements = specs.subList(at, end).stream().mapToLong(ParameterSet::elements).sum();
-            Tensor block = arena.allocate(dtype, 1, Math.toIntExact(elements));
+            int length = Math.toIntExact(elements);
+            Tensor block = pinned ? arena.pinned(dtype, 1, length) : arena.allocate(dtype, 1, length);
             blocks.add(block);
             long offset = block.offset();
             for (TensorSpec spec : specs.subList(at, end)) {
@@ -78,7 +89,8 @@ public final class ParameterSet implements AutoCloseable {
         }
         this.size = total;
         HostMirror probe = arena.mirror(DType.F32, 1, 1);
-        this.direct = dtype == DType.F32 && blocks.size() == 1 && probe.host() == probe.device();
+        this.onHost = dtype == DType.F32 && (pinned || probe.host() == probe.device());
+        this.direct = onHost && blocks.size() == 1;
     }
 
     /** Index after the last tensor of the block that begins at {@code from}; tensors of one module, which may be stacked, stay together. */
@@ -202,6 +214,7 @@ public final class ParameterSet implements AutoCloseable {
     /** The elements on the host as floats, up to date and to be read only; until the next call, {@link #upload} or {@link #close}. */
     public MemorySegment download() {
         if (direct) {
+            ops.synchronize();
             return blocks.getFirst().host();
         }
         MemorySegment target = hostBytes();
@@ -215,8 +228,9 @@ public final class ParameterSet implements AutoCloseable {
 
     /** Gives the elements as floats, in order, in pieces that are valid during the call alone. */
     public void read(Consumer<MemorySegment> sink) {
-        if (direct) {
-            sink.accept(blocks.getFirst().host());
+        if (onHost) {
+            ops.synchronize();
+            blocks.forEach(block -> sink.accept(block.host()));
             return;
         }
         window();
@@ -233,6 +247,7 @@ public final class ParameterSet implements AutoCloseable {
     /** Host bytes, floats, to fill before {@link #upload}. */
     public MemorySegment hostBytes() {
         if (direct) {
+            ops.synchronize();
             return blocks.getFirst().host();
         }
         if (hostCopy == null) {
@@ -265,7 +280,8 @@ public final class ParameterSet implements AutoCloseable {
     }
 
     private void write(Tensor vector, MemorySegment floats) {
-        if (direct) {
+        if (onHost) {
+            ops.synchronize();
             vector.host().copyFrom(floats);
             return;
         }

@@ -11,6 +11,24 @@ public final class AdamW implements AutoCloseable {
     public record Settings(float beta1, float beta2, float eps, float weightDecay, float maxGradNorm) {
     }
 
+    /** How moments are kept. */
+    public enum Moments {
+        /** In 32 bits on the device. */
+        F32,
+        /** In 16 bits, where the device stores them. */
+        BF16,
+        /** In 32 bits in page-locked host memory, for a device that has memory of its own: every step moves them there and back. */
+        HOST;
+
+        private ParameterSet allocate(Ops ops, String name, ParameterSet weights) {
+            return switch (this) {
+                case F32 -> new ParameterSet(ops, name, weights.specs());
+                case BF16 -> new ParameterSet(ops, name, weights.specs(), DType.BF16);
+                case HOST -> ParameterSet.pinned(ops, name, weights.specs());
+            };
+        }
+    }
+
     private final Ops ops;
     private final ParameterSet weights;
     private final ParameterSet gradients;
@@ -21,17 +39,17 @@ public final class AdamW implements AutoCloseable {
 
     /** An optimizer of F32 weights, which an actor or drafter may compute with in another type; moments are F32. */
     public AdamW(Ops ops, ParameterSet weights, Settings settings) {
-        this(ops, weights, settings, DType.F32);
+        this(ops, weights, settings, Moments.F32);
     }
 
-    /** @param moments type of both moments: F32 or, where the device stores it, BF16 */
-    public AdamW(Ops ops, ParameterSet weights, Settings settings, DType moments) {
+    /** The same with moments kept in a way of choice. */
+    public AdamW(Ops ops, ParameterSet weights, Settings settings, Moments moments) {
         this.ops = ops;
         this.weights = weights;
         this.settings = settings;
         gradients = new ParameterSet(ops, "gradients", weights.specs());
-        first = new ParameterSet(ops, "first moments", weights.specs(), moments);
-        second = new ParameterSet(ops, "second moments", weights.specs(), moments);
+        first = moments.allocate(ops, "first moments", weights);
+        second = moments.allocate(ops, "second moments", weights);
     }
 
     /** Where backward passes add to; {@link #step} leaves it zeroed. */

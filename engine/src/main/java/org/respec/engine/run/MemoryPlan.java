@@ -34,10 +34,11 @@ import org.respec.kernels.SizingOps;
  *
  * @param parts bytes by what they are for
  * @param free bytes the device had
+ * @param hostBytes page-locked memory of the host, which the device's copies go through and where {@code train.moments=host} are
  * @param kvPages pages of each rollout engine's cache
  * @param microBatchTokens most tokens of a training pass
  */
-public record MemoryPlan(Map<String, Long> parts, long free, int kvPages, int microBatchTokens) {
+public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int kvPages, int microBatchTokens) {
     /** Name of the arena that pages of the actor's cache lie in. */
     private static final String PAGES = "actor KV pages";
     private static final String KV = "KV pages";
@@ -58,13 +59,15 @@ public record MemoryPlan(Map<String, Long> parts, long free, int kvPages, int mi
         Sizes sizes = new Sizes(device, config, actor, drafter, dtype, prompt);
         RolloutLimits limits = sizes.limits;
         long pageBytes = new KvLayout(dtype, actor.numHiddenLayers(), actor.numKeyValueHeads(), actor.headDim(), limits.pageSize(), 1).bytes();
-        Map<String, Long> fixed = sizes.fixed();
+        Map<String, Long> fixed = new LinkedHashMap<>();
+        long fixedOnHost = sizes.fixed(fixed);
         long reserve = Math.min(MOST_RESERVE, free / 16);
         long taken = fixed.values().stream().mapToLong(Long::longValue).sum() + reserve;
         int micro = config.train().microBatchTokens();
         boolean turns = config.rollout().releaseKv();
         while (true) {
-            long passes = sizes.passes(micro);
+            Passes needed = sizes.passes(micro);
+            long passes = needed.bytes;
             long left = turns ? free - taken : free - taken - passes;
             int pages = limits.pages();
             if (config.rollout().kvPages() == RunConfig.Rollout.AUTO) {
@@ -77,7 +80,7 @@ public record MemoryPlan(Map<String, Long> parts, long free, int kvPages, int mi
                 parts.put(PASSES, passes);
                 parts.put(KV, kv);
                 parts.put(RESERVE, reserve);
-                MemoryPlan plan = new MemoryPlan(parts, free, pages, micro);
+                MemoryPlan plan = new MemoryPlan(parts, free, fixedOnHost + needed.onHost, pages, micro);
                 if (!fits) {
                     throw plan.tooLarge(turns);
                 }
@@ -92,8 +95,7 @@ public record MemoryPlan(Map<String, Long> parts, long free, int kvPages, int mi
             .map(e -> e.getKey() + " " + size(e.getValue())).toList();
         return new BadInput("memory: the run needs " + size(total(turns)) + " of the device's " + size(free) + " that are free ("
             + String.join(", ", largest) + ", ...); set rollout.kv_pages=auto, train.checkpoint_activations=true, rollout.release_kv=true or"
-            + " train.moments=bf16,"
-            + " or lower rollout.max_batch, rollout.max_tokens or distill.batch_tokens.");
+            + " train.moments=host or bf16, or lower rollout.max_batch, rollout.max_tokens or distill.batch_tokens.");
     }
 
     /** Bytes at the fullest moment: pages and passes together, or by turns the larger of the two. */
@@ -106,8 +108,13 @@ public record MemoryPlan(Map<String, Long> parts, long free, int kvPages, int mi
     public List<String> table() {
         List<String> lines = new ArrayList<>();
         lines.add("memory planned of " + size(free) + " free:");
-        parts.forEach((name, bytes) -> lines.add(String.format(Locale.ROOT, "  %-44s %10s", name, size(bytes))));
+        parts.forEach((name, bytes) -> lines.add(line(name, bytes)));
+        lines.add(line("and page-locked on the host", hostBytes));
         return lines;
+    }
+
+    private static String line(String name, long bytes) {
+        return String.format(Locale.ROOT, "  %-44s %10s", name, size(bytes));
     }
 
     ObjectNode toJson() {
@@ -115,6 +122,7 @@ public record MemoryPlan(Map<String, Long> parts, long free, int kvPages, int mi
         ObjectNode bytes = json.putObject("bytes");
         parts.forEach(bytes::put);
         json.put("free", free);
+        json.put("host_bytes", hostBytes);
         json.put("kv_pages", kvPages);
         json.put("micro_batch_tokens", microBatchTokens);
         return json;
@@ -123,6 +131,10 @@ public record MemoryPlan(Map<String, Long> parts, long free, int kvPages, int mi
     private static String size(long bytes) {
         return bytes >= 1L << 30 ? String.format(Locale.ROOT, "%.2f GiB", bytes / (double) (1L << 30))
             : String.format(Locale.ROOT, "%.1f MiB", bytes / (double) (1L << 20));
+    }
+
+    /** What training passes take of the device and of the host. */
+    private record Passes(long bytes, long onHost) {
     }
 
     /** The run's parts, made over operators that measure; what they do with files and threads is left out. */
@@ -152,11 +164,10 @@ public record MemoryPlan(Map<String, Long> parts, long free, int kvPages, int mi
             return new Actor(ops, actorConfig, new ParameterSet(ops, "actor", actorConfig.tensors(), kept), dtype);
         }
 
-        /** All but pages and training passes. */
-        Map<String, Long> fixed() {
+        /** All but pages and training passes into {@code parts}; returns what they take of the host. */
+        long fixed(Map<String, Long> parts) {
             SizingOps sizing = new SizingOps(device);
             Ops ops = sizing.ops();
-            Map<String, Long> parts = new LinkedHashMap<>();
             Actor actor = actor(ops, DType.F32);
             stage(sizing, parts, "actor's weights");
             boolean anchored = config.train().klCoefficient() != 0;
@@ -164,7 +175,7 @@ public record MemoryPlan(Map<String, Long> parts, long free, int kvPages, int mi
                 actor(ops, dtype);
                 stage(sizing, parts, "reference's weights");
             }
-            new AdamW(ops, actor.weights(), settings(), config.train().momentType());
+            new AdamW(ops, actor.weights(), settings(), config.train().kept());
             stage(sizing, parts, "actor's gradients and moments");
             Drafter drafter = drafterConfig == null ? null
                 : new Drafter(ops, drafterConfig, new ParameterSet(ops, "drafter", drafterConfig.tensors()), actor);
@@ -185,7 +196,7 @@ public record MemoryPlan(Map<String, Long> parts, long free, int kvPages, int mi
                 learner(ops, drafter);
                 stage(sizing, parts, "drafter's learning");
             }
-            return parts;
+            return sizing.hostBytes();
         }
 
         private void engine(Ops ops, Actor actor, Drafter drafter, RolloutLimits limits, boolean speculate) {
@@ -206,17 +217,18 @@ public record MemoryPlan(Map<String, Long> parts, long free, int kvPages, int mi
         }
 
         /** Passes of so many tokens. */
-        long passes(int tokens) {
+        Passes passes(int tokens) {
             SizingOps sizing = new SizingOps(device);
             Ops ops = sizing.ops();
             Actor actor = actor(ops, DType.F32);
             boolean anchored = config.train().klCoefficient() != 0;
             AdamW optimizer = new AdamW(ops, actor.weights(), settings());
             long before = sum(sizing);
+            long beforeOnHost = sizing.hostBytes();
             ActorTraining.Keep keep = config.train().checkpointActivations() ? ActorTraining.Keep.INPUTS : ActorTraining.Keep.ALL;
             new PolicyTrainer(ops, actor, anchored ? actor : null, optimizer, new PolicyLoss(0, 0, config.train().klCoefficient()),
                 new PolicyTrainer.Schedule(1, 1, false, 1f), tokens, keep, true).reserve();
-            return sum(sizing) - before;
+            return new Passes(sum(sizing) - before, sizing.hostBytes() - beforeOnHost);
         }
 
         private AdamW.Settings settings() {

@@ -9,7 +9,9 @@ import com.fasterxml.jackson.databind.ser.std.ToStringSerializer;
 import com.fasterxml.jackson.databind.util.StdConverter;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import org.respec.engine.BadInput;
+import org.respec.engine.rl.AdamW;
 import org.respec.engine.rollout.Drafting;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.Backends;
@@ -57,16 +59,16 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
      *
      * @param importanceCap null for what suits the type that the run computes in; see {@link #importanceCap(DType)}
      * @param checkpointActivations whether layers are computed again for their gradients, rather than kept
-     * @param moments {@code f32} or, on a GPU alone, {@code bf16}: type of the actor's AdamW moments
+     * @param moments {@code f32} or, on a GPU alone, {@code bf16} or {@code host}: how the actor's AdamW moments are kept
      */
     public record Train(int iterations, int promptsPerIteration, int groupSize, int microBatchTokens, int miniBatches, int epochs,
                         float learningRate, int warmupIterations, float weightDecay, float beta1, float beta2, float eps,
                         float maxGradNorm, float clipLow, float clipHigh, float klCoefficient, String loss, boolean normaliseAdvantages,
                         int checkpointEvery, int keepCheckpoints, Float importanceCap, boolean checkpointActivations,
                         String moments) {
-        /** The type that {@code moments} names. */
-        public DType momentType() {
-            return moments.equals("bf16") ? DType.BF16 : DType.F32;
+        /** What {@code moments} names. */
+        public AdamW.Moments kept() {
+            return AdamW.Moments.valueOf(moments.toUpperCase(Locale.ROOT));
         }
 
         /** The configured cap; else 2 in BF16, and none in F32, where rollout and training differ by rounding that corrects nothing. */
@@ -84,7 +86,7 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
                 s.choice("loss", "token", "token", "sequence"), s.flag("normalise_advantages", true),
                 s.integer("checkpoint_every", 10, 1, 1_000_000), s.integer("keep_checkpoints", 2, 1, 1000),
                 s.has("importance_cap") ? (float) s.number("importance_cap", 2, 0, 1e6) : null, s.flag("checkpoint_activations", false),
-                s.choice("moments", "f32", "f32", "bf16"));
+                s.choice("moments", "f32", "f32", "bf16", "host"));
             s.finish();
             if (train.miniBatches > train.promptsPerIteration * train.groupSize) {
                 throw s.bad("mini_batches", "is " + train.miniBatches + ", more than the responses of an iteration; lower it");

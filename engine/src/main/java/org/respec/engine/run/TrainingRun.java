@@ -113,8 +113,12 @@ public final class TrainingRun implements AutoCloseable {
             }
             ops = owned.add(Devices.open(config.run().device(), config.run().threads(), config.run().graphs()));
             DType dtype = Devices.dtype(config.run().dtype(), config.run().device(), ops);
-            if (!ops.stores(config.train().momentType())) {
+            AdamW.Moments moments = config.train().kept();
+            if (moments == AdamW.Moments.BF16 && !ops.stores(DType.BF16)) {
                 throw new BadInput("train.moments: " + ops.device() + " does not store bf16; set train.moments=f32.");
+            }
+            if (moments == AdamW.Moments.HOST && ops.freeBytes() == Long.MAX_VALUE) {
+                throw new BadInput("train.moments: " + ops.device() + " has no memory but the host's; set train.moments=f32.");
             }
             memory = plan(dtype);
             LoadedModel model = owned.add(LoadedModel.load(ops, config.model().actor(), config.model().drafter(), dtype, true));
@@ -147,7 +151,7 @@ public final class TrainingRun implements AutoCloseable {
             evaluator = new Evaluator(evaluation, task, config.eval().problems());
             var t = config.train();
             actorOptimizer = owned.add(new AdamW(ops, actor.weights(),
-                new AdamW.Settings(t.beta1(), t.beta2(), t.eps(), t.weightDecay(), t.maxGradNorm()), t.momentType()));
+                new AdamW.Settings(t.beta1(), t.beta2(), t.eps(), t.weightDecay(), t.maxGradNorm()), moments));
             Actor reference = t.klCoefficient() == 0 ? null : owned.add(model.copyOfActor());
             trainer = owned.add(new PolicyTrainer(ops, actor, reference, actorOptimizer,
                 new PolicyLoss(t.clipLow(), t.clipHigh(), t.klCoefficient()),

@@ -117,14 +117,39 @@ class EmulatedRunTest {
         assertTrue(ended.await(60, TimeUnit.SECONDS), "the learner did not go on");
     }
 
+    /** Moments on the host change where memory is and nothing else, and a checkpoint does not say where they were. */
     @Test
-    void bf16OnTheCpuIsRefused() {
+    void momentsInHostMemoryGiveTheSameBits() {
+        ObjectNode device = RunFixture.run(config, false, small("run.device=emulator", "run.dtype=bf16",
+            "run.dir=" + folder.resolve("moments-device")));
+        ObjectNode host = RunFixture.run(config, false, small("run.device=emulator", "run.dtype=bf16", "train.moments=host",
+            "run.dir=" + folder.resolve("moments-host")));
+        assertEquals(device.at("/actor/weights_sha256"), host.at("/actor/weights_sha256"));
+        assertEquals(device.at("/rollout/trajectory_sha256"), host.at("/rollout/trajectory_sha256"));
+        long bytes = 8 * ModelConfig.read(folder.resolve("actor/config.json")).tensors().stream()
+            .mapToLong(spec -> (long) spec.rows() * spec.cols()).sum();
+        assertEquals(bytes, host.at("/memory/host_bytes").longValue() - device.at("/memory/host_bytes").longValue());
+        String part = "/memory/bytes/actor's gradients and moments";
+        assertEquals(bytes, device.at(part).longValue() - host.at(part).longValue(), 512, "the device aligns what it gives");
+        String[] moved = small("run.device=emulator", "run.dtype=bf16", "run.dir=" + folder.resolve("moments-moved"));
+        RunFixture.run(config, false, Stream.concat(Stream.of(moved), Stream.of("train.iterations=1")).toArray(String[]::new));
+        ObjectNode resumed = RunFixture.run(config, true,
+            Stream.concat(Stream.of(moved), Stream.of("train.moments=host")).toArray(String[]::new));
+        assertEquals(device.at("/actor/weights_sha256"), resumed.at("/actor/weights_sha256"));
+    }
+
+    @Test
+    void whatTheCpuCannotKeepIsRefused() {
         BadInput refused = assertThrows(BadInput.class,
             () -> RunFixture.run(config, false, small("run.dtype=bf16", "run.dir=" + folder.resolve("refused"))));
         assertTrue(refused.getMessage().contains("run.dtype=f32"), refused.getMessage());
         refused = assertThrows(BadInput.class,
             () -> RunFixture.run(config, false, small("train.moments=bf16", "run.dir=" + folder.resolve("refused"))));
         assertTrue(refused.getMessage().contains("train.moments=f32"), refused.getMessage());
+        refused = assertThrows(BadInput.class,
+            () -> RunFixture.run(config, false, small("train.moments=host", "run.dir=" + folder.resolve("refused"))));
+        assertTrue(refused.getMessage().startsWith("train.moments: ") && refused.getMessage().contains("train.moments=f32"),
+            refused.getMessage());
     }
 
     /** What was planned is what is allocated, but for what kernels take for themselves. */

@@ -4,6 +4,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.List;
 import org.respec.kernels.DType;
 import org.respec.kernels.Tensor;
+import org.respec.kernels.TensorArena;
 
 /** Checks of the gradient norm and AdamW. */
 final class UpdateChecks {
@@ -14,6 +15,7 @@ final class UpdateChecks {
         return List.of(new OperatorCheck("squaredNorm", UpdateChecks::squaredNorm), new OperatorCheck("adamW", UpdateChecks::adamW),
             new OperatorCheck("adamW with moments in bf16", UpdateChecks::halfMoments),
             new OperatorCheck("adamW with a copy in bf16", UpdateChecks::copies),
+            new OperatorCheck("adamW with moments in host memory", UpdateChecks::pinnedMoments),
             new OperatorCheck("update refusals", UpdateChecks::refusals));
     }
 
@@ -111,6 +113,30 @@ final class UpdateChecks {
         }
     }
 
+    /** Every bit is that of a step with moments on the device, in one piece, several, and a part of one. */
+    private static void pinnedMoments(CheckBench bench) {
+        try (TensorArena arena = bench.device().arena("pinned moments")) {
+            for (int size : new int[] {0, 3, 401, (1 << 20) + 5, (3 << 20) + 1}) {
+                Twin weights = bench.normal(DType.F32, 1, size + 1, 0, 1);
+                Twin gradients = bench.normal(DType.F32, 1, size + 1, 0, 1);
+                Tensor[] truth = {bench.normal(DType.F32, 1, size + 1, 0, 0).truth(), bench.normal(DType.F32, 1, size + 1, 0, 0).truth()};
+                Tensor[] moments = {arena.pinned(DType.F32, 1, size + 1), arena.pinned(DType.F32, 1, size + 1)};
+                for (int step : new int[] {1, 2}) {
+                    bench.truth().adamW(part(weights.truth(), 1, size), part(gradients.truth(), 1, size), part(truth[0], 1, size),
+                        part(truth[1], 1, size), 1e-2f, 0.9f, 0.95f, 1e-8f, 0.1f, step, 0.37f);
+                    bench.device().adamW(part(weights.device(), 1, size), part(gradients.device(), 1, size), part(moments[0], 1, size),
+                        part(moments[1], 1, size), 1e-2f, 0.9f, 0.95f, 1e-8f, 0.1f, step, 0.37f);
+                }
+                bench.compareExactly("adamW of " + size + ", weights", weights, 1);
+                bench.device().synchronize();
+                for (int i = 0; i < 2; i++) {
+                    bench.require(part(truth[i], 1, size).host().mismatch(part(moments[i], 1, size).host()) == -1,
+                        "adamW of " + size + ": other moments than on the device");
+                }
+            }
+        }
+    }
+
     private static Tensor part(Tensor tensor, int from, int size) {
         return tensor.columns(from, from + size);
     }
@@ -129,6 +155,11 @@ final class UpdateChecks {
             () -> bench.device().adamW(x, x, half, x, 1f, 0.9f, 0.9f, 1e-8f, 0f, 1, 1f));
         bench.refuses("adamW with a copy in f32", bad,
             () -> bench.device().adamWConvert(x, gaps.rows(0, 1), x, x, x, 1f, 0.9f, 0.9f, 1e-8f, 0f, 1, 1f));
+        try (TensorArena arena = bench.device().arena("refused")) {
+            Tensor pinned = arena.pinned(DType.F32, 1, 8);
+            bench.refuses("adamW with one moment in host memory", bad,
+                () -> bench.device().adamW(x, x, pinned, x, 1f, 0.9f, 0.9f, 1e-8f, 0f, 1, 1f));
+        }
         bench.refuses("adamW in step 0", bad, () -> bench.device().adamW(x, x, x, x, 1f, 0.9f, 0.9f, 1e-8f, 0f, 0, 1f));
     }
 }

@@ -33,20 +33,23 @@ final class AdamwKernel {
             COPYING.with("MOMENT_BF16", 1));
     }
 
+    /** Settings of a step; see {@code Ops.adamW}. */
+    record Step(float learningRate, float beta1, float beta2, float eps, float weightDecay, int number, float gradientScale) {
+    }
+
     /** @param copy BF16, or null for none */
-    void launch(Tensor weights, Tensor copy, Tensor gradients, Tensor first, Tensor second, float learningRate, float beta1, float beta2,
-                float eps, float weightDecay, int step, float gradientScale) {
+    void launch(Tensor weights, Tensor copy, Tensor gradients, Tensor first, Tensor second, Step step) {
         if (weights.size() == 0) {
             return;
         }
-        float correction1 = (float) (1 / (1 - Math.pow(beta1, step)));
-        float correction2 = (float) (1 / (1 - Math.pow(beta2, step)));
+        float correction1 = (float) (1 / (1 - Math.pow(step.beta1, step.number)));
+        float correction2 = (float) (1 / (1 - Math.pow(step.beta2, step.number)));
         int threads = Tiling.threads(weights.size(), PER_THREAD);
         LoadedKernel kernel = (copy == null ? alone : copying)[first.dtype() == DType.BF16 ? 1 : 0];
         Arguments struct = (copy == null ? arguments : copyingArguments).begin().address(weights).address(gradients).address(first)
-            .address(second).integer64(weights.size()).real(gradientScale).real(beta1).real(1 - beta1).real(beta2).real(1 - beta2)
-            .real(correction1).real(correction2).real(eps).real(learningRate)
-            .real(1 - learningRate * weightDecay).integer(step);
+            .address(second).integer64(weights.size()).real(step.gradientScale).real(step.beta1).real(1 - step.beta1).real(step.beta2)
+            .real(1 - step.beta2).real(correction1).real(correction2).real(step.eps).real(step.learningRate)
+            .real(1 - step.learningRate * step.weightDecay).integer(step.number);
         if (copy != null) {
             struct.address(copy);
         }

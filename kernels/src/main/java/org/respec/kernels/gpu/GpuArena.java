@@ -34,12 +34,18 @@ final class GpuArena implements TensorArena {
     }
 
     @Override
-    public HostMirror mirror(DType dtype, int rows, int cols) {
-        Tensor device = allocate(dtype, rows, cols);
+    public Tensor pinned(DType dtype, int rows, int cols) {
+        checkOpen();
         long size = size(dtype, rows, cols);
         PinnedMemory memory = gpu.driver().allocatePinned(Math.max(size, 1));
         onHost.add(memory);
-        return new HostMirror(new Tensor(dtype, rows, cols, cols, 0, new PinnedStorage(memory, name, size)), device);
+        return new Tensor(dtype, rows, cols, cols, 0, new PinnedStorage(memory, name, size));
+    }
+
+    @Override
+    public HostMirror mirror(DType dtype, int rows, int cols) {
+        Tensor device = allocate(dtype, rows, cols);
+        return new HostMirror(pinned(dtype, rows, cols), device);
     }
 
     private static long size(DType dtype, int rows, int cols) {

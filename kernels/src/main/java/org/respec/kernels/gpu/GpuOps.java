@@ -388,13 +388,14 @@ public final class GpuOps implements Ops {
     @Override
     public void adamW(Tensor weights, Tensor gradients, Tensor first, Tensor second, float learningRate, float beta1, float beta2,
             float eps, float weightDecay, int step, float gradientScale) {
-        update.adamW(weights, gradients, first, second, learningRate, beta1, beta2, eps, weightDecay, step, gradientScale);
+        adamWConvert(weights, null, gradients, first, second, learningRate, beta1, beta2, eps, weightDecay, step, gradientScale);
     }
 
     @Override
     public void adamWConvert(Tensor weights, Tensor copy, Tensor gradients, Tensor first, Tensor second, float learningRate, float beta1,
             float beta2, float eps, float weightDecay, int step, float gradientScale) {
-        update.adamWConvert(weights, copy, gradients, first, second, learningRate, beta1, beta2, eps, weightDecay, step, gradientScale);
+        update.adamW(weights, copy, gradients, first, second,
+            new AdamwKernel.Step(learningRate, beta1, beta2, eps, weightDecay, step, gradientScale));
     }
 
     @Override
@@ -404,6 +405,7 @@ public final class GpuOps implements Ops {
             gpu.stream().synchronize();
             staging.close();
             linear.close();
+            update.close();
             gpu.close();
         } finally {
             gpu.share().leave();

@@ -5,11 +5,15 @@ import org.respec.kernels.DType;
 import org.respec.kernels.Tensor;
 
 /** Gradient norm and AdamW: checks, then launches. */
-final class GpuUpdate {
+final class GpuUpdate implements AutoCloseable {
+    private final GpuContext gpu;
     private final SquaredNormKernel squaredNorm;
     private final AdamwKernel adamw;
+    /** Null until moments are in host memory. */
+    private HostMoments hostMoments;
 
     GpuUpdate(GpuContext gpu) {
+        this.gpu = gpu;
         squaredNorm = new SquaredNormKernel(gpu);
         adamw = new AdamwKernel(gpu);
     }
@@ -22,29 +26,43 @@ final class GpuUpdate {
         return squaredNorm.launch(x);
     }
 
-    void adamWConvert(Tensor weights, Tensor copy, Tensor gradients, Tensor first, Tensor second, float learningRate, float beta1,
-            float beta2, float eps, float weightDecay, int step, float gradientScale) {
-        FloatChecks.shape("adamWConvert", "copy", copy, 1, weights.cols());
-        Checks.dtype("adamWConvert", "copy", copy, DType.BF16);
-        launch(weights, copy, gradients, first, second, learningRate, beta1, beta2, eps, weightDecay, step, gradientScale);
-    }
-
-    void adamW(Tensor weights, Tensor gradients, Tensor first, Tensor second, float learningRate, float beta1, float beta2, float eps,
-            float weightDecay, int step, float gradientScale) {
-        launch(weights, null, gradients, first, second, learningRate, beta1, beta2, eps, weightDecay, step, gradientScale);
-    }
-
-    private void launch(Tensor weights, Tensor copy, Tensor gradients, Tensor first, Tensor second, float learningRate, float beta1,
-            float beta2, float eps, float weightDecay, int step, float gradientScale) {
+    /** @param copy null for none */
+    void adamW(Tensor weights, Tensor copy, Tensor gradients, Tensor first, Tensor second, AdamwKernel.Step step) {
         int size = weights.cols();
         Checks.shape("adamW", "weights", weights, 1, size);
         Checks.shape("adamW", "gradients", gradients, 1, size);
         FloatChecks.shape("adamW", "first", first, 1, size);
         FloatChecks.shape("adamW", "second", second, 1, size);
         Checks.dtype("adamW", "second", second, first.dtype());
-        if (step < 1) {
-            throw new IllegalArgumentException("adamW: step must be 1 or more, got " + step);
+        if (copy != null) {
+            FloatChecks.shape("adamW", "copy", copy, 1, size);
+            Checks.dtype("adamW", "copy", copy, DType.BF16);
         }
-        adamw.launch(weights, copy, gradients, first, second, learningRate, beta1, beta2, eps, weightDecay, step, gradientScale);
+        if (step.number() < 1) {
+            throw new IllegalArgumentException("adamW: step must be 1 or more, got " + step.number());
+        }
+        boolean onHost = isPinned(first);
+        if (onHost != isPinned(second) || onHost && first.dtype() != DType.F32) {
+            throw new IllegalArgumentException("adamW: moments in host memory must both be there, in F32, got " + first + " and " + second);
+        }
+        if (!onHost) {
+            adamw.launch(weights, copy, gradients, first, second, step);
+            return;
+        }
+        if (hostMoments == null) {
+            hostMoments = new HostMoments(gpu, adamw);
+        }
+        hostMoments.launch(weights, copy, gradients, first, second, step);
+    }
+
+    private static boolean isPinned(Tensor tensor) {
+        return tensor.storage() instanceof PinnedStorage;
+    }
+
+    @Override
+    public void close() {
+        if (hostMoments != null) {
+            hostMoments.close();
+        }
     }
 }
