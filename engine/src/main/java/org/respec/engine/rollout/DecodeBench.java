@@ -97,6 +97,16 @@ public final class DecodeBench implements AutoCloseable {
         drafter.publish();
     }
 
+    /** The actor, for what else is to be timed with weights that mean nothing. */
+    public Actor actor() {
+        return actor;
+    }
+
+    /** Its drafter. */
+    public Drafter drafter() {
+        return drafter;
+    }
+
     private static long elements(List<TensorSpec> specs) {
         return specs.stream().mapToLong(spec -> (long) spec.rows() * spec.cols()).reduce(0, Math::addExact);
     }

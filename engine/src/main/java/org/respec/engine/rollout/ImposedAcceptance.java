@@ -51,6 +51,11 @@ final class ImposedAcceptance {
         }
     }
 
+    /** Levels accepted of a tree that was decided last. */
+    int accepted(int request) {
+        return accepted[request];
+    }
+
     private boolean accepts(int level) {
         owed[level] += profile[Math.min(level, profile.length - 1)];
         // A little under 1: ten times 0.1 is less than 1 in binary.

@@ -31,10 +31,6 @@ final class HostLoad implements DoubleSupplier {
     private final double[][] readings = new double[WINDOW][];
     private int count;
 
-    HostLoad() {
-        this(Path.of("/proc"));
-    }
-
     HostLoad(Path proc) {
         this.proc = proc;
     }

@@ -36,6 +36,8 @@ public final class PlanSolver {
     private static final double PATIENCE = 2;
     /** More of the device than this is never taken to be others': under any load, steps end. */
     private static final double MOST_LOAD = 0.95;
+    /** A load that has come or gone is not left to the end of a hold. */
+    private static final double LOAD_JUMP = 0.2;
     /** While the load changes by more than this from decision to decision, steps are not compared: it is told late. */
     private static final double LOAD_CHANGE = 0.05;
 
@@ -112,13 +114,15 @@ public final class PlanSolver {
      * @param missedRows decided tokens that the drafter has not been extended over
      */
     public SpeculationPlan choose(int batch, int missedRows) {
-        if (++held < hold && Math.abs(batch - decidedBatch) <= SAME_BATCH * decidedBatch && fits(batch)) {
+        double now = Math.min(utilization.getAsDouble(), MOST_LOAD);
+        if (++held < hold && Math.abs(batch - decidedBatch) <= SAME_BATCH * decidedBatch && fits(batch)
+            && Math.abs(now - load) < LOAD_JUMP) {
             return take(batch);
         }
         int passed = Math.max(1, held);
         decidedBatch = batch;
         held = 0;
-        takeLoad(Math.min(utilization.getAsDouble(), MOST_LOAD));
+        takeLoad(now);
         gains.refresh(passed);
         double off = score(0, batch);
         double currentScore = current == 0 ? off : score(current, batch);

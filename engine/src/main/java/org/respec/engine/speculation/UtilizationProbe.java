@@ -1,5 +1,7 @@
 package org.respec.engine.speculation;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.function.DoubleSupplier;
 import java.util.function.LongSupplier;
 import org.respec.bindings.gpu.GpuException;
@@ -14,18 +16,30 @@ import org.respec.bindings.nvml.UtilizationMeter;
  */
 public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
     private static final long STALE_NANOS = 1_000_000_000L;
-    /** Time in which an old sample's weight falls to 1/e. */
-    private static final double DECAY_NANOS = 1e8;
-    private static final int HOST_MILLIS = 50;
-    /** GPM's counters need some 0.1 s between readings. */
-    private static final int DEVICE_MILLIS = 100;
+    private static final Path PROC = Path.of("/proc");
 
     private record Sample(double share, long nanos) {
+    }
+
+    /**
+     * How often samples are taken, and how long they count.
+     *
+     * @param decodingMillis between samples while steps are taken
+     * @param idleMillis between samples otherwise
+     * @param decayNanos time in which an old sample's weight falls to 1/e; 0 for a source that takes means itself
+     */
+    private record Pace(int decodingMillis, int idleMillis, double decayNanos) {
+        /** A sample takes some 10 us, the changes of threads included: 0.3 % of a processor. */
+        static final Pace RUN_DELAY = new Pace(4, 20, 0);
+        static final Pace TICKS = new Pace(50, 50, 1e8);
+        /** GPM's counters need some 0.1 s between readings. */
+        static final Pace DEVICE = new Pace(100, 100, 1e8);
     }
 
     private final DoubleSupplier source;
     private final LongSupplier clock;
     private final DecodeWork work;
+    private final Pace pace;
     private final Thread thread;
     private volatile Sample latest;
     private volatile boolean closed;
@@ -37,44 +51,64 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
      * @param clock nanoseconds
      */
     public UtilizationProbe(DoubleSupplier source, LongSupplier clock) {
-        this(source, clock, new DecodeWork(), null, 0);
-    }
-
-    private UtilizationProbe(DoubleSupplier source, LongSupplier clock, DecodeWork work, AutoCloseable device, int millis) {
         this.source = source;
         this.clock = clock;
+        this.work = new DecodeWork();
+        this.pace = Pace.TICKS;
+        this.thread = null;
+    }
+
+    private UtilizationProbe(DoubleSupplier source, DecodeWork work, AutoCloseable device, Pace pace) {
+        this.source = source;
+        this.clock = System::nanoTime;
         this.work = work;
-        this.thread = millis == 0 ? null : Thread.ofPlatform().daemon().name("respec-load").unstarted(() -> watch(device, millis));
+        this.pace = pace;
+        this.thread = Thread.ofPlatform().daemon().name("respec-load").unstarted(() -> watch(device));
     }
 
     /** Watches a GPU, or the host's processors where {@code uuid} is empty, until it is closed. */
     public static UtilizationProbe start(String uuid) {
-        DecodeWork work = new DecodeWork();
         UtilizationProbe probe;
-        if (uuid.isEmpty()) {
-            probe = new UtilizationProbe(new HostLoad(), System::nanoTime, work, () -> { }, HOST_MILLIS);
-        } else {
-            try {
-                Nvml nvml = Nvml.open(CudaLibraries.ofThisMachine());
-                UtilizationMeter meter = nvml.device(uuid).meter();
-                probe = new UtilizationProbe(new DeviceLoad(meter::read, work, System::nanoTime), System::nanoTime, work, () -> {
-                    meter.close();
-                    nvml.close();
-                }, DEVICE_MILLIS);
-            } catch (GpuException e) {
-                say(e.getMessage());
-                return new UtilizationProbe(() -> Double.NaN, System::nanoTime);
-            }
+        try {
+            probe = uuid.isEmpty() ? ofHost() : ofDevice(uuid);
+        } catch (GpuException e) {
+            say(e.getMessage());
+            return new UtilizationProbe(() -> Double.NaN, System::nanoTime);
         }
         probe.thread.start();
         return probe;
     }
 
-    private void watch(AutoCloseable device, int millis) {
+    private static UtilizationProbe ofHost() {
+        DecodeWork work = new DecodeWork(RunDelay::currentThread);
+        try {
+            RunDelay delay = RunDelay.open(PROC, work, System::nanoTime);
+            return new UtilizationProbe(delay, work, delay, Pace.RUN_DELAY);
+        } catch (IOException e) {
+            System.err.println("respec: the kernel does not say how long threads wait for a processor (" + e.getMessage()
+                + "), so that what others use of the host is counted in ticks, and seen 0.2 s late.");
+            return new UtilizationProbe(new HostLoad(PROC), work, () -> { }, Pace.TICKS);
+        }
+    }
+
+    private static UtilizationProbe ofDevice(String uuid) {
+        DecodeWork work = new DecodeWork();
+        Nvml nvml = Nvml.open(CudaLibraries.ofThisMachine());
+        UtilizationMeter meter = nvml.device(uuid).meter();
+        return new UtilizationProbe(new DeviceLoad(meter::read, work, System::nanoTime), work, () -> {
+            meter.close();
+            nvml.close();
+        }, Pace.DEVICE);
+    }
+
+    private void watch(AutoCloseable device) {
         try (device) {
+            long seen = work.busyNanos();
             while (!closed) {
                 sample();
-                Thread.sleep(millis);
+                long busy = work.busyNanos();
+                Thread.sleep(busy == seen ? pace.idleMillis : pace.decodingMillis);
+                seen = busy;
             }
         } catch (InterruptedException e) {
             // Closed.
@@ -97,7 +131,7 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
         double now = Math.clamp(share, 0.0, 1.0);
         Sample last = latest;
         long nanos = clock.getAsLong();
-        double kept = last == null ? 0 : Math.exp((last.nanos - nanos) / DECAY_NANOS);
+        double kept = last == null || pace.decayNanos == 0 ? 0 : Math.exp((last.nanos - nanos) / pace.decayNanos);
         latest = new Sample(last == null ? now : kept * last.share + (1 - kept) * now, nanos);
     }
 

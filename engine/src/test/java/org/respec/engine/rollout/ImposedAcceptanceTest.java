@@ -4,10 +4,16 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.ValueLayout;
+import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.respec.engine.model.Actor;
+import org.respec.engine.model.Drafter;
+import org.respec.engine.model.ModelConfig;
+import org.respec.engine.model.TestModels;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.Backends;
 import org.respec.kernels.Ops;
+import org.respec.kernels.SamplingParams;
 import org.respec.kernels.TensorArena;
 import org.respec.kernels.TreeBatch;
 import org.respec.kernels.VerifyResult;
@@ -46,6 +52,50 @@ class ImposedAcceptanceTest {
         assertEquals(requests * steps, reached[0]);
         for (int d = 1; d <= plan.depth(); d++) {
             assertEquals(profile[Math.min(d, profile.length) - 1] * reached[d - 1], reached[d], 1.01);
+        }
+    }
+
+    /** An engine on weights that mean nothing gains what was set, and the policy hears of it and of nothing else. */
+    @Test
+    void thePolicyHearsWhatWasSet() {
+        double[] profile = {0.8, 0.5};
+        SpeculationPlan plan = SpeculationPlan.parse("3x1x3");
+        ModelConfig config = TestModels.actorConfig(true);
+        try (Ops ops = Backends.open("cpu", 1);
+             Actor actor = TestModels.actor(ops, config, 41);
+             Drafter drafter = TestModels.drafter(ops, TestModels.drafterConfig(config), actor, 42)) {
+            int[] tries = new int[4];
+            int[] hits = new int[4];
+            PlanPolicy listener = new PlanPolicy() {
+                @Override
+                public SpeculationPlan choose(int batch, int missedRows) {
+                    return plan;
+                }
+
+                @Override
+                public void observeStep(SpeculationPlan of, int batch, int rows, int tokens, long draftNanos, long verifyNanos) {
+                    assertEquals(plan, of);
+                }
+
+                @Override
+                public void observeRank(int depth, int rank, int named) {
+                    assertEquals(1, named);
+                    tries[depth]++;
+                    hits[depth] += rank + 1;
+                }
+            };
+            SetAcceptance set = new SetAcceptance(ops, listener, profile);
+            try (RolloutEngine engine = new RolloutEngine(set.ops(), actor, drafter, new RolloutLimits(2, 8, 90, 16, 0, 0),
+                SamplingParams.temperature(1f), 7, new StopRule(List.of(), List.of()), set, true, 1f)) {
+                RolloutStats stats = engine.generate(List.of(new PromptGroup(new int[] {1, 2, 3}, 4, 0))).stats();
+                // The last tree of each response may be cut.
+                assertEquals(1 + 0.8 + 0.8 * 0.5 + 0.8 * 0.25, stats.acceptLength(), 4.0 * 3 * 4 / stats.steps());
+                assertEquals(stats.steps(), (tries[1] + 1) / 2, 4, "two requests a step");
+            }
+            assertEquals(0.8 * tries[1], hits[1], 1.01);
+            assertEquals(0.5 * tries[2], hits[2], 1.01);
+            assertEquals(0.5 * tries[3], hits[3], 1.01);
+            assertEquals(hits[1], tries[2]);
         }
     }
 }

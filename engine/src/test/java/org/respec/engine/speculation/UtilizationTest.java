@@ -97,6 +97,21 @@ class UtilizationTest {
         assertEquals(SpeculationPlan.OFF, machine.steps(50));
     }
 
+    /** The decision of a quiet device does not hold until its end when a load jumps up, nor that for off when it is gone. */
+    @Test
+    void aJumpOfTheLoadEndsAHold() {
+        Machine machine = new Machine();
+        double[] load = {0};
+        AcceptanceTracker tracker = new AcceptanceTracker(4000, 0.7, 20);
+        PlanSolver solver = new PlanSolver(PlanSolver.candidates(6, 1, 6), tracker, machine.profile, 0.05, 1 << 20, () -> load[0]);
+        for (int step = 0; step < 10; step++) {
+            for (boolean loaded : new boolean[] {false, true}) {
+                load[0] = loaded ? 0.99 : 0;
+                assertEquals(loaded, solver.choose(Machine.BATCH, 0).isOff(), "at step " + step);
+            }
+        }
+    }
+
     /** A probe that is stuck at a load is believed for a second, and then the loop goes on as if there were none. */
     @Test
     void aFrozenProbeIsForgotten() {

@@ -6,9 +6,14 @@ import java.util.stream.Stream;
 import org.respec.engine.model.DrafterConfig;
 import org.respec.engine.model.ModelConfig;
 
-/** Shapes that decoding is timed at: those of Qwen2.5's models, computed as Qwen3 layers, each with an EAGLE-3 style drafter. */
+/**
+ * Shapes that decoding is timed at: those of Qwen2.5's models, computed as Qwen3 layers, and smaller ones, each with an EAGLE-3 style
+ * drafter.
+ */
 public enum DecodeShape {
     TINY("tiny", model(96, 64, 96, 3, 2, 1, 32, 512, true)),
+    /** Steps of some ms on a few processors. */
+    SMALL("small", model(2048, 384, 1024, 8, 6, 2, 64, 32_768, true)),
     QWEN_3B("qwen2.5-3b", model(151_936, 2048, 11_008, 36, 16, 2, 128, 32_768, true)),
     QWEN_7B("qwen2.5-7b", model(152_064, 3584, 18_944, 28, 28, 4, 128, 32_768, false)),
     QWEN_14B("qwen2.5-14b", model(152_064, 5120, 13_824, 48, 40, 8, 128, 32_768, false));

@@ -1,33 +1,62 @@
 package org.respec.tools.experiment;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntConsumer;
-import org.respec.engine.model.LoadedModel;
+import java.util.function.ToDoubleFunction;
+import java.util.stream.IntStream;
+import org.respec.engine.model.ModelConfig;
+import org.respec.engine.rollout.DecodeBench;
+import org.respec.engine.rollout.PlanPolicy;
 import org.respec.engine.rollout.PromptGroup;
 import org.respec.engine.rollout.RolloutEngine;
 import org.respec.engine.rollout.RolloutLimits;
+import org.respec.engine.rollout.SetAcceptance;
 import org.respec.engine.rollout.StopRule;
 import org.respec.engine.run.Devices;
 import org.respec.engine.run.PlanPolicies;
 import org.respec.engine.run.RunConfig;
-import org.respec.engine.run.Tasks;
-import org.respec.engine.task.Task;
+import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
+import org.respec.tools.bench.DecodeShape;
 import org.respec.tools.report.Axis;
 import org.respec.tools.report.Plot;
 import org.respec.tools.report.Series;
 
-/** A competing load begins and ends in the middle of rollouts; the chosen depth should fall and rise with it. */
+/**
+ * A competing load begins and ends in the middle of rollouts; the chosen depth should fall and rise with it. One request decodes on
+ * random weights with a set acceptance, of a size at which steps take some milliseconds: 50 steps of the bundled model are over before
+ * the kernel has taken a processor away once.
+ */
 final class Load implements Experiment {
-    private static final long BIN_NANOS = 100_000_000L;
-    /** Steps over which a depth is averaged to see it move: it also goes up and down by itself. */
-    private static final int WINDOW = 200;
-    /** Steps within which it should move. */
+    /** Steps within which the depth should move. */
     private static final int SOON = 50;
-    /** Responses of one rollout. */
-    private static final int CHUNK = 64;
+    private static final int PROMPT = 16;
+    private static final int RESPONSE = 256;
+    /** Share of chains whose level is accepted after the one before. */
+    private static final double[] ACCEPTANCE = {0.8, 0.75, 0.7, 0.65};
+    /** A machine on which others are seen to use more than this before a load begins is not quiet. */
+    private static final double QUIET_SHARE = 0.15;
+    private static final int PLOTTED_BEFORE = 50;
+    private static final int PLOTTED_AFTER = 100;
+
+    /** Null for one that suits the device. */
+    private final DecodeShape fixedShape;
+    private final int quietSteps;
+    private final int loadedSteps;
+
+    Load() {
+        this(null, 300, 150);
+    }
+
+    /** With {@code quietSteps} before and after each of the {@code loadedSteps} under a load. */
+    Load(DecodeShape shape, int quietSteps, int loadedSteps) {
+        this.fixedShape = shape;
+        this.quietSteps = quietSteps;
+        this.loadedSteps = loadedSteps;
+    }
 
     @Override
     public String name() {
@@ -39,149 +68,193 @@ final class Load implements Experiment {
         return "Does speculation give way when others use the device, and come back when they are done?";
     }
 
-    /** What was chosen, and the steps at which the load began and ended. */
-    private record Record(int[] depths, long[] nanos, int begin, int end) {
-        double mean(int from, int to) {
-            double sum = 0;
-            for (int step = from; step < to; step++) {
-                sum += depths[step];
-            }
-            return to > from ? sum / (to - from) : Double.NaN;
-        }
+    /** Whether the policy watches the device. */
+    private enum Watch {
+        WATCHED("watched", "auto"), UNWATCHED("not watched", "off");
 
-        /**
-         * Steps from {@code from} until the mean of a window has come half of the way from one depth to another; NaN for never, and
-         * where the depth did not move in that direction.
-         */
-        double stepsUntil(int from, int to, double before, double after, boolean fall) {
-            if (fall ? after >= before : after <= before) {
-                return Double.NaN;
-            }
-            double middle = (before + after) / 2;
-            for (int step = from; step + WINDOW <= to; step++) {
-                double now = mean(step, step + WINDOW);
-                if (fall ? now <= middle : now >= middle) {
-                    return step - from;
-                }
-            }
-            return Double.NaN;
-        }
+        private final String title;
+        private final String utilization;
 
-        double seconds(int from, double steps) {
-            return Double.isNaN(steps) ? Double.NaN : (nanos[from + (int) steps] - nanos[from]) * 1e-9;
+        Watch(String title, String utilization) {
+            this.title = title;
+            this.utilization = utilization;
+        }
+    }
+
+    /** One load; {@code quietShare} and {@code loadedShare} are what others were seen to use before and under it, NaN if unwatched. */
+    private record Recorded(Watch watch, int seed, int number, LoadPair pair, double quietShare, double loadedShare) {
+        /** Whether nobody else disturbed it, so that it says something of this load. */
+        boolean undisturbed() {
+            return watch == Watch.UNWATCHED || quietShare <= QUIET_SHARE;
         }
     }
 
     @Override
     public Outcome run(Lab lab) {
         RunConfig config = lab.config(List.of());
-        List<Record> records = new ArrayList<>();
+        List<Recorded> all = new ArrayList<>();
         try (Ops ops = Devices.open(config.run().device(), config.run().threads());
-             LoadedModel model = LoadedModel.load(ops, config.model().actor(), config.model().drafter());
-             CompetingLoad load = new CompetingLoad(lab.device(), config.run().threads())) {
-            Task task = Tasks.of(config.task(), config.run().seed(), model);
-            RolloutLimits limits = new RolloutLimits(1, task.maxPromptTokens(), config.rollout().maxTokens(),
-                config.rollout().pageSize(), 0, 0);
-            RunConfig.Speculation adaptive = RunConfig.Speculation.of("adaptive");
+             DecodeBench model = model(ops, config.run().device());
+             CompetingLoad load = new CompetingLoad(lab.device())) {
             for (int seed = 0; seed < lab.seeds(); seed++) {
-                Schedule schedule = new Schedule(load, lab.choose(4.0, 10.0));
-                PlanRecorder recorder = new PlanRecorder(PlanPolicies.of(adaptive, ops, model.actor(), model.drafter(), limits), schedule);
-                try (RolloutEngine engine = new RolloutEngine(ops, model.actor(), model.drafter(), limits, SamplingParams.temperature(1),
-                    seed, new StopRule(model.actor().config().eosTokenIds(), List.of()), recorder, true, adaptive.sharpness())) {
-                    for (int chunk = 0; !schedule.over(); chunk++) {
-                        engine.generate(prompts(task, (long) seed << 32 | (long) chunk * CHUNK));
-                    }
+                for (int turn = 0; turn < Watch.values().length; turn++) {
+                    Watch watch = Watch.values()[(seed + turn) % Watch.values().length];
+                    List<Recorded> loads = record(lab, ops, model, load, watch, seed);
+                    all.addAll(loads);
+                    lab.log().accept("load: seed " + (seed + 1) + ", " + watch.title + ": " + loads.size() + " loads, of which "
+                        + loads.stream().filter(Recorded::undisturbed).count() + " on a quiet machine");
                 }
-                records.add(new Record(recorder.depths(), recorder.nanos(), schedule.begin, schedule.end));
-                lab.log().accept("load: seed " + (seed + 1) + " done");
             }
         }
-        return outcome(records);
+        return outcome(all);
     }
 
-    private static List<PromptGroup> prompts(Task task, long first) {
-        List<PromptGroup> prompts = new ArrayList<>();
-        for (long number = first; number < first + CHUNK; number++) {
-            prompts.add(new PromptGroup(task.encode(task.problems().training(number & 0xffffffffL)), 1, number));
+    private DecodeBench model(Ops ops, String device) {
+        DecodeShape shape = fixedShape != null ? fixedShape : ops.uuid().isEmpty() ? DecodeShape.SMALL : DecodeShape.QWEN_7B;
+        return new DecodeBench(ops, Devices.dtype("auto", device, ops), shape.actor(), shape.drafter());
+    }
+
+    private List<Recorded> record(Lab lab, Ops ops, DecodeBench model, CompetingLoad load, Watch watch, int seed) {
+        RolloutLimits limits = new RolloutLimits(1, PROMPT, RESPONSE, 16, 0, 0);
+        RunConfig.Speculation base = RunConfig.Speculation.of("adaptive");
+        // Chains: the first choice is all that is ever accepted. What passes take is measured once for all.
+        RunConfig.Speculation adaptive = new RunConfig.Speculation(base.mode(), SpeculationPlan.OFF, base.maxDepth(), 1, base.maxTokens(),
+            base.margin(), base.drafting(), watch.utilization, lab.output().resolve("load-costs"));
+        PlanPolicy policy = PlanPolicies.of(adaptive, ops, model.actor(), model.drafter(), limits);
+        Schedule schedule = new Schedule(load, policy, quietSteps, loadedSteps, lab.choose(5, 10));
+        PlanRecorder recorder = new PlanRecorder(policy, schedule);
+        SetAcceptance set = new SetAcceptance(ops, recorder, ACCEPTANCE);
+        try (RolloutEngine engine = new RolloutEngine(set.ops(), model.actor(), model.drafter(), limits, SamplingParams.temperature(1),
+            seed, new StopRule(List.of(), List.of()), set, true, base.sharpness())) {
+            ModelConfig shape = model.actor().config();
+            for (long number = (long) seed << 32; !schedule.over(); number++) {
+                int[] prompt = new int[PROMPT];
+                for (int i = 0; i < PROMPT; i++) {
+                    prompt[i] = (int) ((i * 7L + number * 13L + 1) % shape.vocabSize());
+                }
+                engine.generate(List.of(new PromptGroup(prompt, 1, number)));
+            }
+        } finally {
+            load.end();
         }
-        return prompts;
+        return schedule.recorded(watch, seed, recorder);
     }
 
-    /** Two parts to settle and to measure without the load, one with it, one without it again; each begins in mid-rollout. */
+    /** A quiet part to settle, then loads of some steps with quiet parts between them; each begins and ends between two steps. */
     private static final class Schedule implements IntConsumer {
         private final CompetingLoad load;
-        private final long part;
-        private long start;
-        private int begin = -1;
-        private int end = -1;
+        private final PlanPolicy policy;
+        private final int quiet;
+        private final int loaded;
+        private final int count;
+        private final List<Double> quietShares = new ArrayList<>();
+        private final List<Double> loadedShares = new ArrayList<>();
+        private int steps;
 
-        Schedule(CompetingLoad load, double seconds) {
+        Schedule(CompetingLoad load, PlanPolicy policy, int quiet, int loaded, int count) {
             this.load = load;
-            this.part = (long) (seconds * 1e9);
+            this.policy = policy;
+            this.quiet = quiet;
+            this.loaded = loaded;
+            this.count = count;
         }
 
         @Override
-        public void accept(int steps) {
-            long now = System.nanoTime();
-            start = steps == 0 ? now : start;
-            if (begin < 0 && now - start > 2 * part) {
+        public void accept(int before) {
+            steps = before;
+            if (before < 2 * quiet || over()) {
+                return;
+            }
+            int place = (before - 2 * quiet) % (loaded + quiet);
+            if (place == loaded + quiet / 2) {
+                // Of the second half, when the load before it is forgotten.
+                policy.takeUtilization();
+            } else if (place == 0) {
+                quietShares.add(policy.takeUtilization());
                 load.begin();
-                begin = steps;
-            } else if (begin >= 0 && end < 0 && now - start > 3 * part) {
+            } else if (place == loaded) {
+                loadedShares.add(policy.takeUtilization());
                 load.end();
-                end = steps;
             }
         }
 
         boolean over() {
-            return end >= 0 && System.nanoTime() - start > 4 * part;
+            return steps >= 2 * quiet + count * (loaded + quiet);
+        }
+
+        List<Recorded> recorded(Watch watch, int seed, PlanRecorder recorder) {
+            int[] depths = recorder.depths();
+            long[] nanos = recorder.nanos();
+            int[] tokens = recorder.tokens();
+            return IntStream.range(0, count).mapToObj(i -> {
+                int begin = 2 * quiet + i * (loaded + quiet);
+                LoadPair pair = LoadPair.of(depths, nanos, tokens, begin - quiet, begin, begin + loaded, begin + loaded + quiet);
+                return new Recorded(watch, seed + 1, i + 1, pair, quietShares.get(i), loadedShares.get(i));
+            }).toList();
         }
     }
 
-    private static Outcome outcome(List<Record> records) {
-        Table table = new Table("depths", "Mean depth of the chosen plan (0 is off), and how soon it moved half of the way", "seed",
-            "before", "during", "after", "steps_to_fall", "seconds_to_fall", "steps_to_rise", "seconds_to_rise");
-        List<Double> kept = new ArrayList<>();
-        List<Double> back = new ArrayList<>();
-        List<Double> soon = new ArrayList<>();
-        List<Series> series = new ArrayList<>();
-        for (int i = 0; i < records.size(); i++) {
-            Record r = records.get(i);
-            int length = r.depths.length;
-            // The second half of each part, by which what it decays over has passed.
-            double before = r.mean(r.begin - r.begin / 4, r.begin);
-            double during = r.mean((r.begin + r.end) / 2, r.end);
-            double after = r.mean((r.end + length) / 2, length);
-            double fall = r.stepsUntil(r.begin, r.end, before, during, true);
-            double rise = r.stepsUntil(r.end, length, during, after, false);
-            table.add(i + 1, before, during, after, fall, r.seconds(r.begin, fall), rise, r.seconds(r.end, rise));
-            kept.add(during / before);
-            back.add(after / before);
-            soon.add(Math.max(fall, rise));
-            series.add(curve("seed " + (i + 1), r));
+    private static Outcome outcome(List<Recorded> all) {
+        Table loads = new Table("loads", "Each load: mean depth of the chosen plan (0 is off), how soon it moved half of the way, and what"
+            + " others were seen to use", "setting", "seed", "load", "before", "during", "after", "steps_to_fall", "ms_to_fall",
+            "steps_to_rise", "ms_to_rise", "others_before", "others_during");
+        for (Recorded r : all) {
+            LoadPair p = r.pair;
+            loads.add(r.watch.title, r.seed, r.number, p.before(), p.during(), p.after(), p.stepsToFall(),
+                p.milliseconds(p.begin(), p.stepsToFall()), p.stepsToRise(), p.milliseconds(p.end(), p.stepsToRise()), r.quietShare,
+                r.loadedShare);
         }
-        List<Finding> findings = List.of(Finding.atMost("depth under load over depth before", median(kept), 0.8),
-            Finding.atLeast("depth after the load over depth before", median(back), 0.9),
-            Finding.atMost("steps until the depth had moved half of the way, the slower of fall and rise", median(soon), SOON));
-        Plot plot = new Plot.Lines("Depth of the chosen plan; the load begins at 0 s and stays for a quarter of all",
-            Axis.linear("seconds since the load began"), Axis.fromZero("mean depth"), series);
-        return new Outcome(List.of(table), List.of(new Outcome.Chart("load", plot)), findings);
-    }
-
-    private static double median(List<Double> values) {
-        return values.stream().anyMatch(v -> v.isNaN()) ? Double.NaN : Spread.of(values.stream().mapToDouble(v -> v).toArray()).median();
-    }
-
-    private static Series curve(String name, Record r) {
-        long zero = r.nanos[r.begin];
-        List<double[]> points = new ArrayList<>();
-        int from = 0;
-        for (int step = 1; step <= r.depths.length; step++) {
-            if (step == r.depths.length || (r.nanos[step] - r.nanos[from]) >= BIN_NANOS) {
-                points.add(new double[] {(r.nanos[from] - zero) * 1e-9, r.mean(from, step)});
-                from = step;
+        Table settings = new Table("settings", "Loads that began on a quiet machine: median (least-most)", "setting", "loads", "before",
+            "during", "after", "steps_to_fall", "steps_to_rise", "tokens_per_second_before", "tokens_per_second_during");
+        for (Watch watch : Watch.values()) {
+            List<LoadPair> of = of(all, watch);
+            if (!of.isEmpty()) {
+                settings.add(watch.title, of.size(), spread(of, LoadPair::before), spread(of, LoadPair::during),
+                    spread(of, LoadPair::after), spread(of, LoadPair::stepsToFall), spread(of, LoadPair::stepsToRise),
+                    spread(of, p -> p.tokensPerSecond(0, p.begin())), spread(of, p -> p.tokensPerSecond(p.begin(), p.end())));
             }
         }
-        return Series.of(name, points.stream().mapToDouble(p -> p[0]).toArray(), points.stream().mapToDouble(p -> p[1]).toArray());
+        List<LoadPair> watched = of(all, Watch.WATCHED);
+        String among = " (median of " + watched.size() + " loads that began on a quiet machine)";
+        List<Finding> findings = List.of(
+            Finding.atMost("depth under load over depth before" + among, median(watched, p -> p.during() / p.before()), 0.8),
+            Finding.atLeast("depth after the load over depth before" + among, median(watched, p -> p.after() / p.before()), 0.9),
+            Finding.atMost("steps until the depth had fallen half of the way" + among, median(watched, LoadPair::stepsToFall), SOON),
+            Finding.atMost("steps until the depth had risen half of the way" + among, median(watched, LoadPair::stepsToRise), SOON));
+        return new Outcome(List.of(loads, settings), List.of(
+            new Outcome.Chart("load-begins", plot("The load begins at step 0", all, false)),
+            new Outcome.Chart("load-ends", plot("The load ends at step 0", all, true))), findings);
+    }
+
+    private static List<LoadPair> of(List<Recorded> all, Watch watch) {
+        return all.stream().filter(r -> r.watch == watch && r.undisturbed()).map(Recorded::pair).toList();
+    }
+
+    private static Spread spread(List<LoadPair> pairs, ToDoubleFunction<LoadPair> value) {
+        return Spread.of(pairs.stream().mapToDouble(value).toArray());
+    }
+
+    private static double median(List<LoadPair> pairs, ToDoubleFunction<LoadPair> value) {
+        return pairs.isEmpty() ? Double.NaN : spread(pairs, value).median();
+    }
+
+    /** Depth over all loads around the beginning or the end of each: mean, and the middle half. */
+    private static Plot plot(String what, List<Recorded> all, boolean end) {
+        List<Series> series = new ArrayList<>();
+        for (Watch watch : Watch.values()) {
+            List<LoadPair> pairs = of(all, watch);
+            int from = pairs.stream().mapToInt(p -> end ? p.end() - p.begin() : p.begin()).reduce(PLOTTED_BEFORE, Math::min);
+            int to = pairs.stream().mapToInt(p -> end ? p.depths().length - p.end() : p.end() - p.begin()).reduce(PLOTTED_AFTER, Math::min);
+            if (!pairs.isEmpty()) {
+                double[] x = IntStream.range(-from, to).asDoubleStream().toArray();
+                double[][] at = IntStream.range(-from, to).mapToObj(step -> pairs.stream()
+                    .mapToDouble(p -> p.depths()[(end ? p.end() : p.begin()) + step]).sorted().toArray()).toArray(double[][]::new);
+                series.add(new Series(watch.title, x, Arrays.stream(at).mapToDouble(v -> Spread.of(v).mean()).toArray(),
+                    Arrays.stream(at).mapToDouble(v -> v[v.length / 4]).toArray(),
+                    Arrays.stream(at).mapToDouble(v -> v[v.length - 1 - v.length / 4]).toArray()));
+            }
+        }
+        return new Plot.Lines(what + " (mean of all loads; bands: the middle half)", Axis.linear("steps"),
+            Axis.fromZero("depth of the chosen plan"), series);
     }
 }

@@ -5,12 +5,13 @@ import java.util.function.IntConsumer;
 import org.respec.engine.rollout.PlanPolicy;
 import org.respec.engine.speculation.SpeculationPlan;
 
-/** Keeps what a policy chose, step by step. */
+/** Keeps what a policy chose and gained, step by step. */
 final class PlanRecorder implements PlanPolicy {
     private final PlanPolicy policy;
     private final IntConsumer beforeStep;
     private int[] depths = new int[1 << 16];
     private long[] nanos = new long[1 << 16];
+    private int[] tokens = new int[1 << 16];
     private int steps;
 
     /** {@code beforeStep} is called on the decode thread before each choice, with the number of steps before it. */
@@ -26,6 +27,7 @@ final class PlanRecorder implements PlanPolicy {
         if (steps == depths.length) {
             depths = Arrays.copyOf(depths, 2 * steps);
             nanos = Arrays.copyOf(nanos, 2 * steps);
+            tokens = Arrays.copyOf(tokens, 2 * steps);
         }
         depths[steps] = plan.isOff() ? 0 : plan.depth();
         nanos[steps++] = System.nanoTime();
@@ -33,8 +35,9 @@ final class PlanRecorder implements PlanPolicy {
     }
 
     @Override
-    public void observeStep(SpeculationPlan plan, int batch, int rows, int tokens, long draftNanos, long verifyNanos) {
-        policy.observeStep(plan, batch, rows, tokens, draftNanos, verifyNanos);
+    public void observeStep(SpeculationPlan plan, int batch, int rows, int gained, long draftNanos, long verifyNanos) {
+        tokens[steps - 1] = gained;
+        policy.observeStep(plan, batch, rows, gained, draftNanos, verifyNanos);
     }
 
     @Override
@@ -47,6 +50,11 @@ final class PlanRecorder implements PlanPolicy {
         policy.close();
     }
 
+    @Override
+    public double takeUtilization() {
+        return policy.takeUtilization();
+    }
+
     /** Depth of each step's plan, 0 for off. */
     int[] depths() {
         return Arrays.copyOf(depths, steps);
@@ -55,5 +63,10 @@ final class PlanRecorder implements PlanPolicy {
     /** When each step was decided on. */
     long[] nanos() {
         return Arrays.copyOf(nanos, steps);
+    }
+
+    /** Tokens that each step gained. */
+    int[] tokens() {
+        return Arrays.copyOf(tokens, steps);
     }
 }

@@ -20,6 +20,7 @@ import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.respec.engine.BadInput;
+import org.respec.tools.bench.DecodeShape;
 import org.respec.tools.report.Axis;
 import org.respec.tools.report.Plot;
 import org.respec.tools.report.Series;
@@ -73,6 +74,34 @@ class ExperimentsTest {
         assertTrue(printed.contains("as_without") && printed.contains("holds"), printed);
         assertTrue(Files.exists(folder.resolve("gap3-runs/on-reward-seed1/metrics.jsonl")), "runs are left for the report");
         assertFalse(Files.exists(folder.resolve("gap3-runs/on-reward-seed1/checkpoints")));
+    }
+
+    /** Whether and when the depth moves depends on the machine; that every load is there with what was chosen around it does not. */
+    @Test
+    void loadsAreRecordedOneByOne() throws IOException {
+        Lab lab = lab(1);
+        Experiment experiment = new Load(DecodeShape.TINY, 40, 24);
+        Outcome outcome = experiment.run(lab);
+        assertEquals(4, outcome.findings().size());
+        PrintStream out = new PrintStream(new ByteArrayOutputStream(), true, StandardCharsets.UTF_8);
+        new OutcomeWriter(folder, out).write(experiment, lab, outcome, 1);
+        JsonNode json = new JsonMapper().readTree(folder.resolve("load.json").toFile());
+        JsonNode loads = json.at("/tables/loads");
+        assertEquals(10, loads.size(), "five with a probe and five without");
+        for (JsonNode load : loads) {
+            for (String depth : List.of("before", "during", "after")) {
+                assertTrue(load.path(depth).doubleValue() >= 0 && load.path(depth).doubleValue() <= 6, load.toString());
+            }
+            boolean watched = load.path("setting").textValue().equals("watched");
+            double others = load.path("others_during").isNumber() ? load.path("others_during").doubleValue() : Double.NaN;
+            assertTrue(watched ? Double.isNaN(others) || others >= 0 && others <= 1 : Double.isNaN(others), load.toString());
+        }
+        JsonNode plain = json.at("/tables/settings").get(json.at("/tables/settings").size() - 1);
+        assertEquals("not watched", plain.path("setting").textValue());
+        assertTrue(plain.at("/tokens_per_second_during/median").doubleValue() > 0, plain.toString());
+        for (JsonNode plot : json.path("plots")) {
+            assertEquals(1520, ImageIO.read(folder.resolve(plot.textValue()).toFile()).getWidth());
+        }
     }
 
     @Test
