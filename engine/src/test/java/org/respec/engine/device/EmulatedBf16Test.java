@@ -1,10 +1,8 @@
 package org.respec.engine.device;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.abort;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -26,41 +24,37 @@ import org.respec.engine.model.TestModels;
 import org.respec.engine.rl.AdamW;
 import org.respec.engine.rl.PolicyLoss;
 import org.respec.engine.rl.PolicyTrainer;
-import org.respec.engine.rollout.FixedPolicy;
 import org.respec.engine.rollout.RolloutEngine;
 import org.respec.engine.rollout.RolloutLimits;
+import org.respec.engine.rollout.Rollouts;
 import org.respec.engine.rollout.StopRule;
 import org.respec.engine.rollout.Trajectory;
 import org.respec.engine.speculation.SpeculationPlan;
-import org.respec.kernels.Backends;
 import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
 
 /** Models in BF16 on the emulated device, beside the CPU's in F32 with the same weights, rounded. */
 class EmulatedBf16Test {
-    private static final ModelConfig CONFIG = new ModelConfig(41, 64, 96, 3, 2, 1, 32, 1e-6, 10000, 256, true, List.of(1), 0);
-    private static final DrafterConfig DRAFT = new DrafterConfig(64, new int[] {1, 2, 3}, 64, 2, 1, 32, 1e-6, 10000, 256, 41);
+    private static final ModelConfig CONFIG = TestModels.wideConfig(41, 256);
+    private static final DrafterConfig DRAFT = TestModels.wideDrafterConfig(CONFIG);
     private static final float TEMPERATURE = 0.9f;
 
+    private static CpuAndEmulator devices;
     private static Ops cpu;
     private static Ops emulator;
 
     @BeforeAll
     static void open() {
-        try {
-            emulator = Backends.open("emulator", 1);
-        } catch (IllegalArgumentException e) {
-            abort(e.getMessage());
-        }
-        cpu = Backends.open("cpu", 2);
+        devices = CpuAndEmulator.open();
+        cpu = devices.cpu();
+        emulator = devices.emulator();
     }
 
     @AfterAll
     static void close() {
-        if (cpu != null) {
-            cpu.close();
-            emulator.close();
+        if (devices != null) {
+            devices.close();
         }
     }
 
@@ -72,10 +66,9 @@ class EmulatedBf16Test {
     }
 
     private static List<Trajectory> draw(Actor actor, Ops ops, String plan, int maxBatch) {
-        SpeculationPlan parsed = SpeculationPlan.parse(plan);
         try (Drafter drafter = TestModels.drafter(ops, DRAFT, actor, 22);
-             RolloutEngine engine = new RolloutEngine(ops, actor, drafter, new RolloutLimits(maxBatch, 17, 24, 16, 0, 5),
-                 SamplingParams.temperature(TEMPERATURE), 77, new StopRule(List.of(3), List.of()), new FixedPolicy(parsed), !parsed.isOff(), 1f)) {
+             RolloutEngine engine = Rollouts.engine(ops, actor, drafter, new RolloutLimits(maxBatch, 17, 24, 16, 0, 5),
+                 SamplingParams.temperature(TEMPERATURE), new StopRule(List.of(3), List.of()), plan)) {
             return engine.generate(TinyTraining.prompts(CONFIG, 1)).trajectories();
         }
     }
@@ -104,10 +97,7 @@ class EmulatedBf16Test {
             List<Trajectory> drawn = draw(half, emulator, "off", 5);
             for (Object[] other : new Object[][] {{"off", 1}, {"4x2x8", 5}, {"3x2x6", 2}}) {
                 List<Trajectory> same = draw(half, emulator, (String) other[0], (int) other[1]);
-                for (int i = 0; i < drawn.size(); i++) {
-                    assertArrayEquals(drawn.get(i).response(), same.get(i).response(), "plan " + other[0] + ", response " + i);
-                    assertArrayEquals(drawn.get(i).logProbs(), same.get(i).logProbs(), "plan " + other[0] + ", response " + i);
-                }
+                Rollouts.assertSame(drawn, same, "plan " + other[0]);
             }
             double loss = accumulate(half, emulator, drawn, ActorTraining.Keep.ALL, got);
             assertEquals(accumulate(full, cpu, drawn, ActorTraining.Keep.ALL, want), loss, 0.02, "losses");
@@ -181,8 +171,9 @@ class EmulatedBf16Test {
         for (int i = 0; i < 2; i++) {
             TinyTraining.Iteration a = full.iterations().get(i);
             TinyTraining.Iteration b = half.iterations().get(i);
-            lines.add(String.format(Locale.ROOT, "iteration %d: gradient norm %.3f (f32 %.3f), divergence %.3f (f32 %.3f), mismatch %.4f", i,
-                b.policy().gradNorm(), a.policy().gradNorm(), b.draft().divergence(), a.draft().divergence(), b.policy().mismatch().mean()));
+            lines.add(String.format(Locale.ROOT, "iteration %d: gradient norm %.3f (f32 %.3f), divergence %.3f (f32 %.3f), mismatch %.4f",
+                i, b.policy().gradNorm(), a.policy().gradNorm(), b.draft().divergence(), a.draft().divergence(),
+                b.policy().mismatch().mean()));
             // From the second iteration on other tokens are drawn: rounding moved some draws, and updates moved the weights.
             double tolerance = i == 0 ? 0.05 : 0.5;
             assertEquals(a.policy().gradNorm(), b.policy().gradNorm(), tolerance * a.policy().gradNorm());

@@ -3,7 +3,6 @@ package org.respec.engine.device;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.abort;
 
 import java.util.EnumMap;
 import java.util.List;
@@ -19,15 +18,13 @@ import org.respec.engine.model.Drafter;
 import org.respec.engine.model.DrafterConfig;
 import org.respec.engine.model.ModelConfig;
 import org.respec.engine.model.TestModels;
-import org.respec.engine.rollout.Drafting;
-import org.respec.engine.rollout.FixedPolicy;
 import org.respec.engine.rollout.Rollout;
 import org.respec.engine.rollout.RolloutEngine;
 import org.respec.engine.rollout.RolloutLimits;
+import org.respec.engine.rollout.Rollouts;
 import org.respec.engine.rollout.StopRule;
 import org.respec.engine.rollout.Trajectory;
 import org.respec.engine.speculation.SpeculationPlan;
-import org.respec.kernels.Backends;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
 import org.respec.kernels.gpu.GpuOps;
@@ -37,39 +34,32 @@ import org.respec.kernels.gpu.GpuOps;
  * off and on, and a training run whose losses and weights are the CPU's to rounding.
  */
 class EmulatedGenerateTest {
-    /** 3 layers, hidden 64, 2 query heads on 1 KV head of size 32, vocabulary 41. */
-    private static final ModelConfig CONFIG = new ModelConfig(41, 64, 96, 3, 2, 1, 32, 1e-6, 10000, 256, true, List.of(1), 0);
-    private static final DrafterConfig DRAFT = new DrafterConfig(64, new int[] {1, 2, 3}, 64, 2, 1, 32, 1e-6, 10000, 256, 41);
+    private static final ModelConfig CONFIG = TestModels.wideConfig(41, 256);
+    private static final DrafterConfig DRAFT = TestModels.wideDrafterConfig(CONFIG);
 
+    private static CpuAndEmulator devices;
     private static Ops cpu;
     private static Ops emulator;
 
     @BeforeAll
     static void open() {
-        try {
-            emulator = Backends.open("emulator", 1);
-        } catch (IllegalArgumentException e) {
-            abort(e.getMessage());
-        }
-        cpu = Backends.open("cpu", 2);
+        devices = CpuAndEmulator.open();
+        cpu = devices.cpu();
+        emulator = devices.emulator();
     }
 
     @AfterAll
     static void close() {
-        if (cpu != null) {
-            cpu.close();
-            emulator.close();
+        if (devices != null) {
+            devices.close();
         }
     }
 
     private static Rollout draw(Ops ops, SamplingParams sampling, String setting) {
-        boolean ngram = setting.startsWith("ngram:");
-        SpeculationPlan parsed = SpeculationPlan.parse(setting.substring(ngram ? 6 : 0));
-        Drafting.Kind kind = parsed.isOff() ? Drafting.Kind.NONE : ngram ? Drafting.Kind.NGRAM : Drafting.Kind.EAGLE;
         try (Actor actor = TestModels.actor(ops, CONFIG, 21);
              Drafter drafter = TestModels.drafter(ops, DRAFT, actor, 22);
-             RolloutEngine engine = new RolloutEngine(ops, actor, drafter, new RolloutLimits(5, 17, 24, 16, 0, 5), sampling, 77,
-                 new StopRule(List.of(3), List.of()), new FixedPolicy(parsed), Drafting.of(kind, 1f))) {
+             RolloutEngine engine = Rollouts.engine(ops, actor, drafter, new RolloutLimits(5, 17, 24, 16, 0, 5), sampling,
+                 new StopRule(List.of(3), List.of()), setting)) {
             return engine.generate(TinyTraining.prompts(CONFIG, 1));
         }
     }
@@ -95,8 +85,8 @@ class EmulatedGenerateTest {
                         tokens++;
                     }
                 }
-                System.out.printf(Locale.ROOT, "%s, plan %s: %d tokens equal, log-probabilities within %.1e, accept length %.2f%n", sampling,
-                    plan, tokens, worst, got.stats().acceptLength());
+                System.out.printf(Locale.ROOT, "%s, plan %s: %d tokens equal, log-probabilities within %.1e, accept length %.2f%n",
+                    sampling, plan, tokens, worst, got.stats().acceptLength());
                 assertTrue(worst < 2e-5, "log-probabilities differ by " + worst);
                 if (!plan.equals("off")) {
                     assertEquals(draw(cpu, sampling, plan).stats().steps(), got.stats().steps(), "trees are as good as the CPU's");
@@ -122,10 +112,7 @@ class EmulatedGenerateTest {
                 if (want == null) {
                     want = got.trajectories();
                 }
-                for (int i = 0; i < want.size(); i++) {
-                    assertArrayEquals(want.get(i).response(), got.trajectories().get(i).response(), plan + ", response " + i);
-                    assertArrayEquals(want.get(i).logProbs(), got.trajectories().get(i).logProbs(), plan + ", response " + i);
-                }
+                Rollouts.assertSame(want, got.trajectories(), plan);
             }
         }
     }

@@ -1,6 +1,5 @@
 package org.respec.engine.device;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -18,12 +17,10 @@ import org.respec.engine.model.Drafter;
 import org.respec.engine.model.DrafterConfig;
 import org.respec.engine.model.ModelConfig;
 import org.respec.engine.model.TestModels;
-import org.respec.engine.rollout.CapturedRows;
-import org.respec.engine.rollout.Drafting;
-import org.respec.engine.rollout.FixedPolicy;
 import org.respec.engine.rollout.Rollout;
 import org.respec.engine.rollout.RolloutEngine;
 import org.respec.engine.rollout.RolloutLimits;
+import org.respec.engine.rollout.Rollouts;
 import org.respec.engine.rollout.StopRule;
 import org.respec.engine.rollout.Trajectory;
 import org.respec.engine.speculation.SpeculationPlan;
@@ -52,14 +49,11 @@ class SplitOpsTest {
     }
 
     private static Rollout draw(Ops ops, SamplingParams sampling, String setting, int maxBatch, int pages) {
-        boolean ngram = setting.startsWith("ngram:");
-        SpeculationPlan parsed = SpeculationPlan.parse(setting.substring(ngram ? 6 : 0));
-        Drafting.Kind kind = parsed.isOff() ? Drafting.Kind.NONE : ngram ? Drafting.Kind.NGRAM : Drafting.Kind.EAGLE;
         ModelConfig config = TestModels.actorConfig(true);
         try (Actor actor = TestModels.actor(ops, config, 21);
              Drafter drafter = TestModels.drafter(ops, TestModels.drafterConfig(config), actor, 22);
-             RolloutEngine engine = new RolloutEngine(ops, actor, drafter, new RolloutLimits(maxBatch, 17, 24, 4, pages, 5), sampling, 77,
-                 new StopRule(List.of(3), List.of()), new FixedPolicy(parsed), Drafting.of(kind, 1f))) {
+             RolloutEngine engine = Rollouts.engine(ops, actor, drafter, new RolloutLimits(maxBatch, 17, 24, 4, pages, 5), sampling,
+                 new StopRule(List.of(3), List.of()), setting)) {
             engine.generate(TinyTraining.prompts(config, 4));
             // What a first rollout left behind must not matter.
             return engine.generate(TinyTraining.prompts(config, 5));
@@ -78,22 +72,13 @@ class SplitOpsTest {
             if (pages > 0 && plan.equals("off")) {
                 assertTrue(got.stats().preemptions() > 0, "this size is meant to preempt");
             }
-            for (int i = 0; i < want.trajectories().size(); i++) {
-                assertSame(want.trajectories().get(i), got.trajectories().get(i), plan + ", trajectory " + i);
-            }
+            assertSame(want.trajectories(), got.trajectories(), plan);
         }
     }
 
-    private static void assertSame(Trajectory want, Trajectory got, String what) {
-        assertArrayEquals(want.response(), got.response(), what);
-        assertArrayEquals(want.logProbs(), got.logProbs(), what);
-        CapturedRows x = want.capture();
-        CapturedRows y = got.capture();
-        assertEquals(x.rows(), y.rows(), what);
-        assertEquals(-1, x.features().mismatch(y.features()), what + ": features");
-        assertEquals(-1, x.teacherIds().mismatch(y.teacherIds()), what + ": teacher ids");
-        assertEquals(-1, x.teacherLogProbs().mismatch(y.teacherLogProbs()), what + ": teacher log-probabilities");
-        assertEquals(-1, x.teacherTails().mismatch(y.teacherTails()), what + ": teacher tails");
+    private static void assertSame(List<Trajectory> want, List<Trajectory> got, String what) {
+        Rollouts.assertSame(want, got, what);
+        Rollouts.assertSameCaptures(want, got, what);
     }
 
     @ParameterizedTest
@@ -106,9 +91,7 @@ class SplitOpsTest {
         for (int i = 0; i < 3; i++) {
             TinyTraining.Iteration a = want.iterations().get(i);
             TinyTraining.Iteration b = got.iterations().get(i);
-            for (int t = 0; t < a.trajectories().size(); t++) {
-                assertSame(a.trajectories().get(t), b.trajectories().get(t), "iteration " + i + ", trajectory " + t);
-            }
+            assertSame(a.trajectories(), b.trajectories(), "iteration " + i);
             assertEquals(a.policy(), b.policy(), "iteration " + i);
             assertEquals(a.draft(), b.draft(), "iteration " + i);
         }

@@ -19,6 +19,7 @@ import org.respec.engine.rollout.FixedPolicy;
 import org.respec.engine.rollout.PromptGroup;
 import org.respec.engine.rollout.RolloutEngine;
 import org.respec.engine.rollout.RolloutLimits;
+import org.respec.engine.rollout.Rollouts;
 import org.respec.engine.rollout.StopRule;
 import org.respec.engine.rollout.Trajectory;
 import org.respec.engine.speculation.SpeculationPlan;
@@ -81,13 +82,7 @@ final class TinyTraining {
     }
 
     static List<PromptGroup> prompts(ModelConfig config, int iteration) {
-        List<PromptGroup> groups = new ArrayList<>();
-        long id = 100L * iteration;
-        for (int[] prompt : TestModels.sequences(config.vocabSize(), 31 + iteration, 7, 1, 17)) {
-            groups.add(new PromptGroup(prompt, 3, id));
-            id += 3;
-        }
-        return groups;
+        return Rollouts.prompts(config.vocabSize(), 31 + iteration, 3, 100L * iteration, 7, 1, 17);
     }
 
     private static float[] floats(ParameterSet set) {

@@ -11,19 +11,16 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
-import org.respec.engine.model.Actor;
 import org.respec.engine.model.Drafter;
-import org.respec.engine.model.ModelConfig;
 import org.respec.engine.model.ParameterSet;
+import org.respec.engine.model.SmallModel;
 import org.respec.engine.model.TestModels;
 import org.respec.engine.rl.AdamW;
-import org.respec.engine.rollout.FixedPolicy;
 import org.respec.engine.rollout.PromptGroup;
 import org.respec.engine.rollout.RolloutEngine;
 import org.respec.engine.rollout.RolloutLimits;
+import org.respec.engine.rollout.Rollouts;
 import org.respec.engine.rollout.StopRule;
-import org.respec.engine.speculation.SpeculationPlan;
-import org.respec.kernels.Backends;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
 
@@ -33,22 +30,21 @@ class DraftLearnerTest {
 
     /** A drafter, its learner and a filled buffer. */
     private static final class Scene implements AutoCloseable {
-        final Ops ops = Backends.open("cpu", 2);
-        final ModelConfig config = TestModels.actorConfig(true);
-        final Actor actor = TestModels.actor(ops, config, 21);
-        final Drafter drafter = TestModels.drafter(ops, TestModels.drafterConfig(config), actor, 22);
-        final ReplayBuffer replay = new ReplayBuffer(400, 3 * config.hiddenSize(), TOP_K);
+        private final SmallModel model = SmallModel.open(21);
+        final Ops ops = model.ops();
+        final Drafter drafter = model.drafter();
+        final ReplayBuffer replay = new ReplayBuffer(400, 3 * model.config().hiddenSize(), TOP_K);
         final AdamW optimizer = new AdamW(ops, drafter.weights(), new AdamW.Settings(0.9f, 0.95f, 1e-8f, 0f, 0.5f));
         final DraftLearner learner;
 
         Scene(DraftLearner.Settings settings) {
             learner = new DraftLearner(ops, drafter, optimizer, replay, 2, settings);
             List<PromptGroup> prompts = new ArrayList<>();
-            for (int[] prompt : TestModels.sequences(config.vocabSize(), 31, 7, 3, 11)) {
+            for (int[] prompt : TestModels.sequences(model.config().vocabSize(), 31, 7, 3, 11)) {
                 prompts.add(new PromptGroup(prompt, 3, 10L * prompts.size()));
             }
-            try (RolloutEngine rollout = new RolloutEngine(ops, actor, drafter, new RolloutLimits(5, 11, 20, 4, 0, TOP_K),
-                SamplingParams.temperature(1f), 77, new StopRule(List.of(3), List.of()), new FixedPolicy(SpeculationPlan.OFF), false, 1f)) {
+            try (RolloutEngine rollout = Rollouts.engine(ops, model.actor(), drafter, new RolloutLimits(5, 11, 20, 4, 0, TOP_K),
+                SamplingParams.temperature(1f), new StopRule(List.of(3), List.of()), "off")) {
                 rollout.generate(prompts).trajectories().forEach(t -> replay.add(t, 1f));
             }
         }
@@ -66,9 +62,7 @@ class DraftLearnerTest {
             learner.close();
             optimizer.close();
             replay.close();
-            drafter.close();
-            actor.close();
-            ops.close();
+            model.close();
         }
     }
 

@@ -3,6 +3,7 @@ package org.respec.engine.model;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import org.respec.kernels.DType;
@@ -21,6 +22,17 @@ public final class TestModels {
     /** One layer of 2 query heads on 1 KV head of size 8. */
     public static DrafterConfig drafterConfig(ModelConfig actor) {
         return new DrafterConfig(actor.hiddenSize(), new int[] {1, 2, 3}, 32, 2, 1, 8, 1e-6, 10000, 512, actor.vocabSize());
+    }
+
+    /** Heads of 32, which GPUs take: 3 layers, hidden 64, 2 query heads on 1 KV head. */
+    public static ModelConfig wideConfig(int vocab, int positions) {
+        return new ModelConfig(vocab, 64, 96, 3, 2, 1, 32, 1e-6, 10000, positions, true, List.of(1), 0);
+    }
+
+    /** One layer with heads as in {@link #wideConfig}. */
+    public static DrafterConfig wideDrafterConfig(ModelConfig actor) {
+        return new DrafterConfig(actor.hiddenSize(), new int[] {1, 2, 3}, 64, 2, 1, 32, 1e-6, 10000, actor.maxPositionEmbeddings(),
+            actor.vocabSize());
     }
 
     public static Actor actor(Ops ops, ModelConfig config, long seed) {
@@ -92,7 +104,7 @@ public final class TestModels {
     }
 
     public static int[] join(int[] a, int[] b) {
-        int[] all = java.util.Arrays.copyOf(a, a.length + b.length);
+        int[] all = Arrays.copyOf(a, a.length + b.length);
         System.arraycopy(b, 0, all, a.length, b.length);
         return all;
     }

@@ -1,12 +1,9 @@
 package org.respec.engine.rollout;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.sun.management.ThreadMXBean;
-import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.AfterAll;
@@ -15,50 +12,30 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.respec.engine.BadInput;
-import org.respec.engine.model.Actor;
-import org.respec.engine.model.Drafter;
-import org.respec.engine.model.ModelConfig;
-import org.respec.engine.model.TestModels;
+import org.respec.engine.model.SmallModel;
 import org.respec.engine.rollout.Drafting.Kind;
 import org.respec.engine.run.TrajectoryDigest;
 import org.respec.engine.speculation.SpeculationPlan;
-import org.respec.kernels.Backends;
-import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
 
 /** Drafting from n-grams, changing drafters in mid-run, and budgets that requests share: none changes what is drawn. */
 class NgramSpeculationTest {
     private static final SamplingParams HOT = SamplingParams.temperature(1f);
     private static final StopRule STOP = new StopRule(List.of(3), List.of());
-    private static final StopRule NEVER = new StopRule(List.of(), List.of());
-    private static Ops ops;
-    private static ModelConfig config;
-    private static Actor actor;
-    private static Drafter drafter;
+    private static SmallModel model;
 
     @BeforeAll
     static void open() {
-        ops = Backends.open("cpu", 2);
-        config = TestModels.actorConfig(true);
-        actor = TestModels.actor(ops, config, 21);
-        drafter = TestModels.drafter(ops, TestModels.drafterConfig(config), actor, 22);
+        model = SmallModel.open(21);
     }
 
     @AfterAll
     static void close() {
-        drafter.close();
-        actor.close();
-        ops.close();
+        model.close();
     }
 
     private static List<PromptGroup> prompts(int samples) {
-        List<PromptGroup> groups = new ArrayList<>();
-        long id = 1000;
-        for (int[] prompt : TestModels.sequences(config.vocabSize(), 31, 7, 1, 16, 17, 5, 2, 11)) {
-            groups.add(new PromptGroup(prompt, samples, id));
-            id += samples;
-        }
-        return groups;
+        return Rollouts.prompts(model.config().vocabSize(), 31, samples, 1000, 7, 1, 16, 17, 5, 2, 11);
     }
 
     private static RolloutEngine engine(Drafting drafting, String plan, int maxBatch, int kvPages, SamplingParams sampling, StopRule stop) {
@@ -67,8 +44,8 @@ class NgramSpeculationTest {
 
     private static RolloutEngine engine(Drafting drafting, PlanPolicy policy, int maxBatch, int kvPages, SamplingParams sampling,
                                         StopRule stop) {
-        return new RolloutEngine(ops, actor, drafting.kind() == Kind.EAGLE ? drafter : null, new RolloutLimits(maxBatch, 17, 40, 4, kvPages, 0),
-            sampling, 77, stop, policy, drafting);
+        return new RolloutEngine(model.ops(), model.actor(), drafting.kind() == Kind.EAGLE ? model.drafter() : null,
+            new RolloutLimits(maxBatch, 17, 40, 4, kvPages, 0), sampling, Rollouts.SEED, stop, policy, drafting);
     }
 
     private static String digest(Rollout rollout) {
@@ -105,8 +82,8 @@ class NgramSpeculationTest {
         // Greedy responses of a small model run in circles; the request's own tokens are enough to see it.
         int[] prompt = {5, 9, 5, 9, 5, 9, 5, 9};
         RolloutLimits limits = new RolloutLimits(1, 17, 300, 4, 0, 0);
-        try (RolloutEngine engine = new RolloutEngine(ops, actor, null, limits, SamplingParams.GREEDY, 77, NEVER,
-            new FixedPolicy(SpeculationPlan.parse("4x1x4")), Drafting.of(Kind.NGRAM, 1f))) {
+        try (RolloutEngine engine = Rollouts.engine(model.ops(), model.actor(), null, limits, SamplingParams.GREEDY, Rollouts.NEVER,
+            "ngram:4x1x4")) {
             RolloutStats stats = engine.generate(List.of(new PromptGroup(prompt, 1, 5))).stats();
             assertTrue(stats.acceptLength() > 2, "accept length " + stats.acceptLength());
         }
@@ -115,7 +92,7 @@ class NgramSpeculationTest {
     @Test
     void othersOfTheGroupAreLookedUp() {
         // Greedy, all responses to a prompt are the same: with one at a time, the second is known from its start.
-        try (RolloutEngine engine = engine(Drafting.of(Kind.NGRAM, 1f), "4x1x4", 1, 0, SamplingParams.GREEDY, NEVER)) {
+        try (RolloutEngine engine = engine(Drafting.of(Kind.NGRAM, 1f), "4x1x4", 1, 0, SamplingParams.GREEDY, Rollouts.NEVER)) {
             long alone = engine.generate(List.of(new PromptGroup(new int[] {1, 2, 3}, 1, 5))).stats().steps();
             long second = engine.generate(List.of(new PromptGroup(new int[] {1, 2, 3}, 1, 6))).stats().steps();
             // 40 tokens in steps of 5 are 8 steps; a guess that its own circles suggest may be wrong once or twice.
@@ -177,8 +154,8 @@ class NgramSpeculationTest {
 
     @Test
     void aDrafterThatIsNotThereIsRefused() {
-        BadInput bad = assertThrows(BadInput.class, () -> new RolloutEngine(ops, actor, null, new RolloutLimits(1, 17, 40, 4, 0, 0), HOT, 77,
-            STOP, new FixedPolicy(SpeculationPlan.OFF), Drafting.of(Kind.EAGLE, 1f)));
+        BadInput bad = assertThrows(BadInput.class, () -> Rollouts.engine(model.ops(), model.actor(), null,
+            new RolloutLimits(1, 17, 40, 4, 0, 0), HOT, STOP, "1x1x1"));
         assertTrue(bad.getMessage().startsWith("model.drafter: "), bad.getMessage());
         try (RolloutEngine engine = engine(Drafting.of(Kind.NGRAM, 1f), "off", 1, 0, HOT, STOP)) {
             assertThrows(BadInput.class, () -> engine.draftWith(Kind.EAGLE));
@@ -231,7 +208,7 @@ class NgramSpeculationTest {
     @Test
     void missedRowsCountAPrefixOnce() {
         Watch watch = new Watch(SpeculationPlan.OFF);
-        try (RolloutEngine engine = engine(Drafting.of(Kind.EAGLE, 1f), watch, 6, 0, HOT, NEVER)) {
+        try (RolloutEngine engine = engine(Drafting.of(Kind.EAGLE, 1f), watch, 6, 0, HOT, Rollouts.NEVER)) {
             engine.begin(List.of(new PromptGroup(new int[] {1, 2, 3, 4, 5, 6, 7}, 4, 5), new PromptGroup(new int[] {8}, 2, 50)));
             for (int step = 0; step < 3; step++) {
                 assertTrue(engine.step());
@@ -243,34 +220,11 @@ class NgramSpeculationTest {
 
     @Test
     void steadyStateAllocatesNothing() {
-        ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
         RolloutLimits limits = new RolloutLimits(4, 17, 400, 16, 0, 0);
-        try (RolloutEngine engine = new RolloutEngine(ops, actor, null, limits, HOT, 77, NEVER,
-            new FixedPolicy(SpeculationPlan.parse("3x2x4")), Drafting.of(Kind.NGRAM, 1f))) {
-            // Steady is what stays so for two windows in a row: until the JIT has compiled everything, vectors are boxed.
-            long deadline = System.nanoTime() + 60_000_000_000L;
-            long allocated;
-            int clean = 0;
-            long request = 5;
-            do {
-                // New requests each time: what was drawn before would be accepted in few steps.
-                List<PromptGroup> four = List.of(new PromptGroup(new int[] {1, 2, 3}, 4, request));
-                request += 4;
-                engine.begin(four);
-                for (int i = 0; i < 20; i++) {
-                    engine.step();
-                }
-                long before = threads.getCurrentThreadAllocatedBytes();
-                for (int i = 0; i < 50; i++) {
-                    engine.step();
-                }
-                allocated = threads.getCurrentThreadAllocatedBytes() - before;
-                clean = allocated == 0 ? clean + 1 : 0;
-                while (engine.step()) {
-                    // Ends the responses, so that the engine can begin again.
-                }
-            } while (clean < 2 && System.nanoTime() < deadline);
-            assertEquals(0, allocated, "bytes allocated by 50 steps");
+        try (RolloutEngine engine = Rollouts.engine(model.ops(), model.actor(), null, limits, HOT, Rollouts.NEVER, "ngram:3x2x4")) {
+            // New requests each time: what was drawn before would be accepted in few steps.
+            Rollouts.assertSteadyStateAllocatesNothing(engine,
+                round -> List.of(new PromptGroup(new int[] {1, 2, 3}, 4, 5 + 4L * round)), 50, "n-grams");
         }
     }
 
@@ -278,11 +232,7 @@ class NgramSpeculationTest {
     void whatIsDrawnIsWhatPlainDecodingDraws() {
         Rollout want = plain(HOT, STOP, 3);
         try (RolloutEngine engine = engine(Drafting.of(Kind.NGRAM, 1f), "4x2x8", 5, 0, HOT, STOP)) {
-            Rollout got = engine.generate(prompts(3));
-            for (int i = 0; i < want.trajectories().size(); i++) {
-                assertArrayEquals(want.trajectories().get(i).response(), got.trajectories().get(i).response());
-                assertArrayEquals(want.trajectories().get(i).logProbs(), got.trajectories().get(i).logProbs());
-            }
+            Rollouts.assertSame(want, engine.generate(prompts(3)), "n-grams");
         }
     }
 }

@@ -1,33 +1,22 @@
 package org.respec.engine.rollout;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.function.DoubleSupplier;
 import org.junit.jupiter.api.Test;
-import org.respec.engine.model.Actor;
-import org.respec.engine.model.Drafter;
-import org.respec.engine.model.ModelConfig;
-import org.respec.engine.model.TestModels;
+import org.respec.engine.model.SmallModel;
 import org.respec.engine.speculation.AcceptanceTracker;
 import org.respec.engine.speculation.CostProfile;
 import org.respec.engine.speculation.PlanSolver;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.engine.speculation.UtilizationProbe;
-import org.respec.kernels.Backends;
-import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
 
 /** Whatever a probe says, or stops saying, in the middle of a run: the same responses, to their end. */
 class ProbedRolloutTest {
-    private static Rollout run(Ops ops, Actor actor, Drafter drafter, ModelConfig config, DoubleSupplier source, boolean off) {
-        List<PromptGroup> prompts = new ArrayList<>();
-        for (int[] prompt : TestModels.sequences(config.vocabSize(), 31, 7, 1, 16, 5)) {
-            prompts.add(new PromptGroup(prompt, 3, 1000 + 3 * prompts.size()));
-        }
+    private static Rollout run(SmallModel model, DoubleSupplier source, boolean off) {
         CostProfile profile = new CostProfile();
         for (int rows : new int[] {1, 64}) {
             profile.addVerify(1, rows, 1e-3 + 1e-5 * rows);
@@ -47,9 +36,9 @@ class ProbedRolloutTest {
             return probe.getAsDouble();
         });
         PlanPolicy policy = off ? new FixedPolicy(SpeculationPlan.OFF) : new AdaptivePolicy(solver, acceptance, probe);
-        try (RolloutEngine engine = new RolloutEngine(ops, actor, drafter, new RolloutLimits(5, 17, 60, 4, 0, 0),
-            SamplingParams.temperature(1f), 77, new StopRule(List.of(3), List.of()), policy, !off, 1f)) {
-            return engine.generate(prompts);
+        try (RolloutEngine engine = new RolloutEngine(model.ops(), model.actor(), model.drafter(), new RolloutLimits(5, 17, 60, 4, 0, 0),
+            SamplingParams.temperature(1f), Rollouts.SEED, new StopRule(List.of(3), List.of()), policy, !off, 1f)) {
+            return engine.generate(Rollouts.prompts(model.config().vocabSize(), 31, 3, 1000, 7, 1, 16, 5));
         }
     }
 
@@ -85,30 +74,22 @@ class ProbedRolloutTest {
 
     @Test
     void noProbeChangesATrajectory() {
-        try (Ops ops = Backends.open("cpu", 2)) {
-            ModelConfig config = TestModels.actorConfig(true);
-            try (Actor actor = TestModels.actor(ops, config, 21);
-                 Drafter drafter = TestModels.drafter(ops, TestModels.drafterConfig(config), actor, 22)) {
-                Rollout reference = run(ops, actor, drafter, config, () -> 0, true);
-                int[] asked = {0};
-                List<DoubleSupplier> sources = List.of(() -> 0, () -> 1, () -> asked[0]++ % 7 / 6.0, () -> Double.NaN, () -> {
-                    if (asked[0]++ % 4 == 3) {
-                        throw new IllegalStateException("the probe died");
-                    }
-                    return 0.9;
-                });
-                boolean speculated = false;
-                for (DoubleSupplier source : sources) {
-                    Rollout rollout = run(ops, actor, drafter, config, source, false);
-                    speculated |= rollout.stats().plans().size() > 1;
-                    assertEquals(reference.trajectories().size(), rollout.trajectories().size());
-                    for (int i = 0; i < reference.trajectories().size(); i++) {
-                        assertArrayEquals(reference.trajectories().get(i).response(), rollout.trajectories().get(i).response());
-                        assertArrayEquals(reference.trajectories().get(i).logProbs(), rollout.trajectories().get(i).logProbs());
-                    }
+        try (SmallModel model = SmallModel.open(21)) {
+            Rollout reference = run(model, () -> 0, true);
+            int[] asked = {0};
+            List<DoubleSupplier> sources = List.of(() -> 0, () -> 1, () -> asked[0]++ % 7 / 6.0, () -> Double.NaN, () -> {
+                if (asked[0]++ % 4 == 3) {
+                    throw new IllegalStateException("the probe died");
                 }
-                assertTrue(speculated, "some of these runs speculate");
+                return 0.9;
+            });
+            boolean speculated = false;
+            for (DoubleSupplier source : sources) {
+                Rollout rollout = run(model, source, false);
+                speculated |= rollout.stats().plans().size() > 1;
+                Rollouts.assertSame(reference, rollout, "probed");
             }
+            assertTrue(speculated, "some of these runs speculate");
         }
     }
 }

@@ -1,12 +1,9 @@
 package org.respec.engine.rollout;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.sun.management.ThreadMXBean;
 import java.lang.foreign.ValueLayout;
-import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -17,55 +14,37 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
-import org.respec.engine.model.Actor;
-import org.respec.engine.model.Drafter;
-import org.respec.engine.model.ModelConfig;
-import org.respec.engine.model.TestModels;
-import org.respec.engine.speculation.SpeculationPlan;
-import org.respec.kernels.Backends;
-import org.respec.kernels.Ops;
+import org.respec.engine.model.SmallModel;
 import org.respec.kernels.SamplingParams;
 
 /** The same tokens and log-probabilities, bit for bit, whatever the plan, the batch, the pages or the drafter. */
 class RolloutEngineTest {
-    private static Ops ops;
-    private static ModelConfig config;
-    private static Actor actor;
-    private static Drafter drafter;
+    private static SmallModel model;
 
     @BeforeAll
     static void open() {
-        ops = Backends.open("cpu", 2);
-        config = TestModels.actorConfig(true);
-        actor = TestModels.actor(ops, config, 21);
-        drafter = TestModels.drafter(ops, TestModels.drafterConfig(config), actor, 22);
+        model = SmallModel.open(21);
     }
 
     @AfterAll
     static void close() {
-        drafter.close();
-        actor.close();
-        ops.close();
+        model.close();
     }
 
     private static List<PromptGroup> prompts() {
-        List<PromptGroup> groups = new ArrayList<>();
-        long id = 1000;
-        for (int[] prompt : TestModels.sequences(config.vocabSize(), 31, 7, 1, 16, 17, 5, 2, 11)) {
-            groups.add(new PromptGroup(prompt, 3, id));
-            id += 3;
-        }
-        return groups;
+        return Rollouts.prompts(model.config().vocabSize(), 31, 3, 1000, 7, 1, 16, 17, 5, 2, 11);
     }
 
     private static RolloutLimits limits(int maxBatch, int kvPages) {
         return new RolloutLimits(maxBatch, 17, 40, 4, kvPages, 5);
     }
 
+    private static RolloutEngine engine(RolloutLimits limits, SamplingParams sampling, StopRule stop, String plan) {
+        return Rollouts.engine(model.ops(), model.actor(), model.drafter(), limits, sampling, stop, plan);
+    }
+
     private static Rollout run(SamplingParams sampling, String plan, int maxBatch, int kvPages, StopRule stop) {
-        SpeculationPlan parsed = SpeculationPlan.parse(plan);
-        try (RolloutEngine engine = new RolloutEngine(ops, actor, drafter, limits(maxBatch, kvPages), sampling, 77, stop,
-            new FixedPolicy(parsed), !parsed.isOff(), 1f)) {
+        try (RolloutEngine engine = engine(limits(maxBatch, kvPages), sampling, stop, plan)) {
             return engine.generate(prompts());
         }
     }
@@ -79,17 +58,17 @@ class RolloutEngineTest {
         for (SamplingParams sampling : List.of(HOT, SamplingParams.GREEDY, new SamplingParams(0.7f, 9, 0.9f))) {
             Rollout reference = run(sampling, "off", 64, 0, STOP);
             Rollout other = run(sampling, plan, maxBatch, 0, STOP);
-            assertSame(reference, other, plan + " at batch " + maxBatch + ", " + sampling);
+            Rollouts.assertSame(reference, other, plan + " at batch " + maxBatch + ", " + sampling);
         }
     }
 
     @ParameterizedTest
     @ValueSource(ints = {34, 40, 60, 100})
     void shortOfPagesRequestsWaitOrArePreempted(int pages) {
-        Rollout reference = run(HOT, "off", 64, 0, new StopRule(List.of(), List.of()));
+        Rollout reference = run(HOT, "off", 64, 0, Rollouts.NEVER);
         for (String plan : List.of("off", "3x2x6")) {
-            Rollout tight = run(HOT, plan, 7, pages, new StopRule(List.of(), List.of()));
-            assertSame(reference, tight, plan + " with " + pages + " pages");
+            Rollout tight = run(HOT, plan, 7, pages, Rollouts.NEVER);
+            Rollouts.assertSame(reference, tight, plan + " with " + pages + " pages");
             if (pages == 40) {
                 assertTrue(tight.stats().preemptions() > 0, "this size is meant to preempt");
             }
@@ -108,12 +87,10 @@ class RolloutEngineTest {
             shortFirst.add(new PromptGroup(t.prompt(), 1, t.requestId()));
         }
         for (String plan : List.of("off", "3x2x6")) {
-            SpeculationPlan parsed = SpeculationPlan.parse(plan);
-            try (RolloutEngine engine = new RolloutEngine(ops, actor, drafter, limits(4, 0), HOT, 77, STOP, new FixedPolicy(parsed),
-                !parsed.isOff(), 1f)) {
+            try (RolloutEngine engine = engine(limits(4, 0), HOT, STOP, plan)) {
                 Rollout unknown = engine.generate(shortFirst);
                 Rollout known = engine.generate(shortFirst);
-                assertSame(unknown, known, plan + ": order of admission");
+                Rollouts.assertSame(unknown, known, plan + ": order of admission");
                 for (int i = 0; i < shortFirst.size(); i++) {
                     assertEquals(shortFirst.get(i).firstRequestId(), known.trajectories().get(i).requestId());
                 }
@@ -145,15 +122,10 @@ class RolloutEngineTest {
     @Test
     void byProductsDoNotDependOnPlanOrBatch() {
         Rollout a = run(HOT, "off", 64, 0, STOP);
-        Rollout b = run(HOT, "4x3x9", 5, 0, STOP);
+        Rollouts.assertSameCaptures(a.trajectories(), run(HOT, "4x3x9", 5, 0, STOP).trajectories(), "4x3x9");
         for (int i = 0; i < a.trajectories().size(); i++) {
             CapturedRows x = a.trajectories().get(i).capture();
-            CapturedRows y = b.trajectories().get(i).capture();
             assertEquals(a.trajectories().get(i).length() - 1, x.rows());
-            assertEquals(-1, x.features().mismatch(y.features()), "features of trajectory " + i);
-            assertEquals(-1, x.teacherIds().mismatch(y.teacherIds()), "teacher ids of trajectory " + i);
-            assertEquals(-1, x.teacherLogProbs().mismatch(y.teacherLogProbs()), "teacher log-probs of trajectory " + i);
-            assertEquals(-1, x.teacherTails().mismatch(y.teacherTails()), "teacher tails of trajectory " + i);
             double mass = Math.exp(x.teacherTails().getAtIndex(ValueLayout.JAVA_FLOAT, 0));
             for (int k = 0; k < 5; k++) {
                 mass += Math.exp(x.teacherLogProbs().getAtIndex(ValueLayout.JAVA_FLOAT, k));
@@ -164,46 +136,11 @@ class RolloutEngineTest {
 
     @Test
     void steadyStateAllocatesNothing() {
-        ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        List<PromptGroup> four = List.of(new PromptGroup(new int[] {1, 2, 3}, 4, 5));
         for (String plan : List.of("off", "3x2x6")) {
-            SpeculationPlan parsed = SpeculationPlan.parse(plan);
-            RolloutLimits limits = new RolloutLimits(4, 17, 400, 16, 0, 5);
-            try (RolloutEngine engine = new RolloutEngine(ops, actor, drafter, limits, HOT, 77, new StopRule(List.of(), List.of()),
-                new FixedPolicy(parsed), !parsed.isOff(), 1f)) {
-                List<PromptGroup> four = List.of(new PromptGroup(new int[] {1, 2, 3}, 4, 5));
-                // Vectors are boxed until the JIT has compiled everything: steady is what stays so for two windows of steps in a row.
-                long deadline = System.nanoTime() + 60_000_000_000L;
-                long allocated;
-                int clean = 0;
-                do {
-                    engine.generate(four);
-                    engine.begin(four);
-                    for (int i = 0; i < 20; i++) {
-                        engine.step();
-                    }
-                    long before = threads.getCurrentThreadAllocatedBytes();
-                    for (int i = 0; i < 60; i++) {
-                        engine.step();
-                    }
-                    allocated = threads.getCurrentThreadAllocatedBytes() - before;
-                    clean = allocated == 0 ? clean + 1 : 0;
-                    while (engine.step()) {
-                        // Ends the responses, so that the engine can begin again.
-                    }
-                } while (clean < 2 && System.nanoTime() < deadline);
-                assertEquals(0, allocated, "bytes allocated by 60 steps with plan " + plan);
+            try (RolloutEngine engine = engine(new RolloutLimits(4, 17, 400, 16, 0, 5), HOT, Rollouts.NEVER, plan)) {
+                Rollouts.assertSteadyStateAllocatesNothing(engine, round -> four, 60, "plan " + plan);
             }
-        }
-    }
-
-    private static void assertSame(Rollout want, Rollout got, String what) {
-        assertEquals(want.trajectories().size(), got.trajectories().size());
-        for (int i = 0; i < want.trajectories().size(); i++) {
-            Trajectory a = want.trajectories().get(i);
-            Trajectory b = got.trajectories().get(i);
-            assertEquals(a.requestId(), b.requestId());
-            assertArrayEquals(a.response(), b.response(), what + ": response " + i);
-            assertArrayEquals(a.logProbs(), b.logProbs(), what + ": log-probabilities " + i);
         }
     }
 }

@@ -5,15 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import ai.djl.ndarray.NDManager;
 import java.util.List;
 import org.junit.jupiter.api.Test;
-import org.respec.engine.model.Actor;
-import org.respec.engine.model.Drafter;
 import org.respec.engine.model.ModelConfig;
+import org.respec.engine.model.SmallModel;
 import org.respec.engine.model.TestModels;
 import org.respec.engine.model.TorchQwen3;
 import org.respec.engine.sampling.ChiSquare;
-import org.respec.engine.speculation.SpeculationPlan;
-import org.respec.kernels.Backends;
-import org.respec.kernels.Ops;
+import org.respec.engine.sampling.Distributions;
 import org.respec.kernels.SamplingParams;
 
 /**
@@ -24,79 +21,49 @@ class SampledDistributionTest {
     private static final int ROUNDS = 20;
     private static final int PER_ROUND = 50_000;
 
-    private static double[] softmax(float[] logits, int row, int vocab) {
-        double[] p = new double[vocab];
-        double sum = 0;
-        for (int x = 0; x < vocab; x++) {
-            p[x] = Math.exp(logits[row * vocab + x]);
-            sum += p[x];
-        }
-        for (int x = 0; x < vocab; x++) {
-            p[x] /= sum;
-        }
-        return p;
-    }
-
     @Test
     void aMillionDrawsFollowTheModel() {
-        try (Ops ops = Backends.open("cpu", 2)) {
-            ModelConfig config = TestModels.actorConfig(true);
-            int vocab = config.vocabSize();
-            int[] prompt = {3, 14, 15, 9};
-            try (Actor actor = TestModels.actor(ops, config, 41);
-                 Drafter drafter = TestModels.drafter(ops, TestModels.drafterConfig(config), actor, 42);
-                 RolloutEngine engine = new RolloutEngine(ops, actor, drafter, new RolloutLimits(256, 4, 2, 16, 0, 0),
-                     SamplingParams.temperature(1f), 7, new StopRule(List.of(), List.of()), new FixedPolicy(new SpeculationPlan(2, 2, 3)), true,
-                     1f)) {
-                long[][] counts = new long[vocab][vocab];
-                long speculated = 0;
-                long requestSteps = 0;
-                for (int round = 0; round < ROUNDS; round++) {
-                    Rollout drawn = engine.generate(List.of(new PromptGroup(prompt, PER_ROUND, (long) round * PER_ROUND)));
-                    drawn.trajectories().forEach(t -> counts[t.response()[0]][t.response()[1]]++);
-                    speculated += drawn.stats().speculativeTokens();
-                    requestSteps += drawn.stats().speculativeRequestSteps();
-                }
-                long total = (long) ROUNDS * PER_ROUND;
-                assertTrue(speculated == 2 * total && requestSteps < speculated, "every token came from a tree, and some trees paid");
-                double[] first;
-                double[][] second = new double[vocab][];
-                try (NDManager manager = NDManager.newBaseManager("PyTorch")) {
-                    TorchQwen3 torch = new TorchQwen3(manager, actor.weights());
-                    first = softmax(torch.actor(config, prompt, null).toFloatArray(), prompt.length - 1, vocab);
-                    for (int x = 0; x < vocab; x++) {
-                        second[x] = softmax(torch.actor(config, TestModels.join(prompt, new int[] {x}), null).toFloatArray(), prompt.length, vocab);
-                    }
-                }
-                double chiFirst = 0;
-                double chiPair = 0;
-                int cells = 0;
-                double restExpected = 0;
-                double restCount = 0;
-                for (int x = 0; x < vocab; x++) {
-                    long seen = 0;
-                    for (int y = 0; y < vocab; y++) {
-                        seen += counts[x][y];
-                        double expected = total * first[x] * second[x][y];
-                        if (expected >= 10) {
-                            chiPair += (counts[x][y] - expected) * (counts[x][y] - expected) / expected;
-                            cells++;
-                        } else {
-                            restExpected += expected;
-                            restCount += counts[x][y];
-                        }
-                    }
-                    chiFirst += (seen - total * first[x]) * (seen - total * first[x]) / (total * first[x]);
-                }
-                if (restExpected > 0) {
-                    chiPair += (restCount - restExpected) * (restCount - restExpected) / restExpected;
-                    cells++;
-                }
-                System.out.printf("chi-square with speculation: first token %.1f (bound %.1f), pairs %.1f (bound %.1f), tokens a step %.2f%n",
-                    chiFirst, ChiSquare.bound(vocab - 1), chiPair, ChiSquare.bound(cells - 1), (double) speculated / requestSteps);
-                assertTrue(chiFirst < ChiSquare.bound(vocab - 1), "first token: " + chiFirst);
-                assertTrue(chiPair < ChiSquare.bound(cells - 1), "pairs: " + chiPair);
+        int[] prompt = {3, 14, 15, 9};
+        try (SmallModel model = SmallModel.open(41);
+             RolloutEngine engine = Rollouts.engine(model.ops(), model.actor(), model.drafter(), new RolloutLimits(256, 4, 2, 16, 0, 0),
+                 SamplingParams.temperature(1f), Rollouts.NEVER, "2x2x3");
+             NDManager manager = NDManager.newBaseManager("PyTorch")) {
+            int vocab = model.config().vocabSize();
+            long[] first = new long[vocab];
+            long[] pairs = new long[vocab * vocab];
+            long speculated = 0;
+            long requestSteps = 0;
+            for (int round = 0; round < ROUNDS; round++) {
+                Rollout drawn = engine.generate(List.of(new PromptGroup(prompt, PER_ROUND, (long) round * PER_ROUND)));
+                drawn.trajectories().forEach(t -> {
+                    first[t.response()[0]]++;
+                    pairs[t.response()[0] * vocab + t.response()[1]]++;
+                });
+                speculated += drawn.stats().speculativeTokens();
+                requestSteps += drawn.stats().speculativeRequestSteps();
             }
+            assertTrue(speculated == 2L * ROUNDS * PER_ROUND && requestSteps < speculated,
+                "every token came from a tree, and some trees paid");
+            System.out.printf("with speculation: %.2f tokens a step%n", (double) speculated / requestSteps);
+            TorchQwen3 torch = new TorchQwen3(manager, model.actor().weights());
+            double[] truth = next(torch, model.config(), prompt);
+            double[] pairTruth = new double[pairs.length];
+            for (int x = 0; x < vocab; x++) {
+                double[] second = next(torch, model.config(), TestModels.join(prompt, new int[] {x}));
+                for (int y = 0; y < vocab; y++) {
+                    pairTruth[x * vocab + y] = truth[x] * second[y];
+                }
+            }
+            ChiSquare ofFirst = new ChiSquare().add(first, truth);
+            ChiSquare ofPairs = new ChiSquare().add(pairs, pairTruth);
+            ofFirst.check("first token with speculation");
+            ofPairs.check("pairs with speculation");
+            assertTrue(ofFirst.degrees() == vocab - 1 && ofPairs.degrees() > 20 * vocab, "nearly all cells are compared");
         }
+    }
+
+    private static double[] next(TorchQwen3 torch, ModelConfig config, int[] tokens) {
+        int vocab = config.vocabSize();
+        return Distributions.softmax(torch.actor(config, tokens, null).toFloatArray(), (tokens.length - 1) * vocab, vocab, 1);
     }
 }

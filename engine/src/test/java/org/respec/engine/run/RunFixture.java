@@ -43,8 +43,8 @@ final class RunFixture {
 
     /** The same with heads of 32, which GPUs take. */
     static Path writeWide(Path folder) throws IOException {
-        ModelConfig actor = new ModelConfig(VOCAB, 64, 96, 3, 2, 1, 32, 1e-6, 10000, 160, true, List.of(1), 0);
-        return write(folder, actor, new DrafterConfig(64, new int[] {1, 2, 3}, 64, 2, 1, 32, 1e-6, 10000, 160, VOCAB));
+        ModelConfig actor = TestModels.wideConfig(VOCAB, 160);
+        return write(folder, actor, TestModels.wideDrafterConfig(actor));
     }
 
     private static Path write(Path folder, ModelConfig actor, DrafterConfig drafter) throws IOException {
@@ -56,7 +56,8 @@ final class RunFixture {
             ModelFiles.write(folder.resolve("actor"), actor.toJson(), actorWeights);
             ModelFiles.write(folder.resolve("drafter"), drafter.toJson(), drafterWeights);
         }
-        TextTokenizer.writeCharacterTokenizer(folder.resolve("actor/tokenizer.json"), List.of("<pad>", "<eos>"), ArithmeticProblems.CHARACTERS);
+        TextTokenizer.writeCharacterTokenizer(folder.resolve("actor/tokenizer.json"), List.of("<pad>", "<eos>"),
+            ArithmeticProblems.CHARACTERS);
         Path config = folder.resolve("run.yaml");
         Files.writeString(config, """
             run: {dir: %s, seed: 5, device: cpu, threads: 2}

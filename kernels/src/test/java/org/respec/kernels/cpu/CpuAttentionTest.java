@@ -6,8 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.SplittableRandom;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -23,17 +21,7 @@ import org.respec.kernels.Tensor;
 
 /** Attention over pages and trees against double loops; and that decoding, verifying and training see the same bits. */
 class CpuAttentionTest {
-    private static Ops ops;
-
-    @BeforeAll
-    static void open() {
-        ops = new CpuOps(2);
-    }
-
-    @AfterAll
-    static void close() {
-        ops.close();
-    }
+    private static final Ops OPS = SharedOps.on(2);
 
     private static void put(HostMirror mirror, long index, int value) {
         mirror.host().host().setAtIndex(ValueLayout.JAVA_INT, index, value);
@@ -131,7 +119,7 @@ class CpuAttentionTest {
                     row(batch, kv, rows++, r, place, place + 1, 0);
                 }
             }
-            ops.kvAppend(qkv, shape, kv, 1, batch, rows);
+            OPS.kvAppend(qkv, shape, kv, 1, batch, rows);
             Tensor treeRows = qkv.rows(rows, total);
             int[] parent = new int[128];
             int at = 0;
@@ -143,9 +131,9 @@ class CpuAttentionTest {
                     row(batch, kv, at++, r, committed[r] + n, committed[r], masks[n]);
                 }
             }
-            ops.kvAppend(treeRows, shape, kv, 1, batch, at);
+            OPS.kvAppend(treeRows, shape, kv, 1, batch, at);
             Tensor out = t.poisoned(at, shape.queryWidth(), 5);
-            ops.treeAttention(treeRows, shape, kv, 1, batch, requests, out, at);
+            OPS.treeAttention(treeRows, shape, kv, 1, batch, requests, out, at);
             double[] want = new double[at * shape.queryWidth()];
             int row = 0;
             int committedRow = 0;
@@ -195,7 +183,7 @@ class CpuAttentionTest {
                 put(spans.positions(), i, i);
             }
             Tensor trained = t.poisoned(length, shape.queryWidth());
-            ops.chainAttention(new Tensor[] {qkv}, 0, shape, spans, 1, trained, length);
+            OPS.chainAttention(new Tensor[] {qkv}, 0, shape, spans, 1, trained, length);
 
             KvStore kv = store(t, shape, 1, pageSize, 1, length / pageSize + 4);
             RowBatch batch = RowBatch.allocate(t.arena(), 64, 1);
@@ -204,8 +192,8 @@ class CpuAttentionTest {
             for (int i = 0; i < length; i++) {
                 put(batch.committed(), 0, i);
                 row(batch, kv, 0, 0, i, i, 1);
-                ops.kvAppend(qkv.rows(i, i + 1), shape, kv, 0, batch, 1);
-                ops.treeAttention(qkv.rows(i, i + 1), shape, kv, 0, batch, 1, decoded.rows(i, i + 1), 1);
+                OPS.kvAppend(qkv.rows(i, i + 1), shape, kv, 0, batch, 1);
+                OPS.treeAttention(qkv.rows(i, i + 1), shape, kv, 0, batch, 1, decoded.rows(i, i + 1), 1);
             }
             t.assertSameBits(trained, decoded);
 
@@ -217,8 +205,8 @@ class CpuAttentionTest {
                 for (int i = from; i < to; i++) {
                     row(batch, prefilledKv, i - from, 0, i, i + 1, 0);
                 }
-                ops.kvAppend(qkv.rows(from, to), shape, prefilledKv, 0, batch, to - from);
-                ops.treeAttention(qkv.rows(from, to), shape, prefilledKv, 0, batch, 1, prefilled.rows(from, to), to - from);
+                OPS.kvAppend(qkv.rows(from, to), shape, prefilledKv, 0, batch, to - from);
+                OPS.treeAttention(qkv.rows(from, to), shape, prefilledKv, 0, batch, 1, prefilled.rows(from, to), to - from);
             }
             t.assertSameBits(trained, prefilled);
 
@@ -231,13 +219,13 @@ class CpuAttentionTest {
                 boolean own = n % 3 == 0;
                 row(batch, prefilledKv, n, 0, base + n, base, spine | 1L << n);
                 if (own) {
-                    ops.copyRows(qkv, t.ints(base + n / 3), tree, t.ints(n), 1);
+                    OPS.copyRows(qkv, t.ints(base + n / 3), tree, t.ints(n), 1);
                     spine |= 1L << n;
                 }
             }
-            ops.kvAppend(tree, shape, prefilledKv, 0, batch, 19);
+            OPS.kvAppend(tree, shape, prefilledKv, 0, batch, 19);
             Tensor verified = t.poisoned(19, shape.queryWidth());
-            ops.treeAttention(tree, shape, prefilledKv, 0, batch, 1, verified, 19);
+            OPS.treeAttention(tree, shape, prefilledKv, 0, batch, 1, verified, 19);
             for (int n = 0; n < 19; n += 3) {
                 t.assertSameBits(trained.rows(base + n / 3, base + n / 3 + 1), verified.rows(n, n + 1));
             }
@@ -268,7 +256,7 @@ class CpuAttentionTest {
                 }
                 Tensor dOut = t.normal(rows, shape.queryWidth());
                 Tensor out = t.poisoned(rows, shape.queryWidth());
-                ops.chainAttentionBackward(steps, depth, shape, spans, 2, dOut, gradients, rows);
+                OPS.chainAttentionBackward(steps, depth, shape, spans, 2, dOut, gradients, rows);
                 for (int s = 0; s <= depth; s++) {
                     for (int r = 0; r < rows; r++) {
                         for (int c = s == depth ? 0 : shape.queryWidth(); c < shape.fusedWidth(); c++) {
@@ -276,7 +264,7 @@ class CpuAttentionTest {
                             double[] ends = new double[2];
                             for (int side = 0; side < 2; side++) {
                                 TestTensors.set(steps[s], r, c, old + (side == 0 ? 5e-3f : -5e-3f));
-                                ops.chainAttention(steps, depth, shape, spans, 2, out, rows);
+                                OPS.chainAttention(steps, depth, shape, spans, 2, out, rows);
                                 for (int i = 0; i < rows; i++) {
                                     for (int j = 0; j < shape.queryWidth(); j++) {
                                         ends[side] += (double) TestTensors.get(out, i, j) * TestTensors.get(dOut, i, j);
@@ -320,7 +308,7 @@ class CpuAttentionTest {
                     }
                 }
             }
-            ops.kvMove(kv, from, to, 5);
+            OPS.kvMove(kv, from, to, 5);
             assertArrayEquals(want, TestTensors.floats(data));
             put(from, 0, 4);
             put(to, 0, 1);
@@ -329,12 +317,12 @@ class CpuAttentionTest {
                 System.arraycopy(want, start + 4 * (int) layout.pageElements(), want, start + (int) layout.pageElements(),
                     (int) layout.pageElements());
             }
-            ops.kvCopyPages(kv, from, to, 1);
+            OPS.kvCopyPages(kv, from, to, 1);
             assertArrayEquals(want, TestTensors.floats(data));
             put(to, 0, 6);
-            assertThrows(IllegalArgumentException.class, () -> ops.kvCopyPages(kv, from, to, 1));
+            assertThrows(IllegalArgumentException.class, () -> OPS.kvCopyPages(kv, from, to, 1));
             put(to, 0, 24);
-            assertThrows(IllegalArgumentException.class, () -> ops.kvMove(kv, from, to, 1));
+            assertThrows(IllegalArgumentException.class, () -> OPS.kvMove(kv, from, to, 1));
             t.checkGuards();
         }
     }
@@ -351,11 +339,11 @@ class CpuAttentionTest {
             put(batch.committed(), 0, 3);
             MemorySegment table = kv.pageTable().host().host();
             table.setAtIndex(ValueLayout.JAVA_INT, 0, -1);
-            assertThrows(IllegalArgumentException.class, () -> ops.treeAttention(qkv, shape, kv, 0, batch, 1, out, 1));
+            assertThrows(IllegalArgumentException.class, () -> OPS.treeAttention(qkv, shape, kv, 0, batch, 1, out, 1));
             table.setAtIndex(ValueLayout.JAVA_INT, 0, 99);
-            assertThrows(IllegalArgumentException.class, () -> ops.treeAttention(qkv, shape, kv, 0, batch, 1, out, 1));
+            assertThrows(IllegalArgumentException.class, () -> OPS.treeAttention(qkv, shape, kv, 0, batch, 1, out, 1));
             put(batch.contexts(), 0, 9);
-            assertThrows(IllegalArgumentException.class, () -> ops.treeAttention(qkv, shape, kv, 0, batch, 1, out, 1));
+            assertThrows(IllegalArgumentException.class, () -> OPS.treeAttention(qkv, shape, kv, 0, batch, 1, out, 1));
             t.checkGuards();
         }
     }

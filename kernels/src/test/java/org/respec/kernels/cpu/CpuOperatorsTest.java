@@ -5,8 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.util.function.DoubleSupplier;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -17,17 +15,7 @@ import org.respec.kernels.Tensor;
 /** Elementwise, norm, rotary, loss and optimizer operators against double precision, and their gradients against differences. */
 class CpuOperatorsTest {
     private static final float EPS = 1e-6f;
-    private static Ops ops;
-
-    @BeforeAll
-    static void open() {
-        ops = new CpuOps(2);
-    }
-
-    @AfterAll
-    static void close() {
-        ops.close();
-    }
+    private static final Ops OPS = SharedOps.on(2);
 
     // ---------------------------------------------------------------------------------------------------------- forward
 
@@ -55,7 +43,7 @@ class CpuOperatorsTest {
                 Tensor x = t.normal(rows, cols, 3, 2);
                 Tensor weight = t.normal(1, cols);
                 Tensor out = t.poisoned(rows, cols, 5);
-                ops.rmsNorm(x, weight, EPS, out, rows);
+                OPS.rmsNorm(x, weight, EPS, out, rows);
                 t.assertClose(norm(x, weight, rows), out, 2e-6, 1e-7);
                 t.checkGuards();
             }
@@ -69,7 +57,7 @@ class CpuOperatorsTest {
             try (TestTensors t = new TestTensors(rows * 11L + n)) {
                 Tensor gateUp = t.normal(rows, 2 * n, 3, 3);
                 Tensor out = t.poisoned(rows, n, 1);
-                ops.swiglu(gateUp, out, rows);
+                OPS.swiglu(gateUp, out, rows);
                 double[] want = new double[rows * n];
                 for (int i = 0; i < want.length; i++) {
                     double g = TestTensors.get(gateUp, i / n, i % n);
@@ -91,24 +79,24 @@ class CpuOperatorsTest {
                 sum[i] = TestTensors.get(x, i / 13, i % 13) + TestTensors.get(y, i / 13, i % 13);
             }
             float[] rest = TestTensors.floats(y.rows(5, 9));
-            ops.add(x, y, 5);
+            OPS.add(x, y, 5);
             t.assertClose(sum, y.rows(0, 5), 1e-7, 0);
             assertArrayEquals(rest, TestTensors.floats(y.rows(5, 9)));
             Tensor to = t.normal(6, 13);
             float[] untouched = TestTensors.floats(to.rows(1, 2));
-            ops.copyRows(x, t.ints(8, 0, 3, 3), to, t.ints(0, 5, 2, 0), 4);
+            OPS.copyRows(x, t.ints(8, 0, 3, 3), to, t.ints(0, 5, 2, 0), 4);
             assertArrayEquals(TestTensors.floats(x.rows(3, 4)), TestTensors.floats(to.rows(0, 1)), "the later copy wins");
             assertArrayEquals(TestTensors.floats(x.rows(0, 1)), TestTensors.floats(to.rows(5, 6)));
             assertArrayEquals(untouched, TestTensors.floats(to.rows(1, 2)));
-            assertThrows(IllegalArgumentException.class, () -> ops.copyRows(x, t.ints(9), to, t.ints(0), 1));
-            assertThrows(IllegalArgumentException.class, () -> ops.copyRows(x, t.ints(-1), to, t.ints(0), 1));
-            assertThrows(IllegalArgumentException.class, () -> ops.copyRows(x, t.ints(0), to, t.ints(6), 1));
+            assertThrows(IllegalArgumentException.class, () -> OPS.copyRows(x, t.ints(9), to, t.ints(0), 1));
+            assertThrows(IllegalArgumentException.class, () -> OPS.copyRows(x, t.ints(-1), to, t.ints(0), 1));
+            assertThrows(IllegalArgumentException.class, () -> OPS.copyRows(x, t.ints(0), to, t.ints(6), 1));
             Tensor table = t.normal(11, 13);
             Tensor out = t.poisoned(4, 13);
-            ops.embedding(table, t.ints(10, 0, 10, 5), out, 4);
+            OPS.embedding(table, t.ints(10, 0, 10, 5), out, 4);
             assertArrayEquals(TestTensors.floats(table.rows(10, 11)), TestTensors.floats(out.rows(2, 3)));
             assertArrayEquals(TestTensors.floats(table.rows(5, 6)), TestTensors.floats(out.rows(3, 4)));
-            assertThrows(IllegalArgumentException.class, () -> ops.embedding(table, t.ints(11), out, 1));
+            assertThrows(IllegalArgumentException.class, () -> OPS.embedding(table, t.ints(11), out, 1));
             t.checkGuards();
         }
     }
@@ -119,9 +107,9 @@ class CpuOperatorsTest {
             Tensor x = t.normal(3, 8);
             Tensor weight = t.normal(1, 8);
             Tensor out = t.poisoned(3, 8);
-            ops.rmsNorm(x, weight, EPS, out, 0);
-            ops.linear(x, ops.pack(t.arena(), t.normal(8, 8)), out, false, 0);
-            ops.copyRows(x, null, out, null, 0);
+            OPS.rmsNorm(x, weight, EPS, out, 0);
+            OPS.linear(x, OPS.pack(t.arena(), t.normal(8, 8)), out, false, 0);
+            OPS.copyRows(x, null, out, null, 0);
             for (float v : TestTensors.floats(out)) {
                 assertEquals(TestTensors.POISON, Float.floatToRawIntBits(v));
             }
@@ -153,7 +141,7 @@ class CpuOperatorsTest {
             Tensor rope = ropeTable(t, 40, headDim);
             Tensor positions = t.randomInts(rows, 37);
             Tensor out = t.poisoned(rows, shape.fusedWidth(), 1);
-            ops.qkNormRope(qkv, shape, qWeight, kWeight, EPS, positions, 2, rope, out, rows);
+            OPS.qkNormRope(qkv, shape, qWeight, kWeight, EPS, positions, 2, rope, out, rows);
             double[] want = new double[rows * shape.fusedWidth()];
             for (int r = 0; r < rows; r++) {
                 int p = TestTensors.getInt(positions, 0, r) + 2;
@@ -181,7 +169,7 @@ class CpuOperatorsTest {
             t.assertClose(want, out, 4e-6, 1e-6);
             t.checkGuards();
             assertThrows(IllegalArgumentException.class,
-                () -> ops.qkNormRope(qkv, shape, qWeight, kWeight, EPS, t.ints(39), 2, rope, out, 1));
+                () -> OPS.qkNormRope(qkv, shape, qWeight, kWeight, EPS, t.ints(39), 2, rope, out, 1));
         }
     }
 
@@ -233,15 +221,15 @@ class CpuOperatorsTest {
             Tensor out = t.poisoned(rows, cols);
             Tensor dX = t.poisoned(rows, cols);
             Tensor dWeight = zeros(t, 1, cols);
-            ops.rmsNormBackward(x, weight, EPS, dOut, dX, false, dWeight, rows);
+            OPS.rmsNormBackward(x, weight, EPS, dOut, dX, false, dWeight, rows);
             DoubleSupplier objective = () -> {
-                ops.rmsNorm(x, weight, EPS, out, rows);
+                OPS.rmsNorm(x, weight, EPS, out, rows);
                 return dot(out, dOut, rows);
             };
             assertGradient("rmsNorm input", x, dX, rows, objective);
             assertGradient("rmsNorm weight", weight, dWeight, 1, objective);
             float[] once = TestTensors.floats(dX);
-            ops.rmsNormBackward(x, weight, EPS, dOut, dX, true, dWeight, rows);
+            OPS.rmsNormBackward(x, weight, EPS, dOut, dX, true, dWeight, rows);
             for (int i = 0; i < once.length; i++) {
                 assertEquals(2 * once[i], TestTensors.get(dX, i / cols, i % cols), 1e-5 * (1 + Math.abs(once[i])));
             }
@@ -258,9 +246,9 @@ class CpuOperatorsTest {
             Tensor dOut = t.normal(rows, n);
             Tensor out = t.poisoned(rows, n);
             Tensor gradient = t.poisoned(rows, 2 * n);
-            ops.swigluBackward(gateUp, dOut, gradient, rows);
+            OPS.swigluBackward(gateUp, dOut, gradient, rows);
             assertGradient("swiglu", gateUp, gradient, rows, () -> {
-                ops.swiglu(gateUp, out, rows);
+                OPS.swiglu(gateUp, out, rows);
                 return dot(out, dOut, rows);
             });
             t.checkGuards();
@@ -282,9 +270,9 @@ class CpuOperatorsTest {
             Tensor dQkv = t.poisoned(rows, shape.fusedWidth());
             Tensor dQ = zeros(t, 1, 6);
             Tensor dK = zeros(t, 1, 6);
-            ops.qkNormRopeBackward(qkv, shape, qWeight, kWeight, EPS, positions, 1, rope, dOut, dQkv, dQ, dK, rows);
+            OPS.qkNormRopeBackward(qkv, shape, qWeight, kWeight, EPS, positions, 1, rope, dOut, dQkv, dQ, dK, rows);
             DoubleSupplier objective = () -> {
-                ops.qkNormRope(qkv, shape, qWeight, kWeight, EPS, positions, 1, rope, out, rows);
+                OPS.qkNormRope(qkv, shape, qWeight, kWeight, EPS, positions, 1, rope, out, rows);
                 return dot(out, dOut, rows);
             };
             assertGradient("qkNormRope input", qkv, dQkv, rows, objective);
@@ -304,8 +292,8 @@ class CpuOperatorsTest {
                 Tensor dX = t.poisoned(rows, 19);
                 Tensor dW = t.normal(23, 19);
                 float[] start = TestTensors.floats(dW);
-                ops.linearBackwardInput(dY, w, dX, false, rows);
-                ops.linearBackwardWeight(dY, x, dW, rows);
+                OPS.linearBackwardInput(dY, w, dX, false, rows);
+                OPS.linearBackwardWeight(dY, x, dW, rows);
                 double[] wantX = new double[rows * 19];
                 double[] wantW = new double[23 * 19];
                 for (int o = 0; o < 23; o++) {
@@ -329,7 +317,7 @@ class CpuOperatorsTest {
         try (TestTensors t = new TestTensors(9)) {
             Tensor dTable = zeros(t, 5, 7);
             Tensor dOut = t.normal(4, 7);
-            ops.embeddingBackward(dOut, t.ints(3, 1, 3, 0), dTable, 4);
+            OPS.embeddingBackward(dOut, t.ints(3, 1, 3, 0), dTable, 4);
             double[] want = new double[35];
             for (int c = 0; c < 7; c++) {
                 want[21 + c] = TestTensors.get(dOut, 0, c) + TestTensors.get(dOut, 2, c);
@@ -379,9 +367,9 @@ class CpuOperatorsTest {
                     gradient[r * vocab + x] = TestTensors.get(coefficients, 0, r) * ((x == target ? 1 : 0) - p[x]) / 0.7;
                 }
             }
-            ops.logProbs(logits, targets, 0.7f, out, rows);
+            OPS.logProbs(logits, targets, 0.7f, out, rows);
             t.assertClose(want, out, 1e-5, 1e-5);
-            ops.logProbsBackward(logits, targets, 0.7f, coefficients, rows);
+            OPS.logProbsBackward(logits, targets, 0.7f, coefficients, rows);
             t.assertClose(gradient, logits, 1e-4, 1e-6);
             t.checkGuards();
         }
@@ -399,7 +387,7 @@ class CpuOperatorsTest {
             Tensor logProbs = t.poisoned(rows, k);
             Tensor tails = t.poisoned(1, rows);
             Tensor all = t.ints(0, 1, 2, 3, 4, 5, 6);
-            ops.topLogProbs(teacher, 1f, all, rows, ids, logProbs, tails);
+            OPS.topLogProbs(teacher, 1f, all, rows, ids, logProbs, tails);
             Tensor student = t.normal(rows, vocab, 2, 2);
             Tensor weights = t.of(new float[] {1, 0.5f, 0, 2, 1, 0, 0.25f}, 1, rows, 0);
             Tensor losses = t.poisoned(1, rows);
@@ -435,7 +423,7 @@ class CpuOperatorsTest {
                     wantLoss[r] = 0;
                 }
             }
-            ops.klDistill(student, (float) temperature, ids, logProbs, tails, weights, losses, rows);
+            OPS.klDistill(student, (float) temperature, ids, logProbs, tails, weights, losses, rows);
             t.assertClose(wantLoss, losses, 1e-4, 2e-5);
             t.assertClose(wantGradient, student, 1e-3, 2e-5);
             t.checkGuards();
@@ -466,8 +454,8 @@ class CpuOperatorsTest {
                     double update = m[i] / (1 - Math.pow(0.9, step)) / (Math.sqrt(v[i] / (1 - Math.pow(0.95, step))) + 1e-8);
                     want[i] -= 0.01 * (update + 0.1 * want[i]);
                 }
-                assertEquals(squares, ops.squaredNorm(g), 1e-6 * squares);
-                ops.adamW(w, g, first, second, 0.01f, 0.9f, 0.95f, 1e-8f, 0.1f, step, 0.5f);
+                assertEquals(squares, OPS.squaredNorm(g), 1e-6 * squares);
+                OPS.adamW(w, g, first, second, 0.01f, 0.9f, 0.95f, 1e-8f, 0.1f, step, 0.5f);
             }
             t.assertClose(want, w, 1e-5, 2e-6);
             t.checkGuards();

@@ -23,7 +23,7 @@ class CpuPolicyLossTest {
         int vocab = 17;
         float temperature = 0.8f;
         long seed = 1400 + mode;
-        try (CpuOps ops = new CpuOps(2); TestTensors t = new TestTensors(seed); Closeness close = new Closeness("policyLoss " + mode, seed)) {
+        try (TestTensors t = new TestTensors(seed); Closeness close = new Closeness("policyLoss " + mode, seed)) {
             SplittableRandom random = new SplittableRandom(seed);
             Tensor logits = t.normal(rows, vocab, 3, 2);
             Tensor before = t.copy(logits);
@@ -71,11 +71,11 @@ class CpuPolicyLossTest {
                 (mode & 4) == 0 ? null : rollout, LOW, HIGH, KL, CAP);
             Tensor logProbs = t.poisoned(1, rows);
             Tensor gradient = t.poisoned(rows, vocab);
-            ops.policyLoss(logits, targets, temperature, terms, logProbs, gradient, rows);
+            SharedOps.on(2).policyLoss(logits, targets, temperature, terms, logProbs, gradient, rows);
             close.check(wantLogProbs, logProbs, 1e-6, 2e-6);
             close.check(wantGradient, gradient, 1e-4, 3e-6);
             t.assertSameBits(before, logits);
-            ops.policyLoss(logits, targets, temperature, terms, logProbs, logits, rows);
+            SharedOps.on(2).policyLoss(logits, targets, temperature, terms, logProbs, logits, rows);
             t.assertSameBits(gradient, logits);
             assertEquals((mode & 1) != 0, clipped > 5, clipped + " ratios are clipped");
             assertEquals((mode & 4) != 0, capped > 5, capped + " weights are capped");
@@ -88,7 +88,7 @@ class CpuPolicyLossTest {
     @ValueSource(ints = {1, 2, 401})
     void withoutTermsItIsCrossEntropy(int vocab) {
         int rows = 7;
-        try (CpuOps ops = new CpuOps(1); TestTensors t = new TestTensors(1500 + vocab)) {
+        try (TestTensors t = new TestTensors(1500 + vocab)) {
             Tensor logits = t.normal(rows, vocab, 0, 2);
             Tensor want = t.copy(logits);
             Tensor targets = t.randomInts(rows, vocab);
@@ -100,8 +100,8 @@ class CpuPolicyLossTest {
                 TestTensors.set(negative, 0, r, -0.3f * r);
                 TestTensors.set(ones, 0, r, 1f);
             }
-            ops.policyLoss(logits, targets, 1f, PolicyTerms.crossEntropy(weights, ones), t.poisoned(1, rows), logits, rows);
-            ops.logProbsBackward(want, targets, 1f, negative, rows);
+            SharedOps.on(1).policyLoss(logits, targets, 1f, PolicyTerms.crossEntropy(weights, ones), t.poisoned(1, rows), logits, rows);
+            SharedOps.on(1).logProbsBackward(want, targets, 1f, negative, rows);
             t.assertSameBits(want, logits);
         }
     }

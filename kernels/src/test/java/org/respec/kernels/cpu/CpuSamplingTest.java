@@ -7,8 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.lang.foreign.ValueLayout;
 import java.util.Comparator;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -19,17 +17,7 @@ import org.respec.kernels.SamplingParams;
 import org.respec.kernels.Tensor;
 
 class CpuSamplingTest {
-    private static Ops ops;
-
-    @BeforeAll
-    static void open() {
-        ops = new CpuOps(2);
-    }
-
-    @AfterAll
-    static void close() {
-        ops.close();
-    }
+    private static final Ops OPS = SharedOps.on(2);
 
     private static RowBatch batch(TestTensors t, int rows, int firstPosition) {
         RowBatch batch = RowBatch.allocate(t.arena(), rows, 1);
@@ -91,7 +79,7 @@ class CpuSamplingTest {
                 RowBatch batch = batch(t, rows, 5);
                 Tensor tokens = t.poisonedInts(1, rows);
                 Tensor logProbs = t.poisoned(1, rows);
-                ops.sample(logits, batch, params, 9, tokens, logProbs, rows);
+                OPS.sample(logits, batch, params, 9, tokens, logProbs, rows);
                 for (int r = 0; r < rows; r++) {
                     double[] p = filtered(logits, r, params);
                     int best = -1;
@@ -120,7 +108,7 @@ class CpuSamplingTest {
             Tensor one = t.normal(1, vocab, 0, 1.5);
             Tensor logits = t.poisoned(rows, vocab);
             Tensor zeros = t.ints(new int[rows]);
-            ops.copyRows(one, zeros, logits, null, rows);
+            OPS.copyRows(one, zeros, logits, null, rows);
             RowBatch batch = batch(t, rows, 0);
             Tensor tokens = t.poisonedInts(1, rows);
             Tensor logProbs = t.poisoned(1, rows);
@@ -129,21 +117,19 @@ class CpuSamplingTest {
                 for (int r = 0; r < rows; r++) {
                     batch.positions().host().host().setAtIndex(ValueLayout.JAVA_INT, r, round * rows + r);
                 }
-                ops.sample(logits, batch, SamplingParams.temperature(1f), 4, tokens, logProbs, rows);
+                OPS.sample(logits, batch, SamplingParams.temperature(1f), 4, tokens, logProbs, rows);
                 for (int r = 0; r < rows; r++) {
                     counts[TestTensors.getInt(tokens, 0, r)]++;
                 }
             }
             double[] p = filtered(one, 0, SamplingParams.temperature(1f));
-            double chi = 0;
-            for (int x = 0; x < vocab; x++) {
-                double expected = 1e6 * p[x];
-                assertTrue(expected > 5, "every cell is large enough");
-                chi += (counts[x] - expected) * (counts[x] - expected) / expected;
+            for (double chance : p) {
+                assertTrue(1e6 * chance > 5, "every cell is large enough");
             }
-            // The 0.9999 quantile of chi-square with 49 degrees of freedom.
-            System.out.printf("chi-square of a million draws, 49 degrees of freedom: %.1f, bound 94.0%n", chi);
-            assertTrue(chi < 94.0, "chi-square " + chi);
+            double chi = Softmaxes.chiSquare(counts, p);
+            double bound = Softmaxes.chiSquareBound(vocab - 1);
+            System.out.printf("chi-square of a million draws, %d degrees of freedom: %.1f, bound %.1f%n", vocab - 1, chi, bound);
+            assertTrue(chi < bound, "chi-square " + chi + " over " + bound + ", seed 4");
         }
     }
 
@@ -153,7 +139,7 @@ class CpuSamplingTest {
             for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
                 Tensor logits = t.normal(2, 9);
                 TestTensors.set(logits, 1, 4, bad);
-                assertThrows(IllegalStateException.class, () -> ops.sample(logits, batch(t, 2, 0), SamplingParams.temperature(1f), 4,
+                assertThrows(IllegalStateException.class, () -> OPS.sample(logits, batch(t, 2, 0), SamplingParams.temperature(1f), 4,
                     t.poisonedInts(1, 2), t.poisoned(1, 2), 2));
             }
         }

@@ -10,8 +10,6 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -32,17 +30,7 @@ class CpuSpeculationTest {
     private static final int REQUESTS = 3;
     private static final int VOCAB = 41;
     private static final int[] COMMITTED = {5, 0, 17};
-    private static Ops ops;
-
-    @BeforeAll
-    static void open() {
-        ops = new CpuOps(2);
-    }
-
-    @AfterAll
-    static void close() {
-        ops.close();
-    }
+    private static final Ops OPS = SharedOps.on(2);
 
     private static int get(HostMirror mirror, long row, long col) {
         return mirror.host().host().getAtIndex(ValueLayout.JAVA_INT, row * mirror.host().cols() + col);
@@ -110,7 +98,7 @@ class CpuSpeculationTest {
             for (int level = 1; level <= depth; level++) {
                 int perRequest = level == 1 ? 1 : branch;
                 Tensor logits = t.normal(REQUESTS * perRequest, VOCAB, 3, 2);
-                ops.draftExpand(logits, perRequest, level, branch, sharpness, params, 6, rootPositions, trees, REQUESTS, next, kv);
+                OPS.draftExpand(logits, perRequest, level, branch, sharpness, params, 6, rootPositions, trees, REQUESTS, next, kv);
                 for (int r = 0; r < REQUESTS; r++) {
                     grow(pools.get(r), frontiers.get(r), logits, r, perRequest, level, branch, sharpness, temperature);
                     assertEquals(pools.get(r).size(), get(trees.poolCounts(), 0, r));
@@ -132,7 +120,7 @@ class CpuSpeculationTest {
                 }
             }
             RowBatch verify = batch(t, REQUESTS * TreeBatch.MAX_NODES);
-            ops.draftSelect(rootTokens, rootPositions, trees, REQUESTS, verify, kv);
+            OPS.draftSelect(rootTokens, rootPositions, trees, REQUESTS, verify, kv);
             int row = 0;
             List<List<Node>> kept = new ArrayList<>();
             for (int r = 0; r < REQUESTS; r++) {
@@ -226,7 +214,7 @@ class CpuSpeculationTest {
                 paths[r] = path.stream().mapToInt(Integer::intValue).toArray();
                 row += nodes.size() + 1;
             }
-            ops.verifyTrees(verify, t.ints(samples), trees, REQUESTS, result);
+            OPS.verifyTrees(verify, t.ints(samples), trees, REQUESTS, result);
             for (int r = 0; r < REQUESTS; r++) {
                 assertEquals(paths[r].length, get(result.pathLengths(), 0, r), "trial " + trial + ", request " + r);
                 for (int i = 0; i < paths[r].length; i++) {
@@ -267,7 +255,7 @@ class CpuSpeculationTest {
                 all.sort(Comparator.comparingDouble(c -> -c.score));
                 int[] want = new int[requests];
                 all.subList(0, Math.min(total, all.size())).forEach(c -> want[c.request]++);
-                ops.draftBudgets(trees, requests, total, each);
+                OPS.draftBudgets(trees, requests, total, each);
                 for (int r = 0; r < requests; r++) {
                     assertEquals(want[r], get(trees.budgets(), 0, r), "trial " + trial + ", request " + r + ", " + total + " of " + all.size()
                         + ", " + each + " each");
@@ -281,10 +269,10 @@ class CpuSpeculationTest {
         try (TestTensors t = new TestTensors(3)) {
             TreeBatch trees = TreeBatch.allocate(t.arena(), REQUESTS);
             for (int[] bad : new int[][] {{REQUESTS, -1, 3}, {REQUESTS, 4, -1}, {REQUESTS, 4, 64}, {REQUESTS + 1, 4, 4}, {-1, 4, 4}}) {
-                assertThrows(IllegalArgumentException.class, () -> ops.draftBudgets(trees, bad[0], bad[1], bad[2]));
+                assertThrows(IllegalArgumentException.class, () -> OPS.draftBudgets(trees, bad[0], bad[1], bad[2]));
             }
             put(trees.poolCounts(), 1, TreeBatch.POOL + 1);
-            assertThrows(IllegalArgumentException.class, () -> ops.draftBudgets(trees, REQUESTS, 4, 4));
+            assertThrows(IllegalArgumentException.class, () -> OPS.draftBudgets(trees, REQUESTS, 4, 4));
         }
     }
 
@@ -299,12 +287,12 @@ class CpuSpeculationTest {
             SamplingParams hot = SamplingParams.temperature(1f);
             for (int[] bad : new int[][] {{0, 1}, {9, 1}, {1, 0}, {1, 9}, {2, 2}}) {
                 assertThrows(IllegalArgumentException.class,
-                    () -> ops.draftExpand(logits, 1, bad[0], bad[1], 1f, hot, 6, roots, trees, REQUESTS, next, kv), bad[0] + "x" + bad[1]);
+                    () -> OPS.draftExpand(logits, 1, bad[0], bad[1], 1f, hot, 6, roots, trees, REQUESTS, next, kv), bad[0] + "x" + bad[1]);
             }
-            ops.draftExpand(logits, 1, 1, 2, 1f, hot, 6, roots, trees, REQUESTS, next, kv);
+            OPS.draftExpand(logits, 1, 1, 2, 1f, hot, 6, roots, trees, REQUESTS, next, kv);
             put(trees.budgets(), 0, 64);
             put(trees.poolCounts(), 0, 400);
-            assertThrows(IllegalArgumentException.class, () -> ops.draftSelect(roots, roots, trees, REQUESTS, batch(t, 200), kv));
+            assertThrows(IllegalArgumentException.class, () -> OPS.draftSelect(roots, roots, trees, REQUESTS, batch(t, 200), kv));
         }
     }
 }
