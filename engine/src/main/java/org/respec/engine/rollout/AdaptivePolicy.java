@@ -27,9 +27,9 @@ public final class AdaptivePolicy implements PlanPolicy {
     }
 
     @Override
-    public SpeculationPlan choose(int batch, int missedRows) {
+    public SpeculationPlan choose(int batch, int missedRows, double remainingTokens) {
         missed = missedRows;
-        return solver.choose(batch, missedRows);
+        return solver.choose(batch, missedRows, remainingTokens);
     }
 
     @Override

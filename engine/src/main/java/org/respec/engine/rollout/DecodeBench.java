@@ -295,7 +295,7 @@ public final class DecodeBench implements AutoCloseable {
         }
 
         @Override
-        public SpeculationPlan choose(int batch, int missedRows) {
+        public SpeculationPlan choose(int batch, int missedRows, double remainingTokens) {
             return wanted;
         }
 

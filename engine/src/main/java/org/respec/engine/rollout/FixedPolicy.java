@@ -5,7 +5,7 @@ import org.respec.engine.speculation.SpeculationPlan;
 /** The same plan at every step, off included. */
 public record FixedPolicy(SpeculationPlan plan) implements PlanPolicy {
     @Override
-    public SpeculationPlan choose(int batch, int missedRows) {
+    public SpeculationPlan choose(int batch, int missedRows, double remainingTokens) {
         return plan;
     }
 

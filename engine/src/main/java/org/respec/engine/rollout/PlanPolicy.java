@@ -9,8 +9,9 @@ public interface PlanPolicy {
      *
      * @param batch live requests
      * @param missedRows decided tokens that the drafter has not been extended over
+     * @param remainingTokens tokens that are expected to be drawn until the rollout's end, by all requests; NaN if nothing is known
      */
-    SpeculationPlan choose(int batch, int missedRows);
+    SpeculationPlan choose(int batch, int missedRows, double remainingTokens);
 
     /** What a step cost and gained: {@code tokens} over all requests, {@code rows} verified, in nanoseconds. */
     void observeStep(SpeculationPlan plan, int batch, int rows, int tokens, long draftNanos, long verifyNanos);

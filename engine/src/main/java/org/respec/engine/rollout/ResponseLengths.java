@@ -9,12 +9,15 @@ final class ResponseLengths {
     /** Prompts that are remembered by themselves; where two share a place the later takes it. */
     private static final int PLACES = 1 << 14;
     private static final int PROMPT_BINS = 64;
+    private static final int LENGTH_BINS = 64;
     /** Responses after which an old one counts 1/e: of one prompt, of prompts of a length, and of all. */
     private static final double OWN_WINDOW = 32;
     private static final double WINDOW = 1000;
     /** Responses that what is known of prompts alike counts for beside a prompt's own, and what is known of all beside those alike. */
     private static final double OWN_PRIOR = 1;
     private static final double ALIKE_PRIOR = 4;
+    /** Responses so long that it takes so many of them to say how much longer they become. */
+    private static final double LEAST_RESPONSES = 0.5;
     /** A prompt's responses are never taken to be more than so many times longer or shorter than the mean. */
     private static final double MOST_SCALE = 8;
 
@@ -27,10 +30,15 @@ final class ResponseLengths {
     private final double[] alikeCounts = new double[PROMPT_BINS];
     private double sum;
     private double count;
+    /** Decayed numbers of responses by length over their prompt's scale, and from it tokens left after so many, all in bins. */
+    private final double[] ends = new double[LENGTH_BINS];
+    private final double[] left = new double[LENGTH_BINS];
+    private final double lengthWidth;
 
     ResponseLengths(int maxPrompt, int maxTokens) {
         this.maxTokens = maxTokens;
         promptWidth = Math.ceilDiv(maxPrompt, PROMPT_BINS);
+        lengthWidth = (double) maxTokens / LENGTH_BINS;
     }
 
     /** Tokens that responses to a prompt are expected to have; the limit before anything is known. */
@@ -50,12 +58,33 @@ final class ResponseLengths {
         return count == 0 ? 1 : Math.clamp(expected(prompt) / mean(), 1 / MOST_SCALE, MOST_SCALE);
     }
 
+    /**
+     * Tokens that a response is expected to have beyond those drawn, given that it has not ended; NaN before anything is known.
+     *
+     * @param scale see {@link #scale}
+     */
+    double remaining(int drawn, double scale) {
+        return count == 0 ? Double.NaN : Math.min(maxTokens - drawn, scale * left[lengthBin(drawn / scale)]);
+    }
+
+    private int lengthBin(double length) {
+        return Math.min(LENGTH_BINS - 1, (int) (length / lengthWidth));
+    }
+
     private double mean() {
         return sum / count;
     }
 
-    /** A response to a prompt had so many tokens: told in request order, so that orders to come do not depend on the order of ends. */
-    void observe(int[] prompt, int tokens) {
+    /**
+     * A response to a prompt had so many tokens: told in request order, so that orders to come do not depend on the order of ends.
+     *
+     * @param scale the one that the prompt had when the response began
+     */
+    void observe(int[] prompt, int tokens, double scale) {
+        for (int bin = 0; bin < LENGTH_BINS; bin++) {
+            ends[bin] *= 1 - 1 / WINDOW;
+        }
+        ends[lengthBin(tokens / scale)]++;
         double decay = 1 - 1 / WINDOW;
         sum = sum * decay + tokens;
         count = count * decay + 1;
@@ -72,6 +101,18 @@ final class ResponseLengths {
         double own = 1 - 1 / OWN_WINDOW;
         ownSums[place] = (float) (ownSums[place] * own + tokens);
         ownCounts[place] = (float) (ownCounts[place] * own + 1);
+    }
+
+    /** Takes what was observed into {@link #remaining}. */
+    void refresh() {
+        double after = 0;
+        double beyond = 0;
+        for (int bin = LENGTH_BINS - 1; bin >= 0; bin--) {
+            // Of those that end in this bin, one that has got as far as its middle has half of it to go.
+            beyond += after * lengthWidth + ends[bin] * lengthWidth / 2;
+            after += ends[bin];
+            left[bin] = after > LEAST_RESPONSES ? beyond / after : lengthWidth / 2;
+        }
     }
 
     private int promptBin(int[] prompt) {

@@ -38,6 +38,8 @@ public final class RolloutEngine implements AutoCloseable {
     private final int[] taken;
     private final StepTally tally = new StepTally();
     private final ResponseLengths lengths;
+    /** Tokens that requests which were not admitted yet are expected to draw; NaN before anything is known. */
+    private double waitingTokens;
 
     /** Most nodes of one request that this step's pages are reserved for, the root not counted. */
     private int nodesEach;
@@ -161,6 +163,10 @@ public final class RolloutEngine implements AutoCloseable {
         }
         groups = states;
         queue = longestFirst(states);
+        waitingTokens = 0;
+        for (GroupState group : states) {
+            waitingTokens += group.prompt.samples() * lengths.remaining(0, group.lengthScale);
+        }
         finished = new Trajectory[requests];
         nextGroup = 0;
         tally.clear();
@@ -181,8 +187,9 @@ public final class RolloutEngine implements AutoCloseable {
     Rollout end(double seconds) {
         List<Trajectory> trajectories = List.of(finished);
         for (Trajectory trajectory : trajectories) {
-            lengths.observe(trajectory.prompt(), trajectory.response().length);
+            lengths.observe(trajectory.prompt(), trajectory.response().length, groups.get(trajectory.group()).lengthScale);
         }
+        lengths.refresh();
         finished = null;
         groups = List.of();
         queue = List.of();
@@ -242,6 +249,7 @@ public final class RolloutEngine implements AutoCloseable {
         }
         Slot slot = slots.take();
         slot.start(group, group.admitted++, admissions++);
+        waitingTokens -= lengths.remaining(0, group.lengthScale);
         slot.kvSequence = cache.fork(group.kvSequence);
         if (group.admitted == group.prompt.samples()) {
             nextGroup++;
@@ -305,7 +313,7 @@ public final class RolloutEngine implements AutoCloseable {
         Speculator speculator = speculators.current();
         int count = slots.count();
         if (speculator != null) {
-            plan = policy.choose(count, speculator.missedRows(slots.live(), count));
+            plan = policy.choose(count, speculator.missedRows(slots.live(), count), remainingTokens());
             if (!plan.isOff() && (long) count * (plan.tokens() + 1) > limits.maxRows()) {
                 plan = SpeculationPlan.OFF;
             }
@@ -325,6 +333,16 @@ public final class RolloutEngine implements AutoCloseable {
         }
         cache.sync();
         return plan;
+    }
+
+    /** Tokens that are expected to be drawn until the rollout's end; NaN before anything is known. */
+    private double remainingTokens() {
+        double tokens = waitingTokens;
+        Slot[] live = slots.live();
+        for (int r = 0; r < slots.count(); r++) {
+            tokens += lengths.remaining(live[r].length - live[r].promptLength(), live[r].group.lengthScale);
+        }
+        return tokens;
     }
 
     private boolean reserveAll(int tokens) {

@@ -7,8 +7,8 @@ import org.respec.engine.speculation.SpeculationPlan;
 /** Another policy, as long as there is something healthy to draft from; reports every speculating step to {@link DrafterHealth}. */
 record HealthPolicy(PlanPolicy policy, DrafterHealth health) implements PlanPolicy {
     @Override
-    public SpeculationPlan choose(int batch, int missedRows) {
-        return health.drafts() ? policy.choose(batch, missedRows) : SpeculationPlan.OFF;
+    public SpeculationPlan choose(int batch, int missedRows, double remainingTokens) {
+        return health.drafts() ? policy.choose(batch, missedRows, remainingTokens) : SpeculationPlan.OFF;
     }
 
     @Override

@@ -50,7 +50,7 @@ final class Worker {
     Tally runInHindsight() {
         PlanPolicy best = new PlanPolicy() {
             @Override
-            public SpeculationPlan choose(int batch, int missedRows) {
+            public SpeculationPlan choose(int batch, int missedRows, double remainingTokens) {
                 return world.plans.get(best());
             }
 
@@ -114,7 +114,7 @@ final class Worker {
         for (int r = 0; r < count; r++) {
             behind += missed[r];
         }
-        SpeculationPlan plan = policy.choose(count, behind);
+        SpeculationPlan plan = policy.choose(count, behind, Double.NaN);
         if (!world.fits(count, plan)) {
             plan = SpeculationPlan.OFF;
         }

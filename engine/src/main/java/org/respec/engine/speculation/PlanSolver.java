@@ -9,9 +9,10 @@ import org.respec.kernels.TreeBatch;
 
 /**
  * Picks the plan with the highest expected tokens per second for the live batch: {@code batch * E[tokens] / seconds}, off included.
- * Leaves the present plan only for one that is better by a margin, and off only once what it has cost to stay off, step by step, comes
- * to twice what turning on costs at once: the drafter's extension over all tokens that it missed. Whenever the batch then ends or grows, what
- * was lost is bounded by a multiple of that price (the ski-rental rule), and nothing need be known about how long responses will be.
+ * Leaves the present plan only for one that is better by a margin, and off only where that is expected to save twice what it costs at
+ * once: the drafter's extension over all tokens that it missed. Where nothing is known of how much is still to be drawn, off is left once
+ * what it has cost to stay off, step by step, comes to twice that price: whenever the batch then ends or grows, what was lost is bounded
+ * by a multiple of it (the ski-rental rule).
  */
 public final class PlanSolver {
     /** Steps over which predicted seconds are compared with what came, 100 of them for 1/e. */
@@ -25,15 +26,16 @@ public final class PlanSolver {
     /** A plan is tried only if its score, which may be wrong, is at least such a share of the best. */
     private static final double TRY_OFF_SHARE = 0.25;
     private static final double TRY_ON_SHARE = 0.7;
-    /** Steps after which what is known of some number of rows is old, and by how much plans of such rows may be better than it says. */
+    /** Steps after which what is known of some number of rows is old. */
     private static final int LONG_UNSEEN = 4000;
-    private static final double UNSEEN_HOPE = 1.3;
     private static final double EXTENSION_DECAY = 0.998;
     /**
      * How many times the price of turning on staying off must have cost. 1 bounds the loss best; but the ends of most batches are short,
      * and at 1 turning on in the last dozen steps of 16 requests cost 1 % of the rollout.
      */
     private static final double PATIENCE = 2;
+    /** How many times the price of turning on it must be expected to save until the end, where what is still to be drawn is known. */
+    private static final double WORTH = 2;
     /** More of the device than this is never taken to be others': under any load, steps end. */
     private static final double MOST_LOAD = 0.95;
     /** A load that has come or gone is not left to the end of a hold. */
@@ -109,11 +111,21 @@ public final class PlanSolver {
     }
 
     /**
-     * The plan of the next step.
+     * The plan of the next step where nothing is known of how much is still to be drawn.
      *
      * @param missedRows decided tokens that the drafter has not been extended over
      */
     public SpeculationPlan choose(int batch, int missedRows) {
+        return choose(batch, missedRows, Double.NaN);
+    }
+
+    /**
+     * The plan of the next step.
+     *
+     * @param missedRows decided tokens that the drafter has not been extended over
+     * @param remainingTokens tokens that are expected to be drawn until the rollout's end; NaN if nothing is known
+     */
+    public SpeculationPlan choose(int batch, int missedRows, double remainingTokens) {
         double now = Math.min(utilization.getAsDouble(), MOST_LOAD);
         if (++held < hold && Math.abs(batch - decidedBatch) <= SAME_BATCH * decidedBatch && fits(batch)
             && Math.abs(now - load) < LOAD_JUMP) {
@@ -143,20 +155,21 @@ public final class PlanSolver {
             }
         }
         double turnOn = turnOnSeconds(batch, missedRows, on);
-        int before = current;
         if (current != 0 || best == 0) {
             foregone = 0;
             current = best;
         } else {
-            foregone += passed * batch * (1 / off - 1 / bestScore);
-            if (foregone >= PATIENCE * turnOn) {
+            double gain = 1 / off - 1 / bestScore;
+            foregone += passed * batch * gain;
+            boolean pays = Double.isNaN(remainingTokens) ? foregone >= PATIENCE * turnOn : remainingTokens * gain >= WORTH * turnOn;
+            if (pays) {
                 current = best;
             }
         }
         if (tries.tried() >= 0) {
-            tries.end(batch, before == 0, tries.tried() != current);
+            tries.end(batch, score(tries.tried(), batch), tries.tried() != current);
         } else {
-            tryAnother(batch, off, on, onScore, turnOn);
+            tryAnother(batch, off, on, onScore, turnOn, remainingTokens);
         }
         hold = tries.tried() >= 0 ? Tries.STEPS : current == 0 && onScore < CLEAR_SHARE * off ? CLEAR_HOLD : HOLD;
         return take(batch);
@@ -197,35 +210,48 @@ public final class PlanSolver {
     }
 
     /** In place of a plan, off and others in turn are tried now and then, and in place of off the best plan, unless it is hopeless. */
-    private void tryAnother(int batch, double off, int on, double onScore, double turnOn) {
+    private void tryAnother(int batch, double off, int on, double onScore, double turnOn,
+                            double remainingTokens) {
         if (current == 0) {
-            if (onScore >= TRY_ON_SHARE * off && tries.due(batch, true, turnOn)) {
-                tries.begin(batch, on, 1 / off);
+            // What is learnt near the end comes too late.
+            if (!(remainingTokens < Tries.WORTH_STEPS * batch) && onScore >= TRY_ON_SHARE * off
+                && tries.due(Tries.Kind.ON, batch, turnOn + tryLoss(on, batch, onScore, off))) {
+                tries.begin(Tries.Kind.ON, on, onScore, off);
             }
-            return;
-        }
-        if (!tries.due(batch, false, 0)) {
             return;
         }
         double taken = score(current, batch);
-        if (tries.offNext() && off >= TRY_OFF_SHARE * taken) {
-            tries.begin(batch, 0, 1 / taken);
-            return;
+        // How much worse off may be is not held against it: that may be just what is wrong.
+        if (off >= TRY_OFF_SHARE * taken && tries.due(Tries.Kind.OFF, batch, 0)) {
+            tries.begin(Tries.Kind.OFF, 0, off, taken);
+        } else if (tries.due(Tries.Kind.OTHER, batch, 0)) {
+            tryAnotherPlan(batch, taken);
         }
+    }
+
+    /** What was not seen for long may be better than is thought. */
+    private void tryAnotherPlan(int batch, double taken) {
         int best = -1;
-        double bestScore = TRY_ON_SHARE * taken;
+        double bestScore = 0;
+        double bestHope = TRY_ON_SHARE * taken;
+        double doubt = corrections.doubt(batch);
         for (int i = 1; i < plans.size(); i++) {
             double score = score(i, batch);
-            // What was not seen for long may be better than is thought.
-            score *= corrections.age(batch, plans.get(i).tokens() + 1) > LONG_UNSEEN ? UNSEEN_HOPE : 1;
-            if (i != current && score > bestScore) {
+            double hope = corrections.age(batch, plans.get(i).tokens() + 1) > LONG_UNSEEN ? doubt * score : score;
+            if (i != current && hope > bestHope) {
                 best = i;
                 bestScore = score;
+                bestHope = hope;
             }
         }
-        if (best > 0) {
-            tries.begin(batch, best, 1 / taken);
+        if (best > 0 && tries.due(Tries.Kind.OTHER, batch, tryLoss(best, batch, bestScore, taken))) {
+            tries.begin(Tries.Kind.OTHER, best, bestScore, taken);
         }
+    }
+
+    /** Seconds that a try is expected to cost. */
+    private double tryLoss(int plan, int batch, double score, double taken) {
+        return Tries.STEPS * batch * gains.tokens(plan) * Math.max(0, 1 / score - 1 / taken);
     }
 
     /** Every plan's expected tokens per second, without margin. */

@@ -16,6 +16,8 @@ final class StepCorrections {
     private static final int COMPARED = 4;
     private static final double LEARN_COMPARED = 0.3;
     private static final double LEARN_DRAFT = 0.1;
+    /** Standard deviations of what is known that what is not known may differ by. */
+    private static final double DEVIATIONS = 1.5;
     /** Doublings of rows after which a neighbour learns nothing. */
     private static final double REACH = 0.7;
 
@@ -24,9 +26,9 @@ final class StepCorrections {
     private final Relative draft;
     private int lastSize = -1;
     private int lastRows;
-    /** Rows of the plan before the present one, 0 where only the profile is there to compare with, and steps since. */
+    /** Rows before the present ones, and steps since. */
     private int beforeRows;
-    private int steps;
+    private int steps = COMPARED;
     private long now;
     /** Until when nothing is compared. */
     private long apart;
@@ -62,6 +64,21 @@ final class StepCorrections {
         return now - verify.seen[size(batch)][rowsEach];
     }
 
+    /** How many times dearer or cheaper than it seems a pass of rows may be that were not seen: as much as others were than the profile said. */
+    double doubt(int batch) {
+        double sum = 0;
+        int known = 0;
+        double[] factors = verify.factors[size(batch)];
+        long[] seen = verify.seen[size(batch)];
+        for (int i = 1; i < factors.length; i++) {
+            if (seen[i] > 0) {
+                sum += Math.pow(Math.log(factors[i]), 2);
+                known++;
+            }
+        }
+        return known == 0 ? 1 : Math.exp(DEVIATIONS * Math.sqrt(sum / known));
+    }
+
     /** The machine is not what it was: what the next {@code count} steps show is not held against what was before them. */
     void part(int count) {
         apart = now + count;
@@ -71,7 +88,7 @@ final class StepCorrections {
     /** A verify pass took {@code ratio} times what the profile says. */
     void observeVerify(int batch, int rowsEach, double ratio) {
         int size = size(batch);
-        if (lastRows > 0 && (size != lastSize || now < apart)) {
+        if (size != lastSize || now < apart) {
             // The profile may be wrong about one batch beside another, but not about its plans for that.
             steps = COMPARED;
         } else if (rowsEach != lastRows) {
@@ -84,14 +101,10 @@ final class StepCorrections {
         double error = error(ratio, verify(batch, rowsEach));
         if (steps < COMPARED) {
             steps++;
-            if (beforeRows == 0) {
-                verify.learn(size, rowsEach, Math.pow(error, LEARN_COMPARED));
-            } else {
-                double half = Math.pow(error, LEARN_COMPARED / 2);
-                verify.learn(size, rowsEach, half);
-                verify.learn(size, beforeRows, 1 / half);
-                machine *= half;
-            }
+            double half = Math.pow(error, LEARN_COMPARED / 2);
+            verify.learn(size, rowsEach, half);
+            verify.learn(size, beforeRows, 1 / half);
+            machine *= half;
         } else {
             machine *= 1 + LEARN * (error - 1);
         }

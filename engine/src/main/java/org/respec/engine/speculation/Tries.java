@@ -7,35 +7,54 @@ import java.util.Arrays;
  * right, would never be put right. Tries are paid from a small share of all time, by what they turn out to cost.
  */
 final class Tries {
+    /** What is tried, and in place of what. */
+    enum Kind {
+        /** Off in place of a plan: cheap, and the measure of all plans. */
+        OFF(64, 0.003),
+        /** Another plan in place of a plan. */
+        OTHER(128, 0.001),
+        /** A plan in place of off, which costs turning on. */
+        ON(512, 0.002);
+
+        /** Steps after which it is due. */
+        private final int every;
+        /** Share of all time that may go to it. */
+        private final double share;
+
+        Kind(int every, double share) {
+            this.every = every;
+            this.share = share;
+        }
+    }
+
     /** Steps of one try. */
     static final int STEPS = 4;
-    /** Share of all time that may go to tries, and seconds of it to begin with. */
-    private static final double SHARE = 0.003;
-    private static final double FIRST = 2e-3;
-    /** What was not spent for long is not saved: at most as much as so many steps take. */
-    private static final double SAVED_STEPS = 16;
-    /** Steps after which something else is tried: seldom while off is taken, since turning on has its price. */
-    private static final int OFF_EVERY = 500;
-    private static final int ON_EVERY = 64;
-    /** Tries of plans that stay in vain become this many times rarer, by doubling. */
+    /** A try in place of off is of use only if as many steps of off are still to come. */
+    static final int WORTH_STEPS = 32;
+    /** What was not spent for long is not saved: there is at most as much as so many steps take, and to begin with that. */
+    private static final double SAVED_STEPS = 8;
+    /** Kinds that are tried in vain become rarer, by doubling, up to so many times. */
     private static final int RAREST = 16;
-    /** Steps that are soon after the start. */
+    /** What turned out otherwise than was thought, by more than this share, is tried again soon: after so many steps. */
+    private static final double SURPRISE = 0.1;
     private static final int SOON = 16;
 
-    /** By size of the batch: steps with off taken, or plans, since the last try, and how many times the period of off is longer. */
-    private final int[] sinceWhileOff = new int[StepCorrections.SIZES];
-    private final int[] sinceWhileOn = new int[StepCorrections.SIZES];
-    private final int[] rarer = new int[StepCorrections.SIZES];
-    /** Whether the next try in place of a plan is one of off. */
-    private boolean offNext = true;
-    private double seconds = FIRST;
+    /** By kind and size of the batch: steps in which it could have been tried since it was, and how many times rarer it has become. */
+    private final int[][] since = new int[Kind.values().length][StepCorrections.SIZES];
+    private final int[][] rarer = new int[Kind.values().length][StepCorrections.SIZES];
+    /** Seconds that may be spent on each kind. */
+    private final double[] seconds = new double[Kind.values().length];
+    private Kind kind = Kind.OFF;
     private int tried = -1;
     private double secondsPerToken;
+    private double score;
 
     Tries() {
-        Arrays.fill(sinceWhileOff, OFF_EVERY - SOON);
-        Arrays.fill(sinceWhileOn, ON_EVERY - SOON);
-        Arrays.fill(rarer, 1);
+        for (Kind each : Kind.values()) {
+            Arrays.fill(since[each.ordinal()], each.every - SOON);
+            Arrays.fill(rarer[each.ordinal()], 1);
+        }
+        Arrays.fill(seconds, Double.POSITIVE_INFINITY);
     }
 
     /** The plan that is tried now, or -1. */
@@ -43,52 +62,59 @@ final class Tries {
         return tried;
     }
 
-    /** Whether a try in place of off, or of a plan, is due and can be paid, being sure to cost {@code price} seconds at once. */
-    boolean due(int batch, boolean off, double price) {
+    /** Whether a try is due, and can be paid if it costs {@code price} seconds. */
+    boolean due(Kind kind, int batch, double price) {
         int size = StepCorrections.size(batch);
-        boolean due = off ? sinceWhileOff[size] >= OFF_EVERY * rarer[size] : sinceWhileOn[size] >= ON_EVERY;
-        return due && seconds >= price;
-    }
-
-    /** Whether off, rather than another plan, is to be tried in place of a plan. */
-    boolean offNext() {
-        return offNext;
-    }
-
-    /** Begins a try in place of a plan that takes so many seconds per token. */
-    void begin(int batch, int plan, double secondsPerToken) {
-        int size = StepCorrections.size(batch);
-        sinceWhileOff[size] = 0;
-        sinceWhileOn[size] = 0;
-        offNext = plan != 0;
-        tried = plan;
-        this.secondsPerToken = secondsPerToken;
+        return since[kind.ordinal()][size] >= kind.every * rarer[kind.ordinal()][size] && seconds[kind.ordinal()] >= price;
     }
 
     /**
-     * Ends a try, if there is one.
+     * Begins a try.
      *
-     * @param fromOff whether it was in place of off
-     * @param vain whether the plan would still not be taken
+     * @param score tokens per second that are expected of the plan
+     * @param takenScore tokens per second of the plan that it takes the place of
      */
-    void end(int batch, boolean fromOff, boolean vain) {
-        if (fromOff) {
-            int size = StepCorrections.size(batch);
-            rarer[size] = vain ? Math.min(RAREST, 2 * rarer[size]) : 1;
-        }
+    void begin(Kind kind, int plan, double score, double takenScore) {
+        this.kind = kind;
+        this.score = score;
+        secondsPerToken = 1 / takenScore;
+        tried = plan;
+    }
+
+    /**
+     * Ends the try.
+     *
+     * @param score tokens per second that are expected of the plan now
+     * @param vain whether it is still not the plan to take
+     */
+    void end(int batch, double score, boolean vain) {
+        int size = StepCorrections.size(batch);
+        int[] times = rarer[kind.ordinal()];
+        boolean surprise = Math.abs(score / this.score - 1) > SURPRISE;
+        times[size] = !vain || surprise || kind == Kind.OFF ? 1 : Math.min(RAREST, 2 * times[size]);
+        since[kind.ordinal()][size] = surprise ? kind.every - SOON : 0;
         tried = -1;
     }
 
     /** A step of what is taken, no try, is about to be made. */
     void step(int batch, boolean off) {
-        (off ? sinceWhileOff : sinceWhileOn)[StepCorrections.size(batch)]++;
+        int size = StepCorrections.size(batch);
+        if (off) {
+            since[Kind.ON.ordinal()][size]++;
+        } else {
+            since[Kind.OFF.ordinal()][size]++;
+            since[Kind.OTHER.ordinal()][size]++;
+        }
     }
 
     /** What a step took and gained. */
     void observe(int plan, double stepSeconds, int tokens) {
-        seconds = Math.min(seconds + SHARE * stepSeconds, Math.max(FIRST, SAVED_STEPS * stepSeconds));
+        for (Kind each : Kind.values()) {
+            int i = each.ordinal();
+            seconds[i] = Math.min(seconds[i] + each.share * stepSeconds, SAVED_STEPS * stepSeconds);
+        }
         if (plan == tried) {
-            seconds -= stepSeconds - tokens * secondsPerToken;
+            seconds[kind.ordinal()] -= stepSeconds - tokens * secondsPerToken;
         }
     }
 }

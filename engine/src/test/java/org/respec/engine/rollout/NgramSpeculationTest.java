@@ -174,7 +174,7 @@ class NgramSpeculationTest {
         }
 
         @Override
-        public SpeculationPlan choose(int batch, int missedRows) {
+        public SpeculationPlan choose(int batch, int missedRows, double remainingTokens) {
             missed.add(missedRows);
             return plan;
         }

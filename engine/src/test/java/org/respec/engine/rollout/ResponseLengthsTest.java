@@ -30,7 +30,7 @@ class ResponseLengthsTest {
         }
         for (int round = 0; round < 60; round++) {
             for (int i = 0; i < met.length; i++) {
-                lengths.observe(met[i], 10 * (1 + i) + random.nextInt(-5, 6));
+                lengths.observe(met[i], 10 * (1 + i) + random.nextInt(-5, 6), 1);
             }
         }
         for (int i = 0; i < met.length; i++) {
@@ -40,8 +40,26 @@ class ResponseLengthsTest {
         assertTrue(lengths.scale(met[39]) > 1.8 && lengths.scale(met[0]) == 0.125, "400 and 10 tokens where the mean is about 205");
         // What changes is followed.
         for (int round = 0; round < 100; round++) {
-            lengths.observe(met[0], 400);
+            lengths.observe(met[0], 400, 1);
         }
         assertEquals(400, lengths.expected(met[0]), 40);
+    }
+
+    /** Two of three responses have 20 tokens and one has 90: after 20 tokens, only the long one is left. */
+    @Test
+    void whatRemainsDependsOnWhatWasDrawn() {
+        ResponseLengths lengths = new ResponseLengths(40, 128);
+        assertTrue(Double.isNaN(lengths.remaining(0, 1)), "nothing is known");
+        int[] prompt = {1, 2};
+        for (int i = 0; i < 300; i++) {
+            lengths.observe(prompt, i % 3 == 0 ? 90 : 20, 1);
+        }
+        lengths.refresh();
+        assertEquals((90 + 20 + 20) / 3.0, lengths.remaining(0, 1), 2);
+        assertEquals(90 - 30, lengths.remaining(30, 1), 2);
+        assertEquals(90 - 60, lengths.remaining(60, 1), 2);
+        assertEquals(1, lengths.remaining(120, 1), 1, "longer than any so far");
+        assertEquals(2 * (90 - 30), lengths.remaining(60, 2), 4, "a prompt whose responses are twice as long");
+        assertEquals(8, lengths.remaining(120, 2), 0, "never more than the limit leaves");
     }
 }

@@ -122,7 +122,7 @@ class SimulationTest {
         int[] asked = {0};
         Tally tally = new Worker(world, 0, new int[] {0}).run(new org.respec.engine.rollout.PlanPolicy() {
             @Override
-            public SpeculationPlan choose(int batch, int missedRows) {
+            public SpeculationPlan choose(int batch, int missedRows, double remainingTokens) {
                 // Of the first token nothing is known; from then on a step of off adds one, and a step of a plan leaves one.
                 assertEquals(asked[0] <= 100 ? asked[0] + 1 : 1, missedRows);
                 return world.plans.get(asked[0]++ < 100 ? 0 : 1);

@@ -224,6 +224,22 @@ class SpeculationTest {
         assertEquals(best, keen.scores(1).get(keen.choose(1, 1)), 1e-9 * best);
     }
 
+    /** Turning on costs the drafter's extension at once: near the end it is not worth it, however much better the plan would be. */
+    @Test
+    void turningOnMustPayBeforeTheEnd() {
+        AcceptanceTracker tracker = taught(10, 6, 5000);
+        CostProfile profile = profile(1e-3, 1e-4, 1e-4, 1e-5);
+        SpeculationPlan on = solver(profile, tracker, 0.02, 1 << 20).choose(4, 2000, 1e6);
+        assertTrue(!on.isOff(), "with a million tokens to go");
+        double off = solver(profile, tracker, 0.02, 1 << 20).scores(4).get(SpeculationPlan.OFF);
+        double best = solver(profile, tracker, 0.02, 1 << 20).scores(4).values().stream().mapToDouble(Double::doubleValue).max().orElseThrow();
+        // Extending by 2000 rows takes 20 ms.
+        double even = 20e-3 / (1 / off - 1 / best);
+        assertTrue(solver(profile, tracker, 0.02, 1 << 20).choose(4, 2000, even).isOff(), "what would be saved is what it costs");
+        assertTrue(!solver(profile, tracker, 0.02, 1 << 20).choose(4, 2000, 3 * even).isOff(), "three times as much");
+        assertTrue(solver(profile, tracker, 0.02, 1 << 20).choose(4, 2000, Double.NaN).isOff(), "not at once, if nothing is known");
+    }
+
     /** Errors of prediction are what is left when times and tokens are not what was expected. */
     @Test
     void predictionErrorsAreReported() {

@@ -21,9 +21,9 @@ final class PlanRecorder implements PlanPolicy {
     }
 
     @Override
-    public SpeculationPlan choose(int batch, int missedRows) {
+    public SpeculationPlan choose(int batch, int missedRows, double remainingTokens) {
         beforeStep.accept(steps);
-        SpeculationPlan plan = policy.choose(batch, missedRows);
+        SpeculationPlan plan = policy.choose(batch, missedRows, remainingTokens);
         if (steps == depths.length) {
             depths = Arrays.copyOf(depths, 2 * steps);
             nanos = Arrays.copyOf(nanos, 2 * steps);
