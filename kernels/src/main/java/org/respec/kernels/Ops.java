@@ -73,7 +73,8 @@ public interface Ops extends AutoCloseable {
     void add(Tensor x, Tensor y, int rows);
 
     /**
-     * {@code dst[dstRows[i]] = src[srcRows[i]]} for i under {@code count}, in ascending order of i.
+     * {@code dst[dstRows[i]] = src[srcRows[i]]} for i under {@code count}. No two rows go to the same place, and none to where another
+     * comes from.
      *
      * @param srcRows I32 vector, or null for row i
      * @param dstRows I32 vector, or null for row i

@@ -25,8 +25,8 @@ public final class SetAcceptance implements PlanPolicy {
     }
 
     @Override
-    public SpeculationPlan choose(int batch, int missedRows) {
-        SpeculationPlan plan = policy.choose(batch, missedRows);
+    public SpeculationPlan choose(int batch, int missedRows, double remainingTokens) {
+        SpeculationPlan plan = policy.choose(batch, missedRows, remainingTokens);
         probe.beginStep(plan, batch);
         return plan;
     }

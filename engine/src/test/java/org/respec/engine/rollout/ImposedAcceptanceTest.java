@@ -68,7 +68,7 @@ class ImposedAcceptanceTest {
             int[] hits = new int[4];
             PlanPolicy listener = new PlanPolicy() {
                 @Override
-                public SpeculationPlan choose(int batch, int missedRows) {
+                public SpeculationPlan choose(int batch, int missedRows, double remainingTokens) {
                     return plan;
                 }
 

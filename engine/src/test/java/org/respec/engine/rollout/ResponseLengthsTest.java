@@ -59,7 +59,7 @@ class ResponseLengthsTest {
         assertEquals(90 - 30, lengths.remaining(30, 1), 2);
         assertEquals(90 - 60, lengths.remaining(60, 1), 2);
         assertEquals(1, lengths.remaining(120, 1), 1, "longer than any so far");
-        assertEquals(2 * (90 - 30), lengths.remaining(60, 2), 4, "a prompt whose responses are twice as long");
+        assertEquals((90 - 30) / 2.0, lengths.remaining(15, 0.5), 1, "a prompt whose responses are half as long");
         assertEquals(8, lengths.remaining(120, 2), 0, "never more than the limit leaves");
     }
 }

@@ -112,6 +112,11 @@ public final class CpuOps implements Ops {
     }
 
     @Override
+    public void copyRmsNorm(Tensor x, Tensor weight, float eps, Tensor copy, Tensor out, int rows) {
+        elementwise.copyRmsNorm(x, weight, eps, copy, out, rows);
+    }
+
+    @Override
     public PackedMatrix pack(TensorArena arena, Tensor weight) {
         return linear.pack(arena, weight);
     }
