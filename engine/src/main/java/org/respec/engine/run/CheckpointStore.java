@@ -10,13 +10,10 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
@@ -92,7 +89,7 @@ public final class CheckpointStore {
         try {
             Files.createDirectories(folder);
             Path temporary = folder.resolve(TEMPORARY + iteration);
-            delete(temporary);
+            SafeFiles.deleteAll(temporary);
             Files.createDirectory(temporary);
             Parts parts = new Parts(temporary);
             writer.accept(parts);
@@ -103,7 +100,7 @@ public final class CheckpointStore {
             SafeFiles.write(temporary.resolve(MANIFEST), (manifest.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
             SafeFiles.syncFolder(temporary);
             Path target = folder.resolve(name(iteration));
-            delete(target);
+            SafeFiles.deleteAll(target);
             Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
             SafeFiles.syncFolder(folder);
             prune();
@@ -167,11 +164,11 @@ public final class CheckpointStore {
     private void prune() throws IOException {
         List<Path> whole = finished();
         for (int i = keep; i < whole.size(); i++) {
-            delete(whole.get(i));
+            SafeFiles.deleteAll(whole.get(i));
         }
         try (Stream<Path> entries = Files.list(folder)) {
             for (Path leftover : entries.filter(p -> p.getFileName().toString().startsWith(TEMPORARY)).toList()) {
-                delete(leftover);
+                SafeFiles.deleteAll(leftover);
             }
         }
     }
@@ -185,25 +182,6 @@ public final class CheckpointStore {
             return new ArrayList<>(entries.filter(p -> p.getFileName().toString().matches(PREFIX + "\\d+"))
                 .sorted(Comparator.comparing((Path p) -> p.getFileName().toString()).reversed()).toList());
         }
-    }
-
-    private static void delete(Path path) throws IOException {
-        if (!Files.exists(path)) {
-            return;
-        }
-        Files.walkFileTree(path, new SimpleFileVisitor<>() {
-            @Override
-            public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
-                Files.delete(file);
-                return FileVisitResult.CONTINUE;
-            }
-
-            @Override
-            public FileVisitResult postVisitDirectory(Path directory, IOException failure) throws IOException {
-                Files.delete(directory);
-                return FileVisitResult.CONTINUE;
-            }
-        });
     }
 
     private static MessageDigest sha256() {
@@ -254,7 +232,8 @@ public final class CheckpointStore {
                     }
                     sizes.put(name, bytes);
                 }
-                return manifest.path("state").isObject() ? Optional.of(new Checkpoint(path, manifest.get("state"), sizes)) : Optional.empty();
+                return manifest.path("state").isObject() ? Optional.of(new Checkpoint(path, manifest.get("state"), sizes))
+                    : Optional.empty();
             } catch (IOException e) {
                 return Optional.empty();
             }

@@ -97,7 +97,7 @@ public final class Bundle {
                 stage(folder);
                 return pack(folder, file);
             } finally {
-                delete(work);
+                SafeFiles.deleteAll(work);
             }
         } catch (IOException e) {
             throw new BadInput(output + ": the bundle cannot be made (" + e.getMessage() + "); check space and permissions there and in "
@@ -173,22 +173,6 @@ public final class Bundle {
             Files.createDirectories(target.getParent());
             Files.copy(path, target, StandardCopyOption.COPY_ATTRIBUTES);
         }
-    }
-
-    private static void delete(Path folder) throws IOException {
-        Files.walkFileTree(folder, new SimpleFileVisitor<>() {
-            @Override
-            public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
-                Files.delete(file);
-                return FileVisitResult.CONTINUE;
-            }
-
-            @Override
-            public FileVisitResult postVisitDirectory(Path path, IOException e) throws IOException {
-                Files.delete(path);
-                return FileVisitResult.CONTINUE;
-            }
-        });
     }
 
     /** Leaves closing to the channel's owner, who must sync first. */

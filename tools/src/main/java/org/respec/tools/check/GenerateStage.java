@@ -1,7 +1,6 @@
 package org.respec.tools.check;
 
 import com.fasterxml.jackson.databind.node.ArrayNode;
-import java.nio.file.Path;
 import org.respec.kernels.Ops;
 import org.respec.kernels.gpu.GpuOps;
 
@@ -21,15 +20,9 @@ final class GenerateStage implements CheckStage {
     public void run(StageRun run) {
         ArrayNode rows = run.json().putArray("rows");
         boolean quick = run.settings().quick();
-        Path actor = run.settings().actor();
-        Path drafter = run.settings().drafter();
-        if (quick) {
-            TinyModel.write(run.folder(), actor);
-            actor = TinyModel.actor(run.folder());
-            drafter = TinyModel.drafter(run.folder());
-        }
+        StageRun.ModelFolders models = run.models();
         try (Ops cpu = run.openCpu(); GpuOps gpu = run.open()) {
-            new GenerateCheck(cpu, gpu, actor, drafter, quick ? 2 : 8, quick ? 16 : 96).run(run::wants, result -> {
+            new GenerateCheck(cpu, gpu, models.actor(), models.drafter(), quick ? 2 : 8, quick ? 16 : 96).run(run::wants, result -> {
                 rows.addObject().put("temperature", result.temperature()).put("speculation", result.speculation())
                     .put("graphs", result.graphs()).put("tokens", result.tokens()).put("equal", result.equal())
                     .put("near_ties", result.nearTies()).put("largest_log_prob_difference", result.largestDifference())

@@ -4,11 +4,8 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.io.PrintStream;
-import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
@@ -20,6 +17,7 @@ import java.util.function.Consumer;
 import org.respec.bindings.gpu.GpuDevice;
 import org.respec.bindings.gpu.GpuException;
 import org.respec.engine.BadInput;
+import org.respec.engine.SafeFiles;
 import org.respec.engine.run.Devices;
 import org.respec.kernels.gpu.GpuOps;
 
@@ -218,19 +216,7 @@ public final class GpuCheck {
             return;
         }
         try {
-            Files.walkFileTree(folder, new SimpleFileVisitor<>() {
-                @Override
-                public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
-                    Files.delete(file);
-                    return FileVisitResult.CONTINUE;
-                }
-
-                @Override
-                public FileVisitResult postVisitDirectory(Path path, IOException e) throws IOException {
-                    Files.delete(path);
-                    return FileVisitResult.CONTINUE;
-                }
-            });
+            SafeFiles.deleteAll(folder);
         } catch (IOException e) {
             // What is left lies in the folder for temporary files, and says nothing about the device.
             return;

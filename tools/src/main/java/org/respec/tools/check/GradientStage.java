@@ -2,7 +2,6 @@ package org.respec.tools.check;
 
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import java.lang.foreign.ValueLayout;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -54,21 +53,15 @@ final class GradientStage implements CheckStage {
     @Override
     public void run(StageRun run) {
         boolean quick = run.settings().quick();
-        Path actor = run.settings().actor();
-        Path drafter = run.settings().drafter();
-        if (quick) {
-            TinyModel.write(run.folder(), actor);
-            actor = TinyModel.actor(run.folder());
-            drafter = TinyModel.drafter(run.folder());
-        }
+        StageRun.ModelFolders models = run.models();
         ArrayNode rows = run.json().putArray("rows");
         Map<String, Gradient> want;
         List<Trajectory> drawn;
-        try (Ops cpu = run.openCpu(); LoadedModel model = LoadedModel.load(cpu, actor, drafter)) {
+        try (Ops cpu = run.openCpu(); LoadedModel model = LoadedModel.load(cpu, models.actor(), models.drafter())) {
             drawn = draw(cpu, model, quick ? 2 : 6, quick ? 12 : 48);
             want = gradients(run, cpu, model, drawn);
         }
-        try (Ops gpu = run.open(); LoadedModel model = LoadedModel.load(gpu, actor, drafter)) {
+        try (Ops gpu = run.open(); LoadedModel model = LoadedModel.load(gpu, models.actor(), models.drafter())) {
             gradients(run, gpu, model, drawn).forEach((loss, got) -> {
                 double error = error(want.get(loss).values, got.values);
                 double lossError = Math.abs(got.loss - want.get(loss).loss) / Math.max(1e-6, Math.abs(want.get(loss).loss));

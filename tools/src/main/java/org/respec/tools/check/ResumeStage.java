@@ -29,9 +29,6 @@ final class ResumeStage implements CheckStage {
 
     @Override
     public void run(StageRun run) {
-        if (run.settings().quick()) {
-            TinyModel.write(run.folder(), run.settings().actor());
-        }
         Path straight = run.folder().resolve("straight");
         Path killed = run.folder().resolve("killed");
         Path moved = run.folder().resolve("moved");
@@ -67,15 +64,10 @@ final class ResumeStage implements CheckStage {
     /** A run, or what is left of it; null where it is killed after {@code last} iterations. */
     private static ObjectNode train(StageRun run, Path folder, String device, boolean resume, int last) {
         List<String> overrides = new ArrayList<>(List.of("run.device=" + device, "run.dir=" + folder,
-            "train.checkpoint_every=" + CHECKPOINT_EVERY));
-        if (run.settings().quick()) {
-            overrides.addAll(TinyRuns.overrides(run.folder(), ITERATIONS));
-        } else {
-            overrides.addAll(List.of("model.actor=" + run.settings().actor().toAbsolutePath(),
-                "model.drafter=" + run.settings().drafter().toAbsolutePath(), "train.iterations=" + ITERATIONS,
-                "train.prompts_per_iteration=8",
-                "train.group_size=4", "train.mini_batches=2", "rollout.max_batch=32", "speculation.mode=off", "eval.problems=16"));
-        }
+            "train.checkpoint_every=" + CHECKPOINT_EVERY, "train.iterations=" + ITERATIONS));
+        overrides.addAll(run.models().overrides());
+        overrides.addAll(run.settings().quick() ? TinyRuns.overrides() : List.of("train.prompts_per_iteration=8", "train.group_size=4",
+            "train.mini_batches=2", "rollout.max_batch=32", "speculation.mode=off", "eval.problems=16"));
         RunConfig config = RunConfig.read(run.settings().quickstart(), overrides);
         try (TrainingRun training = new TrainingRun(config, resume)) {
             return training.run(new TrainingRun.Listener() {

@@ -12,6 +12,14 @@ import org.respec.kernels.gpu.GpuOps;
 final class StageRun {
     private static final int CPU_THREADS = 2;
 
+    /** Folders of an actor and its drafter. */
+    record ModelFolders(Path actor, Path drafter) {
+        /** What makes a training run use them. */
+        List<String> overrides() {
+            return List.of("model.actor=" + actor.toAbsolutePath(), "model.drafter=" + drafter.toAbsolutePath());
+        }
+    }
+
     private final GpuCheck.Settings settings;
     private final List<String> prefixes;
     private final Path folder;
@@ -20,6 +28,7 @@ final class StageRun {
     private final Runnable tell;
     private final long limitNanos;
     private final long start = System.nanoTime();
+    private ModelFolders models;
     private int passed;
     private int failed;
 
@@ -42,6 +51,17 @@ final class StageRun {
     /** An empty folder of this stage's own. */
     Path folder() {
         return folder;
+    }
+
+    /** Folders of the actor and the drafter to check with: where it is to be quick, tiny ones, which the first call writes. */
+    ModelFolders models() {
+        if (models == null) {
+            models = new ModelFolders(settings.actor(), settings.drafter());
+            if (settings.quick()) {
+                models = TinyModel.write(folder, settings.actor());
+            }
+        }
+        return models;
     }
 
     /** Where the stage writes what it measured. */
@@ -91,10 +111,6 @@ final class StageRun {
 
     double seconds() {
         return (System.nanoTime() - start) * 1e-9;
-    }
-
-    double secondsLeft() {
-        return (limitNanos - (System.nanoTime() - start)) * 1e-9;
     }
 
     /** To be called between pieces of work: ends the stage when its time is up. */

@@ -17,27 +17,22 @@ final class TinyModel {
     private TinyModel() {
     }
 
-    static Path actor(Path folder) {
-        return folder.resolve("tiny-actor");
-    }
-
-    static Path drafter(Path folder) {
-        return folder.resolve("tiny-drafter");
-    }
-
     /** Writes both into {@code folder}; the tokenizer is that of {@code like}. */
-    static void write(Path folder, Path like) {
+    static StageRun.ModelFolders write(Path folder, Path like) {
         ModelConfig of = ModelConfig.read(like.resolve("config.json"));
         ModelConfig config = new ModelConfig(of.vocabSize(), 64, 96, 3, 2, 1, 32, 1e-6, 10000, 256, true, of.eosTokenIds(),
             of.padTokenId());
         DrafterConfig draft = new DrafterConfig(64, new int[] {1, 2, 3}, 64, 2, 1, 32, 1e-6, 10000, 256, of.vocabSize());
+        Path actor = folder.resolve("tiny-actor");
+        Path drafter = folder.resolve("tiny-drafter");
         try (Ops ops = Devices.open("cpu", 1); ParameterSet weights = new ParameterSet(ops, "tiny actor", config.tensors());
              ParameterSet draftWeights = new ParameterSet(ops, "tiny drafter", draft.tensors())) {
             Initializer.fill(weights, 3, 21);
             Initializer.fill(draftWeights, 1, 22);
-            ModelFiles.write(actor(folder), config.toJson(), weights);
-            ModelFiles.write(drafter(folder), draft.toJson(), draftWeights);
-            Files.copy(like.resolve("tokenizer.json"), actor(folder).resolve("tokenizer.json"));
+            ModelFiles.write(actor, config.toJson(), weights);
+            ModelFiles.write(drafter, draft.toJson(), draftWeights);
+            Files.copy(like.resolve("tokenizer.json"), actor.resolve("tokenizer.json"));
+            return new StageRun.ModelFolders(actor, drafter);
         } catch (IOException e) {
             throw new BadInput(folder + ": a tiny model cannot be written there (" + e.getMessage() + "); check space and permissions.", e);
         }

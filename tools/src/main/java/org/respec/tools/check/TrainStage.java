@@ -29,15 +29,9 @@ final class TrainStage implements CheckStage {
     public void run(StageRun run) {
         boolean quick = run.settings().quick();
         List<String> overrides = new ArrayList<>(List.of("run.device=" + run.settings().device(),
-            "run.dir=" + run.folder().resolve("run")));
-        if (quick) {
-            TinyModel.write(run.folder(), run.settings().actor());
-            overrides.addAll(TinyRuns.overrides(run.folder(), 2));
-        } else {
-            overrides.addAll(List.of("model.actor=" + run.settings().actor().toAbsolutePath(),
-                "model.drafter=" + run.settings().drafter().toAbsolutePath(), "train.iterations=" + ITERATIONS,
-                "rollout.max_batch=" + BATCH));
-        }
+            "run.dir=" + run.folder().resolve("run"), "train.iterations=" + (quick ? 2 : ITERATIONS)));
+        overrides.addAll(run.models().overrides());
+        overrides.addAll(quick ? TinyRuns.overrides() : List.of("rollout.max_batch=" + BATCH));
         RunConfig config = RunConfig.read(run.settings().quickstart(), overrides);
         ObjectNode summary;
         try (TrainingRun training = new TrainingRun(config, false)) {

@@ -53,7 +53,7 @@ final class Ablation implements Experiment {
             List.of(new Plot.Layer("speed-up", speedups.stream().mapToDouble(Spread::median).toArray(),
                 speedups.stream().mapToDouble(Spread::sd).toArray())), 1);
         return new Outcome(List.of(table), List.of(new Outcome.Chart("ablation", plot)),
-            List.of(Finding.atLeast("speed of an iteration with everything over none", speedups.getLast().median(), 1)));
+            List.of(Claim.atLeast("speed of an iteration with everything over none", speedups.getLast().median(), 1)));
     }
 
     private static Spread spread(java.util.stream.DoubleStream values) {

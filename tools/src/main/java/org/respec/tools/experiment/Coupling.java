@@ -61,7 +61,7 @@ final class Coupling implements Experiment {
     public Outcome run(Lab lab) {
         Table table = new Table("acceptance", "Chance that a level is accepted, all levels before it being the actor's (mean over places; "
             + "spread over seeds)", "source", "temperature", "level", "children", "ranked", "rejection", "coupled");
-        List<Finding> findings = new ArrayList<>();
+        List<Claim> claims = new ArrayList<>();
         List<Outcome.Chart> charts = new ArrayList<>();
         Spread[][][][] zipf = measure(lab, seed -> zipf(lab.choose(400, 1000), seed), 1, lab.choose(10, 25));
         add(table, "zipf", zipf, 1);
@@ -70,7 +70,7 @@ final class Coupling implements Experiment {
             int children = figures[0] == 1 ? 0 : CHILDREN.length - 1;
             for (int rule = 0; rule < RULES.size(); rule++) {
                 double mean = zipf[hot][0][children][rule].mean();
-                findings.add(new Finding(String.format("zipf, %d of %s children within %.2f of the design's figure", CHILDREN[children],
+                claims.add(new Claim(String.format("zipf, %d of %s children within %.2f of the design's figure", CHILDREN[children],
                     RULES.get(rule).name(), TOLERANCE), mean, figures[rule + 1], Math.abs(mean - figures[rule + 1]) <= TOLERANCE));
             }
         }
@@ -84,7 +84,7 @@ final class Coupling implements Experiment {
                 plot("Acceptance per level, the model's own distributions, temperature 1, 4 children", real[hot], CHILDREN.length - 1)));
         }
         charts.add(new Outcome.Chart("coupling-zipf", bars(zipf[hot][0])));
-        return new Outcome(List.of(table), charts, findings);
+        return new Outcome(List.of(table), charts, claims);
     }
 
     private interface Source {

@@ -44,7 +44,7 @@ final class GapOne implements Experiment {
             "accept_length", "speculated");
         Table best = new Table("adaptive", "Adaptive against the best static plan (paired, round by round)", "batch", "best_static",
             "ratio");
-        List<Finding> findings = new ArrayList<>();
+        List<Claim> claims = new ArrayList<>();
         List<Measured> all = new ArrayList<>();
         RunConfig config = lab.config(List.of());
         List<String> plans = new ArrayList<>(STATIC);
@@ -59,11 +59,11 @@ final class GapOne implements Experiment {
                     int requests = Math.max(lab.choose(16, 24), 2 * batch);
                     Measured measured = measure(lab, task, engines, plans, requests, batch, lab.choose(4.0, 20.0), lab.choose(2, 8));
                     all.add(measured);
-                    report(table, best, findings, Integer.toString(batch), measured, "at batch " + batch, BAR);
+                    report(table, best, claims, Integer.toString(batch), measured, "at batch " + batch, BAR);
                     if (batch == LARGEST) {
                         // Many requests through few places, down to the last one: every batch occurs, most of all the smallest.
                         Measured tail = measure(lab, task, engines, plans, lab.choose(3, 6) * batch, batch, 0, lab.choose(2, 4));
-                        report(table, best, findings, "whole rollout", tail, "over a whole rollout", 1);
+                        report(table, best, claims, "whole rollout", tail, "over a whole rollout", 1);
                     }
                 } finally {
                     engines.forEach(RolloutEngine::close);
@@ -71,7 +71,7 @@ final class GapOne implements Experiment {
                 lab.log().accept("gap1: batch " + batch + " done");
             }
         }
-        return new Outcome(List.of(table, best), List.of(new Outcome.Chart("gap1", plot(plans, all))), findings);
+        return new Outcome(List.of(table, best), List.of(new Outcome.Chart("gap1", plot(plans, all))), claims);
     }
 
     /** Ratios to off and to each plan come from the same round, in which all ran the same prompts one after another. */
@@ -123,7 +123,7 @@ final class GapOne implements Experiment {
         return new Measured(batch, plans, SpeedComparison.measure(engines, rounds, warmUp));
     }
 
-    private static void report(Table table, Table best, List<Finding> findings, String where, Measured measured, String words, double bar) {
+    private static void report(Table table, Table best, List<Claim> claims, String where, Measured measured, String words, double bar) {
         for (int plan = 0; plan < measured.plans().size(); plan++) {
             table.add(where, measured.plans().get(plan), Spread.of(measured.speeds(plan)), measured.ratio(plan, 0),
                 Spread.of(measured.stats().get(plan).stream().mapToDouble(RolloutStats::acceptLength).toArray()),
@@ -132,7 +132,7 @@ final class GapOne implements Experiment {
         int rival = measured.bestStatic();
         Spread ratio = measured.ratio(STATIC.size(), rival);
         best.add(where, measured.plans().get(rival), ratio);
-        findings.add(Finding.atLeast("adaptive over the best static plan (" + measured.plans().get(rival) + ") " + words,
+        claims.add(Claim.atLeast("adaptive over the best static plan (" + measured.plans().get(rival) + ") " + words,
             ratio.median(), bar));
     }
 

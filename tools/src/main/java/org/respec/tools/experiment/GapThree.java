@@ -62,7 +62,7 @@ final class GapThree implements Experiment {
             layers.add(new Plot.Layer(weighting + " weights", spreads.stream().mapToDouble(Spread::mean).toArray(),
                 spreads.stream().mapToDouble(Spread::sd).toArray()));
         }
-        Finding proof = Finding.atLeast("share of runs with speculation whose trajectories and trained weights equal those without",
+        Claim proof = Claim.atLeast("share of runs with speculation whose trajectories and trained weights equal those without",
             (double) identical / compared, 1);
         Plot reward = new Plot.Lines("Reward with speculation off and on (one curve: they are the same)", Axis.whole("iteration"),
             Axis.linear("mean reward"), List.of(Curves.byIteration("off", traces.get(OFF), "/reward"),

@@ -75,16 +75,16 @@ final class GapTwo implements Experiment {
         List<Variant> stale = beginningWith(new StaleDrafter(lab).make(lab.output().resolve("gap2-stale")),
             lab.quick() ? List.of(FROZEN, fresh.getLast()) : fresh);
         PairedRuns runs = new PairedRuns(lab, name(), common);
-        List<Finding> findings = new ArrayList<>();
+        List<Claim> claims = new ArrayList<>();
         List<Outcome.Chart> charts = new ArrayList<>();
         List<Table> tables = new ArrayList<>();
-        compare(runs.run(fresh), "fresh", "the drafter that the actor's present state taught", tables, charts, findings);
-        compare(runs.run(stale), "stale", "a drafter that an earlier state of the actor taught", tables, charts, findings);
-        return new Outcome(tables, charts, findings);
+        compare(runs.run(fresh), "fresh", "the drafter that the actor's present state taught", tables, charts, claims);
+        compare(runs.run(stale), "stale", "a drafter that an earlier state of the actor taught", tables, charts, claims);
+        return new Outcome(tables, charts, claims);
     }
 
     private static void compare(Map<Variant, List<Trace>> traces, String key, String words, List<Table> tables, List<Outcome.Chart> charts,
-                                List<Finding> findings) {
+                                List<Claim> claims) {
         List<Variant> variants = List.copyOf(traces.keySet());
         Variant frozenOne = variants.getFirst();
         Table table = new Table(key, "Accept length, beginning with " + words + " (same trajectories for all; spread over seeds)",
@@ -108,9 +108,9 @@ final class GapTwo implements Experiment {
                 exposed = Spread.of(mine.stream().mapToDouble(t -> seconds(t, "drafter_exposed") / seconds(t, "drafter")).toArray());
             }
         }
-        findings.add(Finding.atLeast("accept length at the end, " + key + ": best online drafter (" + bestName + ") over frozen",
+        claims.add(Claim.atLeast("accept length at the end, " + key + ": best online drafter (" + bestName + ") over frozen",
             best.median(), BAR));
-        findings.add(Finding.atMost("share of the learner's time that is exposed, " + key + ", reward-overlap-1",
+        claims.add(Claim.atMost("share of the learner's time that is exposed, " + key + ", reward-overlap-1",
             exposed.median(), EXPOSED_BAR));
         List<Series> weightings = new ArrayList<>();
         List<Series> intervals = new ArrayList<>();

@@ -216,14 +216,14 @@ final class Load implements Experiment {
         }
         List<LoadPair> watched = of(all, Watch.WATCHED);
         String among = " (median of " + watched.size() + " loads that began on a quiet machine)";
-        List<Finding> findings = List.of(
-            Finding.atMost("depth under load over depth before" + among, median(watched, p -> p.during() / p.before()), 0.8),
-            Finding.atLeast("depth after the load over depth before" + among, median(watched, p -> p.after() / p.before()), 0.9),
-            Finding.atMost("steps until the depth had fallen half of the way" + among, median(watched, LoadPair::stepsToFall), SOON),
-            Finding.atMost("steps until the depth had risen half of the way" + among, median(watched, LoadPair::stepsToRise), SOON));
+        List<Claim> claims = List.of(
+            Claim.atMost("depth under load over depth before" + among, median(watched, p -> p.during() / p.before()), 0.8),
+            Claim.atLeast("depth after the load over depth before" + among, median(watched, p -> p.after() / p.before()), 0.9),
+            Claim.atMost("steps until the depth had fallen half of the way" + among, median(watched, LoadPair::stepsToFall), SOON),
+            Claim.atMost("steps until the depth had risen half of the way" + among, median(watched, LoadPair::stepsToRise), SOON));
         return new Outcome(List.of(loads, settings), List.of(
             new Outcome.Chart("load-begins", plot("The load begins at step 0", all, false)),
-            new Outcome.Chart("load-ends", plot("The load ends at step 0", all, true))), findings);
+            new Outcome.Chart("load-ends", plot("The load ends at step 0", all, true))), claims);
     }
 
     private static List<LoadPair> of(List<Recorded> all, Watch watch) {

@@ -4,7 +4,7 @@ import java.util.List;
 import org.respec.tools.report.Plot;
 
 /** What an experiment found. */
-public record Outcome(List<Table> tables, List<Chart> charts, List<Finding> findings) {
+public record Outcome(List<Table> tables, List<Chart> charts, List<Claim> claims) {
     /** A plot and the name of its file, without ending. */
     public record Chart(String file, Plot plot) {
     }

@@ -33,7 +33,7 @@ public final class OutcomeWriter {
         root.put("experiment", experiment.name()).put("question", experiment.question()).put("device", lab.deviceInWords())
             .put("quick", lab.quick()).put("seeds", lab.seeds()).put("seconds", seconds);
         ArrayNode findings = root.putArray("findings");
-        outcome.findings().forEach(finding -> findings.add(JSON.valueToTree(finding)));
+        outcome.claims().forEach(claim -> findings.add(JSON.valueToTree(claim)));
         ObjectNode tables = root.putObject("tables");
         outcome.tables().forEach(table -> add(tables.putArray(table.name()), table));
         ArrayNode plots = root.putArray("plots");
@@ -49,7 +49,7 @@ public final class OutcomeWriter {
         }
         outcome.tables().forEach(table -> out.println("\n" + table.text().stripTrailing()));
         out.println();
-        outcome.findings().forEach(finding -> out.println(finding.sentence()));
+        outcome.claims().forEach(claim -> out.println(claim.sentence()));
         out.printf("%s took %.0f s; wrote %s and %d plots to %s%n", experiment.name(), seconds, experiment.name() + ".json",
             outcome.charts().size(), folder);
     }

@@ -3,14 +3,12 @@ package org.respec.tools.experiment;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Stream;
+import org.respec.engine.SafeFiles;
 import org.respec.engine.run.RunConfig;
 import org.respec.engine.run.TrainingRun;
 
@@ -74,13 +72,8 @@ final class PairedRuns {
 
     /** Removes what an earlier call of this experiment left in a folder of its own. */
     private static void delete(Path folder) {
-        if (!Files.exists(folder)) {
-            return;
-        }
-        try (Stream<Path> all = Files.walk(folder)) {
-            for (Path path : all.sorted(Comparator.reverseOrder()).toList()) {
-                Files.delete(path);
-            }
+        try {
+            SafeFiles.deleteAll(folder);
         } catch (IOException e) {
             throw new UncheckedIOException(folder + ": it cannot be removed", e);
         }

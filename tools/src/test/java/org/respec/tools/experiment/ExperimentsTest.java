@@ -51,7 +51,7 @@ class ExperimentsTest {
         Lab lab = lab(1, "train.iterations=2", "train.prompts_per_iteration=3");
         Experiment experiment = new GapThree();
         Outcome outcome = experiment.run(lab);
-        assertEquals(List.of(true), outcome.findings().stream().map(Finding::holds).toList(), outcome.findings().toString());
+        assertEquals(List.of(true), outcome.claims().stream().map(Claim::holds).toList(), outcome.claims().toString());
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         new OutcomeWriter(folder, new PrintStream(out, true, StandardCharsets.UTF_8)).write(experiment, lab, outcome, 1);
         JsonNode json = new JsonMapper().readTree(folder.resolve("gap3.json").toFile());
@@ -82,7 +82,7 @@ class ExperimentsTest {
         Lab lab = lab(1);
         Experiment experiment = new Load(DecodeShape.TINY, 40, 24);
         Outcome outcome = experiment.run(lab);
-        assertEquals(4, outcome.findings().size());
+        assertEquals(4, outcome.claims().size());
         PrintStream out = new PrintStream(new ByteArrayOutputStream(), true, StandardCharsets.UTF_8);
         new OutcomeWriter(folder, out).write(experiment, lab, outcome, 1);
         JsonNode json = new JsonMapper().readTree(folder.resolve("load.json").toFile());

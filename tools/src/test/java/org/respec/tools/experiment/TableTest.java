@@ -33,13 +33,13 @@ class TableTest {
     }
 
     @Test
-    void findingsSayWhetherTheyHold() {
-        assertTrue(Finding.atLeast("a", 0.98, 0.98).holds());
-        assertFalse(Finding.atLeast("a", 0.97, 0.98).holds());
-        assertFalse(Finding.atMost("a", 0.2, 0.1).holds());
+    void claimsSayWhetherTheyHold() {
+        assertTrue(Claim.atLeast("a", 0.98, 0.98).holds());
+        assertFalse(Claim.atLeast("a", 0.97, 0.98).holds());
+        assertFalse(Claim.atMost("a", 0.2, 0.1).holds());
         // What was not measured holds nothing.
-        assertFalse(Finding.atLeast("a", Double.NaN, 0.98).holds());
-        assertFalse(Finding.atMost("a", Double.NaN, 0.1).holds());
-        assertEquals("a: 0.970 (bar 0.980): does NOT hold", Finding.atLeast("a", 0.97, 0.98).sentence());
+        assertFalse(Claim.atLeast("a", Double.NaN, 0.98).holds());
+        assertFalse(Claim.atMost("a", Double.NaN, 0.1).holds());
+        assertEquals("a: 0.970 (bar 0.980): does NOT hold", Claim.atLeast("a", 0.97, 0.98).sentence());
     }
 }

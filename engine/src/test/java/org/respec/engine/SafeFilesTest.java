@@ -1,0 +1,61 @@
+package org.respec.engine;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class SafeFilesTest {
+    @TempDir
+    Path folder;
+
+    private List<String> names() throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.map(file -> file.getFileName().toString()).sorted().toList();
+        }
+    }
+
+    @Test
+    void aFileIsReplacedWhole() throws IOException {
+        Path file = folder.resolve("a");
+        SafeFiles.write(file, new byte[] {1, 2, 3});
+        SafeFiles.write(file, new byte[] {4});
+        assertArrayEquals(new byte[] {4}, Files.readAllBytes(file));
+        assertEquals(List.of("a"), names(), "nothing temporary is left");
+    }
+
+    @Test
+    void aWriteThatFailsLeavesTheOldFile() throws IOException {
+        Path file = folder.resolve("a");
+        SafeFiles.write(file, new byte[] {1, 2, 3});
+        BadInput bad = assertThrows(BadInput.class, () -> SafeFiles.write(file, channel -> {
+            throw new IOException("no space");
+        }));
+        assertTrue(bad.getMessage().startsWith(file + ": ") && bad.getMessage().contains("no space"), bad.getMessage());
+        assertArrayEquals(new byte[] {1, 2, 3}, Files.readAllBytes(file));
+    }
+
+    @Test
+    void deletingTakesAFolderAndNothingThatALinkInItNames() throws IOException {
+        Path kept = Files.createDirectories(folder.resolve("kept/inner"));
+        Files.writeString(kept.resolve("file"), "stays");
+        Path gone = Files.createDirectories(folder.resolve("gone/a/b")).getParent().getParent();
+        Files.writeString(gone.resolve("a/b/file"), "goes");
+        Files.createSymbolicLink(gone.resolve("a/link"), kept.getParent());
+        SafeFiles.deleteAll(gone);
+        assertFalse(Files.exists(gone));
+        assertEquals("stays", Files.readString(kept.resolve("file")));
+        SafeFiles.deleteAll(gone);
+        SafeFiles.deleteAll(kept.resolve("file"));
+        assertEquals(List.of(), Stream.of(kept.toFile().list()).toList());
+    }
+}
