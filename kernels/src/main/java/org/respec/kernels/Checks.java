@@ -25,8 +25,8 @@ public final class Checks {
     /** A matrix of this dtype, at least {@code rows} rows and exactly {@code cols} columns. */
     public static void matrix(String operator, String argument, Tensor tensor, DType dtype, int rows, int cols) {
         if (tensor.dtype() != dtype || rows < 0 || tensor.rows() < rows || tensor.cols() != cols) {
-            throw new IllegalArgumentException(operator + ": " + argument + " must be " + dtype + " with " + rows + " rows or more of " + cols
-                + " columns, got " + tensor);
+            throw new IllegalArgumentException(operator + ": " + argument + " must be " + dtype + " with " + rows + " rows or more of "
+                + cols + " columns, got " + tensor);
         }
     }
 

@@ -287,8 +287,8 @@ public interface Ops extends AutoCloseable {
     void logProbsBackward(Tensor logits, Tensor targets, float temperature, Tensor coefficients, int rows);
 
     /**
-     * The policy-gradient loss of each row's target token as {@link PolicyTerms} says, in one pass over the logits: its log-probability under
-     * softmax(logits / temperature) (0 counts as 1), and the gradient of the weighted sum of losses by the logits. Rows with weight 0
+     * The policy-gradient loss of each row's target token as {@link PolicyTerms} says, in one pass over the logits: its log-probability
+     * under softmax(logits / temperature) (0 counts as 1), and the gradient of the weighted sum of losses by the logits. Rows with weight 0
      * become zeros with log-probability 0.
      *
      * @param logits [rows x vocab]
@@ -300,8 +300,8 @@ public interface Ops extends AutoCloseable {
 
     /**
      * Weighted forward KL(teacher || student), or a blend with total variation, over the teacher's top k tokens and one bucket for the
-     * rest, and in place of the student's logits its gradient. With p the teacher's and q the student's probabilities, N the named tokens that the student has,
-     * tail the teacher's mass on all others and rest = sum of q outside N:
+     * rest, and in place of the student's logits its gradient. With p the teacher's and q the student's probabilities, N the named tokens
+     * that the student has, tail the teacher's mass on all others and rest = sum of q outside N:
      * {@code KL = sum_N p log(p / q) + tail log(tail / rest)}, and the gradient by a logit is {@code (q - p) / T} in N and
      * {@code q (1 - tail / rest) / T} outside, times the row's weight. The teacher's masses must sum to 1. A rest under 1e-9 counts as
      * 1e-9. Rows with weight 0 become zeros with loss 0; nothing else of them is read.

@@ -21,7 +21,8 @@ import org.respec.kernels.Ops;
 /**
  * A drafter that learns beside its use. Updates run on a thread and operators (on a GPU: a stream) of their own, over a private twin of
  * the drafter and a replay buffer that nobody else touches meanwhile; the drafter in use changes only in {@link #takeOver}, which the run
- * calls at fixed points between rollouts, so every bit is the same whatever the threads' timing, or with updates in turn on the run's own thread.
+ * calls at fixed points between rollouts, so every bit is the same whatever the threads' timing, or with updates in turn on the run's own
+ * thread.
  *
  * <p>Nothing that goes wrong with learning stops a run: an update that fails, comes to numbers that are not finite, or whose weights
  * lose a bit on their way is dropped with an alarm, and one that does not end in time is left behind, and the learner with it. All

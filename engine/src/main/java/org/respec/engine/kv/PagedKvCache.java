@@ -163,8 +163,8 @@ public final class PagedKvCache implements AutoCloseable {
         int row = row(sequence);
         int end = Math.addExact(lengths[row], tokens);
         if (tokens < 0 || end > capacity) {
-            throw new IllegalArgumentException("a sequence of " + lengths[row] + " tokens cannot take " + tokens + " more: it holds at most "
-                + capacity);
+            throw new IllegalArgumentException("a sequence of " + lengths[row] + " tokens cannot take " + tokens
+                + " more: it holds at most " + capacity);
         }
         if (tokens == 0) {
             return true;

@@ -137,7 +137,9 @@ public final class ActorTraining implements AutoCloseable {
         return logits.rows();
     }
 
-    /** Logits of rows {@code from} to {@code to} of the last forward pass, F32, until the next call; row r predicts the token after row r. */
+    /**
+     * Logits of rows {@code from} to {@code to} of the last forward pass, F32, until the next call; row r predicts the token after row r.
+     */
     public Tensor logits(int from, int to) {
         ops.linear(normed.rows(from, to), actor.headPacked, logits, false, to - from);
         return logits.rows(0, to - from);
@@ -152,8 +154,8 @@ public final class ActorTraining implements AutoCloseable {
     }
 
     /**
-     * Log-probabilities of {@code targets} as {@link Ops#policyLoss} gives them. Adds the head's gradient to {@code gradients} and keeps that
-     * at its input for {@link #backward}.
+     * Log-probabilities of {@code targets} as {@link Ops#policyLoss} gives them. Adds the head's gradient to {@code gradients} and keeps
+     * that at its input for {@link #backward}.
      */
     public void loss(Tensor targets, float temperature, PolicyTerms terms, Tensor logProbs, ParameterSet gradients, int rows) {
         ActorGradients g = new ActorGradients(gradients, actor.config());

@@ -90,7 +90,8 @@ public record DrafterConfig(int hiddenSize, int[] featureLayers, int intermediat
         specs.add(new TensorSpec("fc.weight", hiddenSize, 3 * hiddenSize));
         specs.add(TensorSpec.vector("midlayer.hidden_norm.weight", hiddenSize));
         specs.add(TensorSpec.vector("midlayer.input_layernorm.weight", hiddenSize));
-        ModelConfig.addLayer(specs, "midlayer.", 2 * hiddenSize, hiddenSize, intermediateSize, numAttentionHeads, numKeyValueHeads, headDim);
+        ModelConfig.addLayer(specs, "midlayer.", 2 * hiddenSize, hiddenSize, intermediateSize, numAttentionHeads, numKeyValueHeads,
+            headDim);
         specs.add(TensorSpec.vector("norm.weight", hiddenSize));
         specs.add(new TensorSpec("lm_head.weight", vocabSize, hiddenSize));
         return specs;

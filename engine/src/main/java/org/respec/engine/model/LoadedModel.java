@@ -14,8 +14,8 @@ import org.respec.kernels.Ops;
  */
 public record LoadedModel(Ops ops, Actor actor, TextTokenizer tokenizer, Drafter drafter) implements AutoCloseable {
     /**
-     * Reads {@code config.json}, {@code model.safetensors} and {@code tokenizer.json} of an actor, and the first two of a drafter, to compute
-     * with in F32.
+     * Reads {@code config.json}, {@code model.safetensors} and {@code tokenizer.json} of an actor, and the first two of a drafter, to
+     * compute with in F32.
      *
      * @param drafterFolder null for none
      * @throws BadInput for anything wrong with the files, or if they do not fit each other

@@ -78,7 +78,8 @@ public final class ParameterSet implements AutoCloseable {
             blocks.add(block);
             long offset = block.offset();
             for (TensorSpec spec : specs.subList(at, end)) {
-                Tensor previous = tensors.put(spec.name(), new Tensor(dtype, spec.rows(), spec.cols(), spec.cols(), offset, block.storage()));
+                Tensor previous = tensors.put(spec.name(), new Tensor(dtype, spec.rows(), spec.cols(), spec.cols(), offset,
+                    block.storage()));
                 if (previous != null) {
                     throw new IllegalArgumentException("tensor " + spec.name() + " is named twice");
                 }
@@ -274,7 +275,8 @@ public final class ParameterSet implements AutoCloseable {
     public void write(String name, MemorySegment floats) {
         Tensor tensor = get(name);
         if (floats.byteSize() != 4 * tensor.size()) {
-            throw new IllegalArgumentException("tensor " + name + " of " + tensor.size() + " elements from " + floats.byteSize() + " bytes");
+            throw new IllegalArgumentException("tensor " + name + " of " + tensor.size() + " elements from " + floats.byteSize()
+                + " bytes");
         }
         write(tensor.reshape(1, Math.toIntExact(tensor.size())), floats);
     }

@@ -107,8 +107,8 @@ public final class AdamW implements AutoCloseable {
             ops.adamW(w, g, m, v, learningRate, settings.beta1(), settings.beta2(), settings.eps(), settings.weightDecay(), step, scale);
         } else {
             Tensor copy = weights.copy().blocks().get(block);
-            ops.adamWConvert(w, copy, g, m, v, learningRate, settings.beta1(), settings.beta2(), settings.eps(), settings.weightDecay(), step,
-                scale);
+            ops.adamWConvert(w, copy, g, m, v, learningRate, settings.beta1(), settings.beta2(), settings.eps(), settings.weightDecay(),
+                step, scale);
         }
     }
 

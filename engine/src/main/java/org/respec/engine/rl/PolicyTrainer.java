@@ -140,8 +140,8 @@ public final class PolicyTrainer implements AutoCloseable {
                 release();
                 if (maxRows <= longest) {
                     throw new BadInput("train.micro_batch_tokens: the device has no memory for training passes of " + maxRows
-                        + " tokens, as the longest response needs (" + e.getMessage() + "); lower rollout.kv_pages or rollout.max_tokens, or set"
-                        + " train.checkpoint_activations=true.", e);
+                        + " tokens, as the longest response needs (" + e.getMessage()
+                        + "); lower rollout.kv_pages or rollout.max_tokens, or set train.checkpoint_activations=true.", e);
                 }
                 maxRows = Math.max(longest, maxRows / 2);
                 optimizer.gradients().fill(0f);
@@ -211,7 +211,8 @@ public final class PolicyTrainer implements AutoCloseable {
 
         Batch part(int index, int parts) {
             int size = trajectories.size();
-            return new Batch(trajectories, advantages, (int) ((long) size * index / parts), (int) ((long) size * (index + 1) / parts), proximal);
+            return new Batch(trajectories, advantages, (int) ((long) size * index / parts), (int) ((long) size * (index + 1) / parts),
+                proximal);
         }
 
         long tokens() {

@@ -72,7 +72,8 @@ public final class SupervisedTrainer implements AutoCloseable {
         ops.push(targets, row);
         ops.push(weights, row);
         training.forward(batch.size(), row);
-        training.loss(targets.device(), 1f, PolicyTerms.crossEntropy(weights.device(), ones), logProbs.device(), optimizer.gradients(), row);
+        training.loss(targets.device(), 1f, PolicyTerms.crossEntropy(weights.device(), ones), logProbs.device(), optimizer.gradients(),
+            row);
         ops.pull(logProbs, row);
         double loss = 0;
         MemorySegment values = logProbs.host().host();

@@ -102,7 +102,8 @@ public final class RolloutEngine implements AutoCloseable {
         }
         if (limits.pages() < limits.leastPages()) {
             throw new BadInput("rollout.kv_pages: " + limits.pages() + " pages of " + limits.pageSize()
-                + " tokens cannot hold one request of " + limits.maxLength() + " tokens with its draft tree; give at least " + limits.leastPages() + ".");
+                + " tokens cannot hold one request of " + limits.maxLength() + " tokens with its draft tree; give at least "
+                + limits.leastPages() + ".");
         }
     }
 

@@ -15,7 +15,8 @@ import org.respec.engine.BadInput;
 /** Reads a YAML configuration and lays {@code key.path=value} overrides over it. */
 final class ConfigFile {
     private static final long MAX_BYTES = 1 << 20;
-    private static final YAMLMapper YAML = new YAMLMapper(YAMLFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build());
+    private static final YAMLMapper YAML = new YAMLMapper(YAMLFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+        .build());
 
     private ConfigFile() {
     }

@@ -59,8 +59,8 @@ public final class PlanPolicies {
             return profile;
         }
         // What passes take depends on the models' shapes, which their configurations have, not on their weights.
-        String key = ops.device() + " " + ops.uuid() + " " + actor.config() + " " + (drafting == null ? "n-grams" : drafting.config()) + " batch " + limits.maxBatch()
-            + " rows " + limits.maxRows();
+        String key = ops.device() + " " + ops.uuid() + " " + actor.config() + " " + (drafting == null ? "n-grams" : drafting.config())
+            + " batch " + limits.maxBatch() + " rows " + limits.maxRows();
         return new CostCache(config.costCache(), sentence -> System.err.println("respec: " + sentence)).get(key, measure);
     }
 }

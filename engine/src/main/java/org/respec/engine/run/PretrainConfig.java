@@ -27,8 +27,9 @@ public record PretrainConfig(RunConfig.Run run, Output output, TaskConfig task, 
                             int maxPositions) {
         static ActorSize read(ConfigSection s) {
             ActorSize size = new ActorSize(s.integer("hidden_size", 128, 8, 4096), s.integer("intermediate_size", 384, 8, 16384),
-                s.integer("num_hidden_layers", 8, 3, 64), s.integer("num_attention_heads", 4, 1, 64), s.integer("num_key_value_heads", 2, 1, 64),
-                s.integer("head_dim", 32, 2, 256), s.number("rope_theta", 10000, 1, 1e9), s.integer("max_position_embeddings", 256, 16, 65536));
+                s.integer("num_hidden_layers", 8, 3, 64), s.integer("num_attention_heads", 4, 1, 64),
+                s.integer("num_key_value_heads", 2, 1, 64), s.integer("head_dim", 32, 2, 256), s.number("rope_theta", 10000, 1, 1e9),
+                s.integer("max_position_embeddings", 256, 16, 65536));
             if (size.heads % size.kvHeads != 0) {
                 throw s.bad("num_key_value_heads", "is " + size.kvHeads + ", which must divide num_attention_heads " + size.heads);
             }
@@ -91,7 +92,8 @@ public record PretrainConfig(RunConfig.Run run, Output output, TaskConfig task, 
         static Distilled read(ConfigSection s) {
             Distilled distilled = new Distilled(s.integer("rounds", 40, 1, 1_000_000), s.integer("prompts", 64, 1, 65536),
                 s.integer("group_size", 4, 1, 1024), s.integer("max_tokens", 96, 1, 65536), s.integer("steps_per_round", 20, 1, 100_000),
-                s.integer("batch_tokens", 2048, 16, 1 << 20), (float) s.number("learning_rate", 2e-3, 0, 1), s.integer("top_k", 16, 1, 1024),
+                s.integer("batch_tokens", 2048, 16, 1 << 20), (float) s.number("learning_rate", 2e-3, 0, 1),
+                s.integer("top_k", 16, 1, 1024),
                 s.integer("capacity_tokens", 65536, 16, 1 << 28), s.integer("unroll", 3, 1, 8), (float) s.number("unroll_decay", 0.8, 0, 1),
                 (float) s.number("max_grad_norm", 0.5, 0, 1e6));
             s.finish();

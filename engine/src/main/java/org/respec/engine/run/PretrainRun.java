@@ -150,7 +150,8 @@ public final class PretrainRun {
             ParameterSet weights = new ParameterSet(ops, "drafter weights", model.tensors());
             Initializer.fill(weights, 1, seed + 1);
             Task task = Tasks.of(config.task(), seed, loaded);
-            RolloutLimits limits = new RolloutLimits(BATCH, task.maxPromptTokens(), d.maxTokens(), 16, 0, Math.min(d.topK(), model.vocabSize()));
+            RolloutLimits limits = new RolloutLimits(BATCH, task.maxPromptTokens(), d.maxTokens(), 16, 0,
+                Math.min(d.topK(), model.vocabSize()));
             try (Drafter drafter = new Drafter(ops, model, weights, actor);
                  AdamW optimizer = new AdamW(ops, weights, new AdamW.Settings(0.9f, 0.95f, 1e-8f, 0f, d.maxGradNorm()));
                  ReplayBuffer replay = new ReplayBuffer(d.capacityTokens(), 3 * model.hiddenSize(), limits.captureTopK());

@@ -78,10 +78,14 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
 
         static Train read(ConfigSection s) {
             Train train = new Train(s.integer("iterations", 40, 0, 1_000_000), s.integer("prompts_per_iteration", 32, 1, 65536),
-                s.integer("group_size", 8, 2, 1024), s.integer("micro_batch_tokens", 2048, 16, 1 << 20), s.integer("mini_batches", 1, 1, 1024),
-                s.integer("epochs", 1, 1, 64), (float) s.number("learning_rate", 1e-4, 0, 1), s.integer("warmup_iterations", 0, 0, 1_000_000),
-                (float) s.number("weight_decay", 0, 0, 1), (float) s.number("beta1", 0.9, 0, 0.99999), (float) s.number("beta2", 0.95, 0, 0.99999),
-                (float) s.number("eps", 1e-8, 1e-15, 1), (float) s.number("max_grad_norm", 1, 0, 1e6), (float) s.number("clip_low", 0.2, 0, 1),
+                s.integer("group_size", 8, 2, 1024), s.integer("micro_batch_tokens", 2048, 16, 1 << 20),
+                s.integer("mini_batches", 1, 1, 1024),
+                s.integer("epochs", 1, 1, 64), (float) s.number("learning_rate", 1e-4, 0, 1),
+                s.integer("warmup_iterations", 0, 0, 1_000_000),
+                (float) s.number("weight_decay", 0, 0, 1), (float) s.number("beta1", 0.9, 0, 0.99999),
+                (float) s.number("beta2", 0.95, 0, 0.99999),
+                (float) s.number("eps", 1e-8, 1e-15, 1), (float) s.number("max_grad_norm", 1, 0, 1e6),
+                (float) s.number("clip_low", 0.2, 0, 1),
                 (float) s.number("clip_high", 0.2, 0, 100), (float) s.number("kl_coefficient", 0, 0, 100),
                 s.choice("loss", "token", "token", "sequence"), s.flag("normalise_advantages", true),
                 s.integer("checkpoint_every", 10, 1, 1_000_000), s.integer("keep_checkpoints", 2, 1, 1000),
@@ -101,7 +105,8 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
      * @param kvPages 0 for as many as a full batch can use, {@link #AUTO} for as many of these as a device has memory for
      * @param releaseKv whether rollout and updates have memory by turns: pages are given back for an update, its passes after it
      */
-    public record Rollout(int maxBatch, int maxTokens, float temperature, int topK, float topP, int pageSize, int kvPages, boolean releaseKv) {
+    public record Rollout(int maxBatch, int maxTokens, float temperature, int topK, float topP, int pageSize, int kvPages,
+                          boolean releaseKv) {
         /** {@code kvPages} by what is left on the device. */
         public static final int AUTO = -1;
 

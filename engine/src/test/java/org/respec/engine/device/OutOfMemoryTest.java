@@ -48,8 +48,8 @@ class OutOfMemoryTest {
         for (int[] tokens : TestModels.sequences(CONFIG.vocabSize(), 9, 16, 25, LONGEST + 1, 12, 40, 33)) {
             float[] logProbs = new float[tokens.length - 3];
             Arrays.fill(logProbs, -3f);
-            trajectories.add(new Trajectory(trajectories.size(), 0, 0, Arrays.copyOf(tokens, 3), Arrays.copyOfRange(tokens, 3, tokens.length),
-                logProbs, true, null));
+            trajectories.add(new Trajectory(trajectories.size(), 0, 0, Arrays.copyOf(tokens, 3),
+                Arrays.copyOfRange(tokens, 3, tokens.length), logProbs, true, null));
         }
         return trajectories;
     }

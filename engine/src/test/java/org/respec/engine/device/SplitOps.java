@@ -288,7 +288,8 @@ public final class SplitOps implements Ops {
     }
 
     @Override
-    public void policyLoss(Tensor logits, Tensor targets, float temperature, PolicyTerms terms, Tensor logProbs, Tensor gradient, int rows) {
+    public void policyLoss(Tensor logits, Tensor targets, float temperature, PolicyTerms terms, Tensor logProbs, Tensor gradient,
+                           int rows) {
         PolicyTerms inner = new PolicyTerms(on(terms.weights()), on(terms.advantages()), on(terms.old()), on(terms.reference()),
             on(terms.rollout()), terms.clipLow(), terms.clipHigh(), terms.klCoefficient(), terms.cap());
         cpu.policyLoss(on(logits), on(targets), temperature, inner, on(logProbs), on(gradient), rows);

@@ -111,7 +111,8 @@ class PagedKvCacheTest {
                         }
                     }
                 } else if (kind < 75) {
-                    // Only what this sequence reserved since anyone last shared its pages may be written: reserve again, as the engine does.
+                    // Only what this sequence reserved since anyone last shared its pages may be written: reserve again, as the engine
+                    // does.
                     int keep = m.reserved == 0 ? 0 : random.nextInt(m.reserved + 1);
                     if (cache.reserve(m.handle, keep)) {
                         for (int t = 0; t < keep; t++) {

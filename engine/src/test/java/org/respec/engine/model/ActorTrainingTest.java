@@ -53,7 +53,8 @@ class ActorTrainingTest {
                 training.backward(gradients, sequences.size(), ROWS);
             }
             ops.pull(logProbs, ROWS);
-            return new Outcome(gradients.download().toArray(ValueLayout.JAVA_FLOAT), logProbs.host().host().toArray(ValueLayout.JAVA_FLOAT));
+            return new Outcome(gradients.download().toArray(ValueLayout.JAVA_FLOAT),
+                logProbs.host().host().toArray(ValueLayout.JAVA_FLOAT));
         }
     }
 

@@ -71,7 +71,8 @@ class EmulatedRunTest {
         assertEquals(3, cpu.path("iterations").intValue());
         assertEquals("f32", cpu.path("dtype").textValue());
         assertNotEquals(gpu.at("/actor/weights_sha256"), cpu.at("/actor/weights_sha256"));
-        ObjectNode back = RunFixture.run(config, true, small("run.device=emulator", "train.iterations=4", "train.moments=bf16", "run.dir=" + out));
+        ObjectNode back = RunFixture.run(config, true, small("run.device=emulator", "train.iterations=4", "train.moments=bf16",
+            "run.dir=" + out));
         assertEquals(4, back.path("iterations").intValue());
     }
 

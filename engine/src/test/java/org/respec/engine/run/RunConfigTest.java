@@ -26,8 +26,8 @@ class RunConfigTest {
     @Test
     void defaultsAndOverrides() throws IOException {
         Path file = file("model: {actor: a, drafter: ../b}\nrun: {seed: 3}\n");
-        RunConfig config = RunConfig.read(file, List.of("run.seed=9", "speculation.mode=off", "speculation.plan=2x1x2", "distill.enabled=false",
-            "run.dir=/tmp/x y", "rollout.top_p=0.9", "eval.temperature=0"));
+        RunConfig config = RunConfig.read(file, List.of("run.seed=9", "speculation.mode=off", "speculation.plan=2x1x2",
+            "distill.enabled=false", "run.dir=/tmp/x y", "rollout.top_p=0.9", "eval.temperature=0"));
         assertEquals(9, config.run().seed());
         assertTrue(config.run().graphs());
         assertEquals("off", config.speculation().mode());
@@ -55,8 +55,9 @@ class RunConfigTest {
 
     @Test
     void writtenOutAndReadAgainItIsTheSame() throws IOException {
-        RunConfig config = RunConfig.read(file("model: {actor: a, drafter: ../b}\nrun: {seed: 3}\n"), List.of("run.dir=" + folder.resolve("out"),
-            "speculation.mode=off", "speculation.plan=2x1x2", "rollout.top_p=0.9", "train.learning_rate=3e-5", "eval.temperature=0"));
+        RunConfig config = RunConfig.read(file("model: {actor: a, drafter: ../b}\nrun: {seed: 3}\n"),
+            List.of("run.dir=" + folder.resolve("out"), "speculation.mode=off", "speculation.plan=2x1x2", "rollout.top_p=0.9",
+                "train.learning_rate=3e-5", "eval.temperature=0"));
         Path elsewhere = Files.createDirectories(folder.resolve("out")).resolve("config.json");
         Files.writeString(elsewhere, config.toJson().toPrettyString());
         assertEquals(config, RunConfig.read(elsewhere, List.of()));
@@ -115,7 +116,8 @@ class RunConfigTest {
         Path config = RunFixture.write(folder);
         Files.writeString(folder.resolve("none.jsonl"), "\n\n");
         Files.writeString(folder.resolve("some.jsonl"), "{\"prompt\":\"1+2=\",\"answer\":\"3\"}\n");
-        BadInput e = assertThrows(BadInput.class, () -> RunFixture.run(config, false, "task.prompts=none.jsonl", "task.held_out=some.jsonl"));
+        BadInput e = assertThrows(BadInput.class, () -> RunFixture.run(config, false, "task.prompts=none.jsonl",
+            "task.held_out=some.jsonl"));
         assertTrue(e.getMessage().contains("none.jsonl") && e.getMessage().contains("empty"), e.getMessage());
         Files.writeString(folder.resolve("none.jsonl"), "{\"prompt\":\"1+2=\"}\n");
         e = assertThrows(BadInput.class, () -> RunFixture.run(config, false, "task.prompts=none.jsonl", "task.held_out=some.jsonl"));
@@ -125,7 +127,8 @@ class RunConfigTest {
     @Test
     void promptFilesTrain() throws IOException {
         Path config = RunFixture.write(folder);
-        Files.writeString(folder.resolve("some.jsonl"), "{\"prompt\":\"1+2=\",\"answer\":\"3\"}\n{\"prompt\":\"15-2=\",\"answer\":\"13\"}\n");
+        Files.writeString(folder.resolve("some.jsonl"),
+            "{\"prompt\":\"1+2=\",\"answer\":\"3\"}\n{\"prompt\":\"15-2=\",\"answer\":\"13\"}\n");
         var summary = RunFixture.run(config, false, "task.prompts=some.jsonl", "task.held_out=some.jsonl", "train.iterations=1");
         assertEquals(2, summary.at("/eval/problems").intValue());
     }

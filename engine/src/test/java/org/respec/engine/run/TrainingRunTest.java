@@ -155,8 +155,8 @@ class TrainingRunTest {
 
     @Test
     void summaryHasWhatWasPromised() {
-        for (String field : List.of("/iterations", "/seed", "/eval/accuracy_before", "/eval/accuracy_after", "/reward/first", "/reward/last",
-            "/rollout/tokens", "/rollout/seconds", "/rollout/tokens_per_second", "/rollout/accept_length/first",
+        for (String field : List.of("/iterations", "/seed", "/eval/accuracy_before", "/eval/accuracy_after", "/reward/first",
+            "/reward/last", "/rollout/tokens", "/rollout/seconds", "/rollout/tokens_per_second", "/rollout/accept_length/first",
             "/rollout/accept_length/last", "/rollout/accept_length/mean", "/rollout/trajectory_sha256", "/actor/weights_sha256",
             "/seconds/rollout", "/seconds/actor", "/seconds/drafter", "/seconds/total", "/plans")) {
             assertTrue(!reference.at(field).isMissingNode(), field);

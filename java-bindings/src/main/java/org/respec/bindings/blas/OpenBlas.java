@@ -68,7 +68,8 @@ public final class OpenBlas {
 
     private static void check(String name, MemorySegment matrix, int rows, int cols, int leading) {
         if (leading < Math.max(1, cols)) {
-            throw new IllegalArgumentException("sgemm: leading dimension " + leading + " of " + name + " is under its " + cols + " columns");
+            throw new IllegalArgumentException("sgemm: leading dimension " + leading + " of " + name + " is under its " + cols
+                + " columns");
         }
         long elements = rows == 0 || cols == 0 ? 0 : Math.addExact(Math.multiplyExact(rows - 1L, leading), cols);
         if (matrix.byteSize() < Math.multiplyExact(4L, elements)) {

@@ -49,8 +49,8 @@ final class LayerCases {
     /** Reads x, writes out; a square, a sum and two products an element. */
     private static BenchCase rmsNorm(int rows, int cols) {
         long elements = (long) rows * cols;
-        return new BenchCase("rmsNorm", shape("rows", rows, "cols", cols), DType.BF16, 2 * elements * BF16, 4 * elements, 2 * elements * BF16,
-            in -> {
+        return new BenchCase("rmsNorm", shape("rows", rows, "cols", cols), DType.BF16, 2 * elements * BF16, 4 * elements,
+            2 * elements * BF16, in -> {
                 Tensor x = in.normal(DType.BF16, rows, cols);
                 Tensor weight = in.normal(DType.BF16, 1, cols);
                 Tensor out = in.empty(DType.BF16, rows, cols);
@@ -74,8 +74,8 @@ final class LayerCases {
     /** Reads gate and up, writes out; about 5 operations an element of out, the exponential counted as one. */
     private static BenchCase swiglu(int rows, int cols) {
         long elements = (long) rows * cols;
-        return new BenchCase("swiglu", shape("rows", rows, "cols", cols), DType.BF16, 3 * elements * BF16, 5 * elements, 3 * elements * BF16,
-            in -> {
+        return new BenchCase("swiglu", shape("rows", rows, "cols", cols), DType.BF16, 3 * elements * BF16, 5 * elements,
+            3 * elements * BF16, in -> {
                 Tensor gateUp = in.normal(DType.BF16, rows, 2 * cols);
                 Tensor out = in.empty(DType.BF16, rows, cols);
                 return () -> in.ops().swiglu(gateUp, out, rows);

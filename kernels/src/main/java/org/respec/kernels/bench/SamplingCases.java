@@ -45,8 +45,8 @@ final class SamplingCases {
     private static BenchCase sample(int rows, int vocab, SamplingParams params) {
         long elements = (long) rows * vocab;
         return new BenchCase("sample", shape("rows", rows, "vocab", vocab, "temperature100", Math.round(100 * params.temperature()), "topK",
-            params.topK(), "topP100", Math.round(100 * params.topP())), DType.BF16, elements * BF16 + 8L * rows, 4 * elements, elements * BF16,
-            in -> {
+            params.topK(), "topP100", Math.round(100 * params.topP())), DType.BF16, elements * BF16 + 8L * rows, 4 * elements,
+            elements * BF16, in -> {
                 Tensor logits = in.normal(DType.BF16, rows, vocab);
                 RowBatch batch = RowBatch.allocate(in.arena(), rows, rows);
                 in.fill(batch.positions(), i -> 100 + i);

@@ -130,7 +130,8 @@ final class TrainingCases {
 
     /** Reads weights, gradients and both moments, writes all but the gradients; about 12 operations an element. */
     private static BenchCase adamW(int elements) {
-        return new BenchCase("adamW", shape("elements", elements), DType.F32, 7L * elements * F32, 12L * elements, 4L * elements * F32, in -> {
+        return new BenchCase("adamW", shape("elements", elements), DType.F32, 7L * elements * F32, 12L * elements, 4L * elements * F32,
+            in -> {
             Tensor weights = in.normal(DType.F32, 1, elements);
             Tensor gradients = in.normal(DType.F32, 1, elements);
             Tensor first = in.normal(DType.F32, 1, elements);

@@ -52,7 +52,8 @@ final class TreeAttentionCases {
         long kv = (long) batch * (context + nodes) * 2 * attention.kvWidth() * BF16;
         long bytes = kv + 2L * rows * attention.queryWidth() * BF16;
         long flops = 4L * rows * context * attention.queryWidth();
-        return new BenchCase("treeAttention", shape("batch", batch, "context", context, "nodes", nodes, "heads", attention.heads(), "kvHeads",
+        return new BenchCase("treeAttention", shape("batch", batch, "context", context, "nodes", nodes, "heads", attention.heads(),
+            "kvHeads",
             attention.kvHeads(), "headDim", attention.headDim()), DType.BF16, bytes, flops, kv + 4L * rows * attention.queryWidth() * BF16,
             in -> {
                 int perRequest = (context + nodes + PAGE - 1) / PAGE;

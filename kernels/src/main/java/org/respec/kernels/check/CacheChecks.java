@@ -114,7 +114,8 @@ final class CacheChecks {
         normAppend(bench, rowType, cacheType, new AttentionShape(2, 1, 8), 401, 16, 0);
     }
 
-    private static void normAppend(CheckBench bench, DType rowType, DType cacheType, AttentionShape shape, int rows, int pageSize, int gap) {
+    private static void normAppend(CheckBench bench, DType rowType, DType cacheType, AttentionShape shape, int rows, int pageSize,
+                                   int gap) {
         int dim = shape.headDim();
         DType parameter = gap == 0 ? rowType : DType.F32;
         KvLayout layout = new KvLayout(cacheType, 2, shape.kvHeads(), dim, pageSize, Math.max(2, 2 * rows / pageSize));
@@ -153,7 +154,8 @@ final class CacheChecks {
         pairData.pull();
         for (int r = 0; r < rows; r++) {
             for (int c = 0; c < shape.queryWidth(); c++) {
-                bench.require(qkv.got(r, c) == pair.got(r, c), what + ": query element " + c + " of row " + r + " is not the two operators'");
+                bench.require(qkv.got(r, c) == pair.got(r, c), what + ": query element " + c + " of row " + r
+                    + " is not the two operators'");
             }
         }
         for (int r = 0; r < 2; r++) {

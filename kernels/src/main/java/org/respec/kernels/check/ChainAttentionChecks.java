@@ -109,7 +109,8 @@ final class ChainAttentionChecks {
                 dSteps[i].push();
             }
             bench.truth().chainAttentionBackward(truths(steps), depth, shape, truthSpans, sequences, dOut.truth(), truths(dSteps), rows);
-            bench.device().chainAttentionBackward(devices(steps), depth, shape, deviceSpans, sequences, dOut.device(), devices(dSteps), rows);
+            bench.device().chainAttentionBackward(devices(steps), depth, shape, deviceSpans, sequences, dOut.device(), devices(dSteps),
+                rows);
             for (int i = 0; i < steps.length; i++) {
                 String what = "chainAttentionBackward " + name + ", dSteps[" + i + "]";
                 dSteps[i].pull();
@@ -117,14 +118,16 @@ final class ChainAttentionChecks {
                 for (int r = 0; r < rows; r++) {
                     for (int c = 0; c < shape.fusedWidth(); c++) {
                         boolean owned = i == depth && c < shape.queryWidth() || i <= depth && c >= shape.queryWidth();
-                        bench.require(owned || dSteps[i].got(r, c) == before[i].want(r, c), what + " was changed at row " + r + ", column " + c);
+                        bench.require(owned || dSteps[i].got(r, c) == before[i].want(r, c),
+                            what + " was changed at row " + r + ", column " + c);
                         largest = Math.max(largest, Math.abs(dSteps[i].want(r, c)));
                     }
                 }
                 for (int c = 0; c < shape.fusedWidth(); c++) {
                     bench.require(dSteps[i].got(rows, c) == before[i].want(rows, c), what + " was changed past the live rows");
                 }
-                bench.compare(what, dSteps[i], rows, dtype == DType.F32 ? 1e-5 : 8e-3, largest * (dtype == DType.F32 ? F32_SLACK : BF16_SLACK));
+                bench.compare(what, dSteps[i], rows, dtype == DType.F32 ? 1e-5 : 8e-3,
+                    largest * (dtype == DType.F32 ? F32_SLACK : BF16_SLACK));
             }
         }
     }
@@ -173,7 +176,8 @@ final class ChainAttentionChecks {
             for (int i = 0; i < run.length; i++) {
                 run[i] = bench.normal(dtype, c.rows, shape.fusedWidth(), 0, 0);
             }
-            bench.device().chainAttentionBackward(devices(c.steps), 1, shape, c.deviceSpans, c.sequences, dOut.device(), devices(run), c.rows);
+            bench.device().chainAttentionBackward(devices(c.steps), 1, shape, c.deviceSpans, c.sequences, dOut.device(), devices(run),
+                c.rows);
         }
         for (int i = 0; i < runs[0].length; i++) {
             runs[0][i].pull();
@@ -195,7 +199,8 @@ final class ChainAttentionChecks {
             bench.device().chainAttention(devices(c.steps), 1, shape, c.deviceSpans, lengths.length, out.device(), 0);
             Twin dOut = bench.normal(DType.F32, 1, shape.queryWidth(), 0, 1);
             Twin[] dSteps = {bench.poisoned(DType.F32, 1, shape.fusedWidth(), 0), bench.poisoned(DType.F32, 1, shape.fusedWidth(), 0)};
-            bench.device().chainAttentionBackward(devices(c.steps), 1, shape, c.deviceSpans, lengths.length, dOut.device(), devices(dSteps), 0);
+            bench.device().chainAttentionBackward(devices(c.steps), 1, shape, c.deviceSpans, lengths.length, dOut.device(),
+                devices(dSteps), 0);
             bench.untouched("chainAttention of no rows", out, 0);
             bench.untouched("chainAttentionBackward of no rows", dSteps[0], 0);
             bench.untouched("chainAttentionBackward of no rows", dSteps[1], 0);
@@ -228,8 +233,8 @@ final class ChainAttentionChecks {
             steps[0].columns(0, shape.queryWidth()), 7));
         bench.refuses("too few dSteps", refusal, () -> ops.chainAttentionBackward(steps, 1, shape, c.deviceSpans, 2, out.device(),
             new Tensor[] {gradients[0].device()}, 7));
-        bench.refuses("dSteps of another type", refusal, () -> ops.chainAttentionBackward(devices(half.steps), 1, shape, half.deviceSpans, 2,
-            half.steps[2].device().columns(0, shape.queryWidth()), devices(gradients), 7));
+        bench.refuses("dSteps of another type", refusal, () -> ops.chainAttentionBackward(devices(half.steps), 1, shape, half.deviceSpans,
+            2, half.steps[2].device().columns(0, shape.queryWidth()), devices(gradients), 7));
         HostMirror rowStarts = c.deviceSpans.rowStarts();
         rowStarts.host().host().setAtIndex(ValueLayout.JAVA_INT, 5, 0);
         bench.refuses("a row of no sequence", refusal, () -> ops.chainAttention(steps, 1, shape, c.deviceSpans, 2, out.device(), 7));

@@ -113,8 +113,8 @@ public final class CheckBench implements AutoCloseable {
                 double tolerance = absolute + relative * Math.abs(want);
                 double error = Math.abs(got - want);
                 if (!(error <= tolerance)) {
-                    throw failure(what + ", row " + r + ", column " + c + " of " + twin.device() + ": expected " + want + " within " + tolerance
-                        + ", got " + got);
+                    throw failure(what + ", row " + r + ", column " + c + " of " + twin.device() + ": expected " + want + " within "
+                        + tolerance + ", got " + got);
                 }
                 if (tolerance > 0) {
                     worst = Math.max(worst, error / tolerance);

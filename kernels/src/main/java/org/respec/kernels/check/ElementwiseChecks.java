@@ -331,8 +331,8 @@ final class ElementwiseChecks {
         Class<IllegalArgumentException> bad = IllegalArgumentException.class;
         bench.refuses("fill of integers", bad, () -> bench.device().fill(ints.device(), 1f));
         bench.refuses("copy of 5 rows of 4", bad, () -> bench.device().copy(f32.device(), other.device(), 5));
-        bench.refuses("copyRmsNorm whose copy is x", bad, () -> bench.device().copyRmsNorm(f32.device(), weight.device(), 1e-6f, f32.device(),
-            other.device(), 4));
+        bench.refuses("copyRmsNorm whose copy is x", bad,
+            () -> bench.device().copyRmsNorm(f32.device(), weight.device(), 1e-6f, f32.device(), other.device(), 4));
         bench.refuses("copyRmsNorm to fewer columns", bad, () -> bench.device().copyRmsNorm(f32.device(), weight.device(), 1e-6f,
             narrow.device(), other.device(), 4));
         bench.refuses("copy of -1 rows", bad, () -> bench.device().copy(f32.device(), other.device(), -1));

@@ -337,7 +337,8 @@ final class SpeculationChecks {
                 f.trees.poolScores.setInt(at, Float.floatToRawIntBits(base - step == 0 ? zero : base - step));
             }
         }
-        for (MirrorPair pair : List.of(f.trees.poolCounts, f.trees.poolTokens, f.trees.poolParents, f.trees.poolDepths, f.trees.poolScores)) {
+        for (MirrorPair pair : List.of(f.trees.poolCounts, f.trees.poolTokens, f.trees.poolParents, f.trees.poolDepths,
+            f.trees.poolScores)) {
             pair.push();
         }
     }

@@ -123,7 +123,8 @@ public final class Twin {
     /** The CPU's value. */
     double want(int row, int col) {
         long truthAt = (row * truth.rowStride() + col) * 4;
-        return truth.dtype() == DType.I32 ? truth.host().get(ValueLayout.JAVA_INT, truthAt) : truth.host().get(ValueLayout.JAVA_FLOAT, truthAt);
+        return truth.dtype() == DType.I32 ? truth.host().get(ValueLayout.JAVA_INT, truthAt)
+            : truth.host().get(ValueLayout.JAVA_FLOAT, truthAt);
     }
 
     long gotLong(int row, int col) {
@@ -142,7 +143,8 @@ public final class Twin {
         boolean empty = device.size() == 0;
         for (long e = 0; e < whole.host().size(); e++) {
             long inside = e - device.offset();
-            boolean own = !empty && inside >= 0 && inside / device.rowStride() < device.rows() && inside % device.rowStride() < device.cols();
+            boolean own = !empty && inside >= 0 && inside / device.rowStride() < device.rows()
+                && inside % device.rowStride() < device.cols();
             if (own) {
                 continue;
             }

@@ -289,7 +289,8 @@ final class CpuAttention {
         for (int i = 0; i <= sequenceTotal; i++) {
             int start = Simd.getInt(starts + 4L * i);
             if (start < previous || start > rowCount || (i == 0 && start != 0) || (i == sequenceTotal && start != rowCount)) {
-                throw new IllegalArgumentException(operator + ": starts[" + i + "] is " + start + "; starts must rise from 0 to " + rowCount);
+                throw new IllegalArgumentException(operator + ": starts[" + i + "] is " + start + "; starts must rise from 0 to "
+                    + rowCount);
             }
             previous = start;
         }

@@ -251,7 +251,8 @@ public final class CpuOps implements Ops {
     }
 
     @Override
-    public void policyLoss(Tensor logits, Tensor targets, float temperature, PolicyTerms terms, Tensor logProbs, Tensor gradient, int rows) {
+    public void policyLoss(Tensor logits, Tensor targets, float temperature, PolicyTerms terms, Tensor logProbs, Tensor gradient,
+                           int rows) {
         policyLoss.policyLoss(logits, targets, temperature, terms, logProbs, gradient, rows);
     }
 

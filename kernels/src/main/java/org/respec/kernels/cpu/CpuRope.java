@@ -42,8 +42,8 @@ final class CpuRope {
         this.pool = pool;
     }
 
-    private void arguments(String operator, Tensor qkvTensor, AttentionShape shape, Tensor qw, Tensor kw, float epsilon, Tensor positionTensor,
-                           int shiftBy, Tensor ropeTable, int rowCount) {
+    private void arguments(String operator, Tensor qkvTensor, AttentionShape shape, Tensor qw, Tensor kw, float epsilon,
+                           Tensor positionTensor, int shiftBy, Tensor ropeTable, int rowCount) {
         Checks.matrix(operator, "qkv", qkvTensor, rowCount, shape.fusedWidth());
         Checks.shape(operator, "qWeight", qw, 1, shape.headDim());
         Checks.shape(operator, "kWeight", kw, 1, shape.headDim());

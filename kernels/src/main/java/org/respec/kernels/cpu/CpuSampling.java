@@ -203,7 +203,8 @@ final class CpuSampling {
 
     // -------------------------------------------------------------------------------------------------- log-probabilities
 
-    void topLogProbs(Tensor logitTensor, float heat, Tensor rowIndices, int count, Tensor idTensor, Tensor logProbTensor, Tensor tailTensor) {
+    void topLogProbs(Tensor logitTensor, float heat, Tensor rowIndices, int count, Tensor idTensor, Tensor logProbTensor,
+                     Tensor tailTensor) {
         logits("topLogProbs", logitTensor, 0);
         topK = idTensor.cols();
         Checks.indices("topLogProbs", "rowIndices", rowIndices, count, logitTensor.rows());

@@ -39,8 +39,8 @@ final class ChainAttentionBackwardKernel {
         }
 
         private static Variant queries(int headDim, boolean half, int owned, int passing, int stages) {
-            return of(part("queries", headDim, half).with("QUERY_TILE", owned).with("KEY_TILE", passing).with("STAGES", stages), headDim, half,
-                owned, passing, stages, 1);
+            return of(part("queries", headDim, half).with("QUERY_TILE", owned).with("KEY_TILE", passing).with("STAGES", stages), headDim,
+                half, owned, passing, stages, 1);
         }
 
         static Variant keys(int headDim, boolean half) {
@@ -56,7 +56,9 @@ final class ChainAttentionBackwardKernel {
                 .with("COLUMN_SPLIT", split), headDim, half, owned, passing, stages, split);
         }
 
-        /** {@code passing} rows go through shared memory at once, {@code stages} sets of them in flight; {@code split} warps share 16 rows. */
+        /**
+         * {@code passing} rows go through shared memory at once, {@code stages} sets of them in flight; {@code split} warps share 16 rows.
+         */
         private static Variant of(KernelSpec spec, int headDim, boolean half, int owned, int passing, int stages, int split) {
             return new Variant(spec, owned, owned / 16 * split * WARP, 2 * (owned + stages * passing) * (headDim * (half ? 2 : 4) + 16));
         }

@@ -8,8 +8,8 @@ import org.respec.kernels.RowBatch;
 import org.respec.kernels.Tensor;
 
 /**
- * QK-norm with rotation, alone or with the cache's append, and its gradient: checks, then launches. Rows of one call are all F32 or all BF16; both norm weights are F32 or
- * both BF16, their gradients F32. Positions are checked on the device.
+ * QK-norm with rotation, alone or with the cache's append, and its gradient: checks, then launches. Rows of one call are all F32 or all
+ * BF16; both norm weights are F32 or both BF16, their gradients F32. Positions are checked on the device.
  */
 final class GpuRope {
     private final QkNormRopeKernel forward;

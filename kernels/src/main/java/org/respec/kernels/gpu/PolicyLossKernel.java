@@ -30,7 +30,8 @@ final class PolicyLossKernel {
         arguments.begin().address(logits).address(gradient).address(targets).address(terms.weights()).address(terms.advantages())
             .address(address(terms.old())).address(address(terms.reference())).address(address(terms.rollout())).address(logProbs)
             .address(gpu.faults().address()).integer64(logits.rowStride()).integer64(gradient.rowStride()).integer(logits.cols())
-            .real(LogitRows.inverse(temperature)).real(terms.clipLow()).real(terms.clipHigh()).real(terms.klCoefficient()).real(terms.cap());
+            .real(LogitRows.inverse(temperature)).real(terms.clipLow()).real(terms.clipHigh()).real(terms.klCoefficient())
+            .real(terms.cap());
         gpu.stream().launch(kernels.get(logits.dtype(), gradient.dtype()), rows, 1, 1, LogitRows.rowThreads(logits), 1, 0, arguments.end());
     }
 

@@ -1,6 +1,7 @@
 package org.respec.kernels.cpu;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.lang.foreign.MemorySegment;
@@ -67,7 +68,8 @@ class CpuAttentionTest {
         put(batch.positions(), row, place);
     }
 
-    private static double[] attention(Tensor q, int row, int head, AttentionShape shape, double[][] keys, double[][] values, boolean[] sees) {
+    private static double[] attention(Tensor q, int row, int head, AttentionShape shape, double[][] keys, double[][] values,
+                                      boolean[] sees) {
         int dim = shape.headDim();
         double[] scores = new double[keys.length];
         double max = Double.NEGATIVE_INFINITY;
@@ -272,8 +274,8 @@ class CpuAttentionTest {
                                 }
                             }
                             TestTensors.set(steps[s], r, c, old);
-                            org.junit.jupiter.api.Assertions.assertEquals((ends[0] - ends[1]) / 1e-2, TestTensors.get(gradients[s], r, c), 2e-3,
-                                "depth " + depth + ", step " + s + ", row " + r + ", column " + c);
+                            assertEquals((ends[0] - ends[1]) / 1e-2, TestTensors.get(gradients[s], r, c),
+                                2e-3, "depth " + depth + ", step " + s + ", row " + r + ", column " + c);
                         }
                     }
                 }

@@ -88,7 +88,8 @@ class CpuLossesTest {
         int rows = 9;
         long seed = 1000L * vocab + k;
         double heat = temperature > 0 ? temperature : 1;
-        try (TestTensors t = new TestTensors(seed); Closeness close = new Closeness("klDistill " + k + " of " + vocab + ", " + variation, seed)) {
+        try (TestTensors t = new TestTensors(seed); Closeness close = new Closeness("klDistill " + k + " of " + vocab + ", " + variation,
+            seed)) {
             Teacher teacher = Teacher.random(t, rows, vocab, k);
             Tensor student = t.normal(rows, vocab, 3, 1.5 * heat);
             Tensor weights = t.of(new float[] {1, 0.5f, 0, 2, -1, 0, 0.25f, 1e-3f, 7}, 1, rows, 0);
@@ -168,12 +169,12 @@ class CpuLossesTest {
             TestTensors.setInt(ids, 0, 1, 1);
             TestTensors.setInt(ids, 1, 0, 1);
             TestTensors.setInt(ids, 1, 1, 2);
-            Tensor logProbs = t.of(new float[] {(float) Math.log(0.5), (float) Math.log(0.5), (float) Math.log(0.75), (float) Math.log(0.25)},
-                2, 2, 0);
+            Tensor logProbs = t.of(new float[] {(float) Math.log(0.5), (float) Math.log(0.5), (float) Math.log(0.75),
+                (float) Math.log(0.25)}, 2, 2, 0);
             Tensor losses = t.poisoned(1, 2);
             OPS.klDistill(student, 1f, ids, logProbs, t.of(new float[] {-30, -30}, 1, 2, 0), t.of(new float[] {1, 1}, 1, 2, 0), losses, 2);
-            close.check(new double[] {Math.log(0.5) + 0.5 * 600, 0.75 * (Math.log(0.75) + 600) + 0.25 * (Math.log(0.25) + 300)}, losses, 1e-6,
-                1e-6);
+            close.check(new double[] {Math.log(0.5) + 0.5 * 600, 0.75 * (Math.log(0.75) + 600) + 0.25 * (Math.log(0.25) + 300)}, losses,
+                1e-6, 1e-6);
             close.check(new double[] {0.5, -0.5, 0, 0, 1, -0.75, -0.25, 0}, student, 1e-6, 1e-6);
         }
     }

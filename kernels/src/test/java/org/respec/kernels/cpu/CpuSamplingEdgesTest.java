@@ -181,7 +181,8 @@ class CpuSamplingEdgesTest {
                     TestMirrors.put(batch.positions(), 0, r, 2 * r + (along.equals("positions") ? side : 0));
                 }
                 TestMirrors.putLong(batch.requestIds(), 0, 0, along.equals("requests") ? 6 + side : 6);
-                OPS.sample(logits, batch, SamplingParams.temperature(1f), along.equals("seeds") ? 8 + side : 8, tokens[side], logProbs, rows);
+                OPS.sample(logits, batch, SamplingParams.temperature(1f), along.equals("seeds") ? 8 + side : 8, tokens[side], logProbs,
+                    rows);
             }
             double[] logs = Softmaxes.logSoftmax(Differences.row(one, 0), 1);
             double[] p = new double[vocab * vocab];
@@ -312,7 +313,8 @@ class CpuSamplingEdgesTest {
             Tensor ids = t.poisonedInts(2, 4);
             Tensor logProbs = t.poisoned(2, 4);
             Tensor tails = t.poisoned(1, 2);
-            assertThrows(IllegalArgumentException.class, () -> OPS.topLogProbs(logits, 1f, t.ints(0, 3), 2, ids, logProbs, tails), "row 3 of 3");
+            assertThrows(IllegalArgumentException.class, () -> OPS.topLogProbs(logits, 1f, t.ints(0, 3), 2, ids, logProbs, tails),
+                "row 3 of 3");
             assertThrows(IllegalArgumentException.class, () -> OPS.topLogProbs(logits, 1f, t.ints(0, -1), 2, ids, logProbs, tails));
             assertThrows(IllegalArgumentException.class, () -> OPS.topLogProbs(logits, 1f, t.ints(0, 1, 2), 3, ids, logProbs, tails));
             assertThrows(IllegalArgumentException.class,

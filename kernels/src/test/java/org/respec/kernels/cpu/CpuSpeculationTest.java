@@ -257,8 +257,8 @@ class CpuSpeculationTest {
                 all.subList(0, Math.min(total, all.size())).forEach(c -> want[c.request]++);
                 OPS.draftBudgets(trees, requests, total, each);
                 for (int r = 0; r < requests; r++) {
-                    assertEquals(want[r], get(trees.budgets(), 0, r), "trial " + trial + ", request " + r + ", " + total + " of " + all.size()
-                        + ", " + each + " each");
+                    assertEquals(want[r], get(trees.budgets(), 0, r), "trial " + trial + ", request " + r + ", " + total + " of "
+                        + all.size() + ", " + each + " each");
                 }
             }
         }

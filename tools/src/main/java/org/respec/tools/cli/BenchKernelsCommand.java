@@ -102,9 +102,10 @@ final class BenchKernelsCommand implements Callable<Integer> {
             System.out.println(head + "  not run: " + r.note());
             return;
         }
-        System.out.printf("%s %11.2f %11.2f %9.2f %9.2f %8.0f %8.2f %6.1f %6.1f %8.0f%n", head, r.medianSeconds() * 1e6, r.minSeconds() * 1e6,
-            of.bytes() * 1e-6, of.flops() * 1e-9, r.bytesPerSecond() * 1e-9, r.flopsPerSecond() * 1e-12,
-            100 * r.bytesPerSecond() / ceilings.copyBytesPerSecond(), 100 * r.flopsPerSecond() / ceilings.gemmFlopsPerSecond(), r.hostNanos());
+        System.out.printf("%s %11.2f %11.2f %9.2f %9.2f %8.0f %8.2f %6.1f %6.1f %8.0f%n", head, r.medianSeconds() * 1e6,
+            r.minSeconds() * 1e6, of.bytes() * 1e-6, of.flops() * 1e-9, r.bytesPerSecond() * 1e-9, r.flopsPerSecond() * 1e-12,
+            100 * r.bytesPerSecond() / ceilings.copyBytesPerSecond(), 100 * r.flopsPerSecond() / ceilings.gemmFlopsPerSecond(),
+            r.hostNanos());
     }
 
     private static void add(ObjectNode row, BenchResult r, Ceilings ceilings) {
@@ -117,7 +118,8 @@ final class BenchKernelsCommand implements Callable<Integer> {
             row.put("not_run", r.note());
             return;
         }
-        row.put("median_seconds", r.medianSeconds()).put("min_seconds", r.minSeconds()).put("repeats", r.repeats()).put("input_sets", r.copies())
+        row.put("median_seconds", r.medianSeconds()).put("min_seconds", r.minSeconds()).put("repeats", r.repeats())
+            .put("input_sets", r.copies())
             .put("bytes_per_second", r.bytesPerSecond()).put("flops_per_second", r.flopsPerSecond())
             .put("share_of_copy", r.bytesPerSecond() / ceilings.copyBytesPerSecond())
             .put("share_of_gemm", r.flopsPerSecond() / ceilings.gemmFlopsPerSecond()).put("host_nanos_per_call", r.hostNanos());

@@ -25,15 +25,16 @@ import org.respec.kernels.SamplingParams;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-@Command(name = "rollout", description = "Tokens per second of rollouts by batch and speculation, settings taking turns on the same prompts.",
+@Command(name = "rollout",
+    description = "Tokens per second of rollouts by batch and speculation, settings taking turns on the same prompts.",
     mixinStandardHelpOptions = true)
 final class BenchRolloutCommand implements Callable<Integer> {
     @Option(names = "--batch", split = ",", defaultValue = "1,4,16,64", description = "Live requests (default: ${DEFAULT-VALUE}).")
     private List<Integer> batches;
 
     @Option(names = "--speculation", split = ",", defaultValue = "off,adaptive,4x2x8",
-        description = "off, adaptive, or DEPTHxBRANCHxTOKENS, the last two with ngram: before them to draft from n-grams instead of with the"
-            + " drafter (default: ${DEFAULT-VALUE}).")
+        description = "off, adaptive, or DEPTHxBRANCHxTOKENS, the last two with ngram: before them to draft from n-grams instead of with"
+            + " the drafter (default: ${DEFAULT-VALUE}).")
     private List<String> speculations;
 
     @Option(names = "--json", paramLabel = "FILE", description = "Writes the rows as JSON.")
@@ -124,8 +125,8 @@ final class BenchRolloutCommand implements Callable<Integer> {
         try {
             for (RunConfig.Speculation setting : settings) {
                 engines.add(new RolloutEngine(ops, loaded.actor(), setting.needsDrafter() ? loaded.drafter() : null, limits,
-                    SamplingParams.temperature(temperature), seed, stop, PlanPolicies.of(setting, ops, loaded.actor(), loaded.drafter(), limits),
-                    setting.drafting()));
+                    SamplingParams.temperature(temperature), seed, stop,
+                    PlanPolicies.of(setting, ops, loaded.actor(), loaded.drafter(), limits), setting.drafting()));
             }
             List<SpeedComparison.Result> results = SpeedComparison.run(engines, prompts, warmUp, rounds);
             for (int i = 0; i < results.size(); i++) {

@@ -62,7 +62,8 @@ final class ExperimentCommand implements Callable<Integer> {
             throw new BadInput("--seeds: " + seeds + " must be 1 to 1000.");
         }
         int count = seeds > 0 ? seeds : quick ? 2 : 3;
-        Lab lab = new Lab(config == null ? Bundled.example("quickstart.yaml") : config, overrides, output, device, count, quick, System.out::println);
+        Lab lab = new Lab(config == null ? Bundled.example("quickstart.yaml") : config, overrides, output, device, count, quick,
+            System.out::println);
         OutcomeWriter writer = new OutcomeWriter(output, System.out);
         for (Experiment experiment : chosen) {
             System.out.println(experiment.name() + ": " + experiment.question());

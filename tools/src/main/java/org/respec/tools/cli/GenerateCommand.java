@@ -95,7 +95,8 @@ final class GenerateCommand implements Callable<Integer> {
              LoadedModel loaded = LoadedModel.load(ops, model, drafted ? drafter : null, Devices.dtype(dtype, device, ops), false)) {
             int[] ids = prompt(loaded);
             int most = RolloutEngine.mostTokens(loaded.actor().config(), ids.length);
-            check(maxTokens >= 1 && maxTokens <= most, "--max-tokens", maxTokens, "from 1 to " + most + ", what the model has positions for");
+            check(maxTokens >= 1 && maxTokens <= most, "--max-tokens", maxTokens,
+                "from 1 to " + most + ", what the model has positions for");
             RolloutLimits limits = new RolloutLimits(1, ids.length, maxTokens, 16, 0, 0);
             StopRule stop = new StopRule(loaded.actor().config().eosTokenIds(), List.of());
             try (RolloutEngine engine = new RolloutEngine(ops, loaded.actor(), loaded.drafter(), limits,

@@ -12,7 +12,8 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-@Command(name = "train", description = "Trains an actor by reinforcement learning, with speculative rollouts and a drafter that learns along.",
+@Command(name = "train",
+    description = "Trains an actor by reinforcement learning, with speculative rollouts and a drafter that learns along.",
     mixinStandardHelpOptions = true)
 final class TrainCommand implements Callable<Integer> {
     @Parameters(index = "0", paramLabel = "CONFIG", description = "YAML file, for instance tools/examples/quickstart.yaml.")

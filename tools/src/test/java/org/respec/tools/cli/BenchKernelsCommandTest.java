@@ -26,7 +26,8 @@ class BenchKernelsCommandTest {
             assumeTrue(false, e.getMessage());
         }
         Path file = folder.resolve("kernels.json");
-        assertEquals(0, Main.execute("bench", "kernels", "--device", "emulator", "--only", "rmsNorm,chainAttention", "--json", file.toString()));
+        assertEquals(0, Main.execute("bench", "kernels", "--device", "emulator", "--only", "rmsNorm,chainAttention", "--json",
+            file.toString()));
         JsonNode root = new JsonMapper().readTree(file.toFile());
         assertTrue(root.path("emulated").booleanValue(), root.toString());
         assertTrue(root.path("note").textValue().contains("say nothing about a GPU"), root.toString());

@@ -24,15 +24,16 @@ class SimulateCommandTest {
         CommandOutcome first = CommandOutcome.of("simulate", "--generate", "400", "--profile", PROFILE, "--workers", "2", "--median", "100",
             "--longest", "2000", "--batch", "32", "--save-trace", trace.toString(), "--json", json.toString());
         assertEquals(0, first.code(), first.err());
-        assertTrue(first.out().startsWith("400 requests, ") && first.out().contains("regret against the best plan of every step"), first.out());
+        assertTrue(first.out().startsWith("400 requests, ") && first.out().contains("regret against the best plan of every step"),
+            first.out());
         JsonNode root = new JsonMapper().readTree(json.toFile());
         assertTrue(root.path("regret_percent").doubleValue() < 10, root.toString());
         assertEquals("adaptive", root.path("policies").path(0).path("policy").textValue());
         // Adaptive, every plan of the profile, and hindsight.
         assertEquals(13, root.path("policies").size());
         // The trace that was saved is the one that was run.
-        CommandOutcome second = CommandOutcome.of("simulate", "--trace", trace.toString(), "--profile", PROFILE, "--workers", "2", "--batch",
-            "32", "--json", json.toString());
+        CommandOutcome second = CommandOutcome.of("simulate", "--trace", trace.toString(), "--profile", PROFILE, "--workers", "2",
+            "--batch", "32", "--json", json.toString());
         assertEquals(first.out(), second.out());
         assertEquals(root, new JsonMapper().readTree(json.toFile()));
     }
@@ -40,8 +41,8 @@ class SimulateCommandTest {
     /** What the documentation names is there and runs. */
     @Test
     void theExampleTraceRuns() {
-        CommandOutcome outcome = CommandOutcome.of("simulate", "--trace", Path.of("examples", "trace.jsonl").toString(), "--profile", PROFILE,
-            "--batch", "16");
+        CommandOutcome outcome = CommandOutcome.of("simulate", "--trace", Path.of("examples", "trace.jsonl").toString(),
+            "--profile", PROFILE, "--batch", "16");
         assertEquals(0, outcome.code(), outcome.err());
         assertTrue(outcome.out().startsWith("64 requests, 5956 tokens, 1 worker of up to 16 live requests"), outcome.out());
     }

@@ -90,8 +90,8 @@ class ReportTest {
         assertEquals(List.of("Reward", "Held-out accuracy", "Gradient norm of the actor", "Loss of the drafter", "Accept length",
             "Rollout speed", "Decode speed by load", "Error of predicted step times", "Error of predicted tokens",
             "Accept length by reward", "Plans over time", "Plans by load", "Draft tokens over time and load", "Time by stage",
-            "Host processors", "Device used by others", "Response lengths, all iterations", "Where decode time goes", "Response lengths over time"),
-            titles(page("adaptive")));
+            "Host processors", "Device used by others", "Response lengths, all iterations", "Where decode time goes",
+            "Response lengths over time"), titles(page("adaptive")));
     }
 
     @Test
