@@ -4,10 +4,12 @@ package org.respec.engine;
 public final class BadInput extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
+    /** @param sentence names the file or field and says how to mend it; it is all that the user sees */
     public BadInput(String sentence) {
         super(sentence);
     }
 
+    /** The same with what it came from. */
     public BadInput(String sentence, Throwable cause) {
         super(sentence, cause);
     }

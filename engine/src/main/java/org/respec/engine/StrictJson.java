@@ -111,6 +111,7 @@ public final class StrictJson {
         return this;
     }
 
+    /** A whole number from {@code min} to {@code max}. */
     public int integer(String field, int min, int max) {
         JsonNode value = required(field);
         if (!value.isIntegralNumber() || !value.canConvertToInt() || value.intValue() < min || value.intValue() > max) {
@@ -132,6 +133,7 @@ public final class StrictJson {
         return value == Math.rint(value) && Math.abs(value) < 1e15 ? Long.toString((long) value) : Double.toString(value);
     }
 
+    /** Text, which may be empty. */
     public String text(String field) {
         JsonNode value = required(field);
         if (!value.isTextual()) {

@@ -16,10 +16,12 @@ public record AttentionShape(int heads, int kvHeads, int headDim) {
         return heads / kvHeads;
     }
 
+    /** Columns of all query heads of a row. */
     public int queryWidth() {
         return heads * headDim;
     }
 
+    /** Columns of all key heads of a row, and of all value heads. */
     public int kvWidth() {
         return kvHeads * headDim;
     }

@@ -8,6 +8,7 @@ public final class Checks {
     private Checks() {
     }
 
+    /** A tensor of this type, whatever its shape. */
     public static void dtype(String operator, String argument, Tensor tensor, DType dtype) {
         if (tensor.dtype() != dtype) {
             throw new IllegalArgumentException(operator + ": " + argument + " must be " + dtype + ", got " + tensor);

@@ -5,6 +5,7 @@ public final class DistillationChecks {
     private DistillationChecks() {
     }
 
+    /** @throws IllegalArgumentException that names what {@link Ops#klDistill} cannot take */
     public static void topK(Tensor logits, Tensor ids, Tensor logProbs, Tensor tails, Tensor idMap, float tvWeight, Tensor weights,
                             Tensor losses, int rows) {
         student("klDistill", logits, weights, losses, rows);
@@ -19,6 +20,7 @@ public final class DistillationChecks {
         }
     }
 
+    /** @throws IllegalArgumentException that names what {@link Ops#klDistillDense} cannot take */
     public static void dense(Tensor logits, Tensor teacher, Tensor columns, Tensor weights, Tensor losses, int rows) {
         student("klDistillDense", logits, weights, losses, rows);
         Checks.matrix("klDistillDense", "teacher", teacher, teacher.dtype(), rows, columns == null ? logits.cols() : teacher.cols());

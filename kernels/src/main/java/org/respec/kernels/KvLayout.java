@@ -39,9 +39,4 @@ public record KvLayout(DType dtype, int layers, int kvHeads, int headDim, int pa
     public long bytes() {
         return layers * layerElements() * dtype.bytes();
     }
-
-    /** Bytes of one page over all layers. */
-    public long pageBytes() {
-        return layers * pageElements() * dtype.bytes();
-    }
 }

@@ -23,6 +23,7 @@ public record RowBatch(HostMirror tokens, HostMirror positions, HostMirror slots
                        HostMirror rowRequests, HostMirror firstRows, HostMirror sequences, HostMirror committed,
                        HostMirror requestIds) {
 
+    /** Room for so many rows and requests, in the order of the components. */
     public static RowBatch allocate(Mirrors arena, int maxRows, int maxRequests) {
         return new RowBatch(arena.mirror(DType.I32, 1, maxRows), arena.mirror(DType.I32, 1, maxRows),
             arena.mirror(DType.I32, 1, maxRows), arena.mirror(DType.I32, 1, maxRows), arena.mirror(DType.I64, 1, maxRows),
@@ -38,10 +39,12 @@ public record RowBatch(HostMirror tokens, HostMirror positions, HostMirror slots
             + MirrorBlock.bytes(DType.I64, 1, maxRequests);
     }
 
+    /** Most rows. */
     public int maxRows() {
         return tokens.host().cols();
     }
 
+    /** Most requests. */
     public int maxRequests() {
         return sequences.host().cols();
     }

@@ -9,6 +9,7 @@ package org.respec.kernels;
  * @param topP 1 keeps all
  */
 public record SamplingParams(float temperature, int topK, float topP) {
+    /** The likeliest token, always. */
     public static final SamplingParams GREEDY = new SamplingParams(0f, 0, 1f);
 
     public SamplingParams {
@@ -18,6 +19,7 @@ public record SamplingParams(float temperature, int topK, float topP) {
         }
     }
 
+    /** Draws from all tokens. */
     public static SamplingParams temperature(float temperature) {
         return new SamplingParams(temperature, 0, 1f);
     }

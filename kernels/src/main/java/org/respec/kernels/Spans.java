@@ -8,6 +8,7 @@ package org.respec.kernels;
  * @param positions I32 [1 x maxRows] position in the sequence
  */
 public record Spans(HostMirror starts, HostMirror rowStarts, HostMirror positions) {
+    /** Room for so many rows and sequences. */
     public static Spans allocate(TensorArena arena, int maxRows, int maxSequences) {
         return new Spans(arena.mirror(DType.I32, 1, maxSequences + 1), arena.mirror(DType.I32, 1, maxRows),
             arena.mirror(DType.I32, 1, maxRows));

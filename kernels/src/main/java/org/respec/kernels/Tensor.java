@@ -36,14 +36,17 @@ public final class Tensor {
         }
     }
 
+    /** Type of its elements. */
     public DType dtype() {
         return dtype;
     }
 
+    /** Rows of the matrix. */
     public int rows() {
         return rows;
     }
 
+    /** Elements of a row; where rows are apart, fewer than the stride. */
     public int cols() {
         return cols;
     }
@@ -58,6 +61,7 @@ public final class Tensor {
         return offset;
     }
 
+    /** Whose bytes these are. */
     public Storage storage() {
         return storage;
     }

@@ -37,6 +37,7 @@ public record TreeBatch(HostMirror poolTokens, HostMirror poolParents, HostMirro
     /** Room for the candidates of one tree. */
     public static final int POOL = MAX_BRANCH + (MAX_DEPTH - 1) * MAX_BRANCH * MAX_BRANCH;
 
+    /** Room for the trees of so many requests. */
     public static TreeBatch allocate(Mirrors arena, int maxRequests) {
         return allocate(arena, arena, maxRequests);
     }

@@ -7,6 +7,7 @@ package org.respec.kernels;
  * @param pathNodes I32 [requests x MAX_NODES] node indices from the root down
  */
 public record VerifyResult(HostMirror pathLengths, HostMirror pathNodes) {
+    /** Room for the paths of so many requests. */
     public static VerifyResult allocate(Mirrors arena, int maxRequests) {
         return new VerifyResult(arena.mirror(DType.I32, 1, maxRequests), arena.mirror(DType.I32, maxRequests, TreeBatch.MAX_NODES));
     }

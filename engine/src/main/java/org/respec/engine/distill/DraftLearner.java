@@ -60,6 +60,11 @@ public final class DraftLearner implements AutoCloseable {
     private int savedSteps;
     private boolean unfinished;
 
+    /**
+     * @param drafter taught in place
+     * @param optimizer of the drafter's weights; it stays the caller's to close
+     * @param unroll draft steps that a row is taught through
+     */
     public DraftLearner(Ops ops, Drafter drafter, AdamW optimizer, ReplayBuffer replay, int unroll, Settings settings) {
         this.ops = ops;
         this.drafter = drafter;
@@ -72,10 +77,6 @@ public final class DraftLearner implements AutoCloseable {
 
     private List<ParameterSet> live() {
         return List.of(drafter.weights(), optimizer.firstMoments(), optimizer.secondMoments());
-    }
-
-    public AdamW optimizer() {
-        return optimizer;
     }
 
     /** Takes the configured steps over the buffer in a fresh order; the drafter that is taught has the new weights packed. */
@@ -271,11 +272,6 @@ public final class DraftLearner implements AutoCloseable {
             ops.push(step.teacherLogProbs(), (long) row * topK);
             ops.push(step.teacherTails(), row);
         }
-    }
-
-    /** The drafter's weights, for checkpoints. */
-    public ParameterSet weights() {
-        return drafter.weights();
     }
 
     @Override

@@ -44,10 +44,6 @@ public final class ReplayBuffer implements AutoCloseable {
         tails = arena.allocate(4L * capacity);
     }
 
-    public int capacity() {
-        return capacity;
-    }
-
     /** Trajectories held. */
     public int size() {
         return entries.size();
@@ -134,10 +130,6 @@ public final class ReplayBuffer implements AutoCloseable {
 
     MemorySegment logProbs() {
         return logProbs;
-    }
-
-    MemorySegment tails() {
-        return tails;
     }
 
     /** Forgets everything. */

@@ -17,10 +17,6 @@ final class BlockAllocator {
         freeCount = pages;
     }
 
-    int pages() {
-        return references.length;
-    }
-
     int freePages() {
         return freeCount;
     }

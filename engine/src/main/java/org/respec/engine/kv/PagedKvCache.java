@@ -111,6 +111,7 @@ public final class PagedKvCache implements AutoCloseable {
         return store;
     }
 
+    /** Pages that no sequence holds. */
     public int freePages() {
         return allocator.freePages();
     }

@@ -52,6 +52,7 @@ public final class Actor implements AutoCloseable {
         this.rope = RopeTable.build(ops, arena, config.maxPositionEmbeddings(), config.headDim(), config.ropeTheta());
     }
 
+    /** Its architecture. */
     public ModelConfig config() {
         return config;
     }
@@ -66,6 +67,7 @@ public final class Actor implements AutoCloseable {
         return published.dtype();
     }
 
+    /** Heads of every layer. */
     public AttentionShape shape() {
         return shape;
     }

@@ -30,7 +30,6 @@ public final class ActorTraining implements AutoCloseable {
     private final Ops ops;
     private final Actor actor;
     private final TensorArena arena;
-    private final int maxRows;
     private final Keep keep;
     private final HostMirror tokens;
     private final Spans spans;
@@ -65,7 +64,6 @@ public final class ActorTraining implements AutoCloseable {
     ActorTraining(Ops ops, Actor actor, int maxRows, int maxSequences, Keep keep, int logitRows) {
         this.ops = ops;
         this.actor = actor;
-        this.maxRows = maxRows;
         this.keep = keep;
         arena = ops.arena("actor training");
         boolean built = false;
@@ -95,10 +93,6 @@ public final class ActorTraining implements AutoCloseable {
                 arena.close();
             }
         }
-    }
-
-    public int maxRows() {
-        return maxRows;
     }
 
     /** I32 [1 x maxRows] token of each row; fill and push before {@link #forward}. */

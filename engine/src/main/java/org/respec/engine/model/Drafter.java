@@ -78,10 +78,12 @@ public final class Drafter implements AutoCloseable {
         }
     }
 
+    /** Its architecture. */
     public DrafterConfig config() {
         return config;
     }
 
+    /** What optimizers change and checkpoints keep; {@link #publish} brings it to passes. */
     public ParameterSet weights() {
         return weights;
     }
@@ -91,6 +93,7 @@ public final class Drafter implements AutoCloseable {
         return published.dtype();
     }
 
+    /** Heads of its one layer. */
     public AttentionShape shape() {
         return shape;
     }

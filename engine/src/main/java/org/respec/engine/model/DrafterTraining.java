@@ -82,7 +82,6 @@ public final class DrafterTraining implements AutoCloseable {
     private final Ops ops;
     private final Drafter drafter;
     private final TensorArena arena;
-    private final int maxRows;
     private final HostMirror features;
     /** The features in the drafter's type. */
     private final Tensor fused;
@@ -106,7 +105,6 @@ public final class DrafterTraining implements AutoCloseable {
     DrafterTraining(Ops ops, Drafter drafter, int maxRows, int maxSequences, int unroll, int topK, int logitRows) {
         this.ops = ops;
         this.drafter = drafter;
-        this.maxRows = maxRows;
         this.hidden = drafter.config().hiddenSize();
         DType dtype = drafter.dtype();
         arena = ops.arena("drafter training");
@@ -127,10 +125,6 @@ public final class DrafterTraining implements AutoCloseable {
         dEmbedding = arena.allocate(dtype, maxRows, hidden);
     }
 
-    public int maxRows() {
-        return maxRows;
-    }
-
     public int unroll() {
         return steps.length;
     }
@@ -140,10 +134,12 @@ public final class DrafterTraining implements AutoCloseable {
         return features;
     }
 
+    /** Where sequences lie in the rows; fill and push. */
     public Spans spans() {
         return spans;
     }
 
+    /** What the {@code index}-th unrolled step takes, from 0. */
     public Step step(int index) {
         return steps[index];
     }

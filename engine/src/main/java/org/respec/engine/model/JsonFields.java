@@ -45,10 +45,6 @@ final class JsonFields {
         }
     }
 
-    Path file() {
-        return file;
-    }
-
     BadInput bad(String field, String what) {
         return new BadInput(file + ": " + field + " " + what + ".");
     }

@@ -125,10 +125,12 @@ public final class ParameterSet implements AutoCloseable {
         return (long) spec.rows() * spec.cols();
     }
 
+    /** Names and sizes, in the order of the bytes. */
     public List<TensorSpec> specs() {
         return specs;
     }
 
+    /** Type of every tensor. */
     public DType dtype() {
         return dtype;
     }

@@ -18,6 +18,10 @@ public final class PassFiller {
     private int rows;
     private int start;
 
+    /**
+     * @param tokens I32 [1 x rows] token of each row, filled here
+     * @param spans filled here too
+     */
     public PassFiller(HostMirror tokens, Spans spans) {
         this.tokens = tokens;
         this.spans = spans;
@@ -28,10 +32,7 @@ public final class PassFiller {
         starts.setAtIndex(ValueLayout.JAVA_INT, 0, 0);
     }
 
-    public int sequences() {
-        return sequences;
-    }
-
+    /** Rows added so far. */
     public int rows() {
         return rows;
     }

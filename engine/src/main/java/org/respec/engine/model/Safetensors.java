@@ -195,10 +195,6 @@ public final class Safetensors implements AutoCloseable {
         return entries;
     }
 
-    boolean has(String name) {
-        return entries.containsKey(name);
-    }
-
     /** Reads one tensor as F32 into {@code target}, which has exactly its size; a vector may have one or no leading size of 1. */
     void read(TensorSpec spec, MemorySegment target) {
         Entry entry = entries.get(spec.name());

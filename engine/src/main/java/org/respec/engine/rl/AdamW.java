@@ -57,10 +57,12 @@ public final class AdamW implements AutoCloseable {
         return gradients;
     }
 
+    /** Running means of gradients, in the order of the weights. */
     public ParameterSet firstMoments() {
         return first;
     }
 
+    /** Running means of squared gradients, in the order of the weights. */
     public ParameterSet secondMoments() {
         return second;
     }

@@ -43,9 +43,4 @@ final class HostView {
     void push(Ops ops, long elements) {
         ops.push(mirror, elements);
     }
-
-    /** Fetches the first {@code elements} elements from the device. */
-    void pull(Ops ops, long elements) {
-        ops.pull(mirror, elements);
-    }
 }

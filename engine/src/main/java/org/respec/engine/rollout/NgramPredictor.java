@@ -107,10 +107,6 @@ final class NgramPredictor implements AutoCloseable {
         return unseen;
     }
 
-    NgramIndex index() {
-        return index;
-    }
-
     private static long mix(long hash, int token) {
         // The finisher of SplittableRandom.
         long z = (hash ^ (token + 1L)) * MULTIPLIER + MULTIPLIER;

@@ -62,10 +62,6 @@ final class NgramSpeculator implements Speculator {
         counts = new int[maxBatch];
     }
 
-    NgramPredictor predictor() {
-        return predictor;
-    }
-
     @Override
     public int missedRows(Slot[] live, int count) {
         int missed = 0;

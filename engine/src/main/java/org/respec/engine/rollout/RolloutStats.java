@@ -25,6 +25,7 @@ public record RolloutStats(long tokens, double seconds, long steps, long specula
         return speculativeRequestSteps == 0 ? 1 : (double) speculativeTokens / speculativeRequestSteps;
     }
 
+    /** Response tokens by wall time; 0 where nothing ran. */
     public double tokensPerSecond() {
         return seconds == 0 ? 0 : tokens / seconds;
     }

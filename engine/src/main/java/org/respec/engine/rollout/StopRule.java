@@ -7,6 +7,10 @@ public final class StopRule {
     private final int[] endTokens;
     private final int[][] stopSequences;
 
+    /**
+     * @param endTokens each ends a response
+     * @param stopSequences tokens that end it together; none of them empty
+     */
     public StopRule(List<Integer> endTokens, List<int[]> stopSequences) {
         this.endTokens = endTokens.stream().mapToInt(Integer::intValue).toArray();
         this.stopSequences = stopSequences.stream().map(int[]::clone).toArray(int[][]::new);

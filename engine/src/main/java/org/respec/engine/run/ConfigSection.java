@@ -53,10 +53,12 @@ public final class ConfigSection {
         return new ConfigSection(source, path + key + ".", (ObjectNode) value);
     }
 
+    /** A whole number from {@code min} to {@code max}, or {@code otherwise} where there is none. */
     public int integer(String key, int otherwise, int min, int max) {
         return (int) whole(key, otherwise, min, max);
     }
 
+    /** A whole number from {@code min} to {@code max}, or {@code otherwise} where there is none. */
     public long whole(String key, long otherwise, long min, long max) {
         JsonNode value = value(key);
         if (value == null) {
@@ -68,6 +70,7 @@ public final class ConfigSection {
         return value.longValue();
     }
 
+    /** A number from {@code min} to {@code max}, or {@code otherwise} where there is none. */
     public double number(String key, double otherwise, double min, double max) {
         JsonNode value = value(key);
         if (value == null) {
@@ -83,6 +86,7 @@ public final class ConfigSection {
         return value == Math.rint(value) && Math.abs(value) < 1e15 ? Long.toString((long) value) : Double.toString(value);
     }
 
+    /** True or false, or {@code otherwise} where there is neither. */
     public boolean flag(String key, boolean otherwise) {
         JsonNode value = value(key);
         if (value == null) {

@@ -56,6 +56,7 @@ public final class PretrainRun {
     private final ArithmeticProblems problems;
     private final long seed;
 
+    /** @throws BadInput if the config names problems of its own: pretraining makes its worked examples */
     public PretrainRun(PretrainConfig config) {
         if (config.task().prompts() != null) {
             throw new BadInput("task.prompts: pretraining makes its own worked examples; remove it.");

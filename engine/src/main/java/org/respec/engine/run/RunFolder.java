@@ -77,6 +77,7 @@ public final class RunFolder implements AutoCloseable {
         }
     }
 
+    /** The folder itself. */
     public Path path() {
         return path;
     }

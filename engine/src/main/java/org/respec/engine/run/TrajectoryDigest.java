@@ -16,6 +16,7 @@ import org.respec.engine.rollout.Trajectory;
 public final class TrajectoryDigest {
     private String link = "";
 
+    /** The last link, as hexadecimal digits; empty before the first iteration. */
     public String value() {
         return link;
     }

@@ -8,6 +8,7 @@ public final class CounterCoins implements Coins {
     private final long stream;
     private long next;
 
+    /** @param stream coins of one seed and different streams have nothing to do with each other */
     public CounterCoins(long seed, long stream) {
         this.seed = seed;
         this.stream = stream;

@@ -37,6 +37,7 @@ public final class Distributions {
         return normalised(out);
     }
 
+    /** From the first to the last. */
     public static double sum(double[] values) {
         double sum = 0;
         for (double value : values) {

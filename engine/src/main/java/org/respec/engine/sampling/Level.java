@@ -7,6 +7,7 @@ package org.respec.engine.sampling;
  * @param child number of the child that carries it, or -1 if it is a bonus token that no child had
  */
 public record Level(int token, int child) {
+    /** Whether a child carries the token. */
     public boolean accepted() {
         return child >= 0;
     }

@@ -22,6 +22,7 @@ public record SimulationReport(Line adaptive, List<Line> statics, Line hindsight
      */
     public record Line(String policy, double seconds, double busySeconds, long tokens, double acceptLength, double stepLoss,
                        Map<String, Long> plans) {
+        /** Of all workers together, in virtual time. */
         public double tokensPerSecond() {
             return tokens / seconds;
         }
@@ -31,6 +32,7 @@ public record SimulationReport(Line adaptive, List<Line> statics, Line hindsight
         statics = List.copyOf(statics);
     }
 
+    /** The rollout that never speculated. */
     public Line off() {
         return statics.stream().filter(line -> line.policy().equals("off")).findFirst().orElseThrow();
     }

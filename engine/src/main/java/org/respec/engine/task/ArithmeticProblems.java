@@ -22,6 +22,11 @@ public final class ArithmeticProblems implements ProblemSource {
     private final int maxOperand;
     private final int maxValue;
 
+    /**
+     * @param tail how often a problem has one operand more, over how often it has not; 1 for all numbers alike
+     * @param maxOperand largest operand
+     * @param maxValue largest value that a problem passes through or ends at; the smallest is 0
+     */
     public ArithmeticProblems(long seed, int minOperands, int maxOperands, double tail, int maxOperand, int maxValue) {
         this.seed = seed;
         this.minOperands = minOperands;

@@ -13,6 +13,7 @@ public final class Task {
     private final TextTokenizer tokenizer;
     private final List<Integer> endTokens;
 
+    /** @param endTokens any of them ends a response */
     public Task(ProblemSource problems, RewardFunction reward, TextTokenizer tokenizer, List<Integer> endTokens) {
         this.problems = problems;
         this.reward = reward;
@@ -20,6 +21,7 @@ public final class Task {
         this.endTokens = List.copyOf(endTokens);
     }
 
+    /** Where problems come from. */
     public ProblemSource problems() {
         return problems;
     }

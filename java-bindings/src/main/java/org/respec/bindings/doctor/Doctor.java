@@ -31,6 +31,7 @@ public final class Doctor {
     private final List<Path> executables;
     private final List<Finding> findings = new ArrayList<>();
 
+    /** One that looks in the usual places and along {@code PATH}. */
     public static Doctor ofThisMachine() {
         return new Doctor(CudaLibraries.ofThisMachine(), LibraryPlaces.executables());
     }

@@ -5,8 +5,10 @@ public interface GpuMemory extends AutoCloseable {
     /** Device address of the first byte. */
     long address();
 
+    /** Its size. */
     long bytes();
 
+    /** False from {@link #close} on. */
     boolean isAlive();
 
     /** Frees the memory once the device is done with what was asked of it; a second call does nothing. */

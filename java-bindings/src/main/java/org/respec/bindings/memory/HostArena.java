@@ -16,6 +16,7 @@ public final class HostArena implements AutoCloseable {
     private final AtomicLong bytes = new AtomicLong();
     private final String name;
 
+    /** @param name what it is for; messages say it */
     public HostArena(String name) {
         this.name = name;
     }
@@ -42,6 +43,7 @@ public final class HostArena implements AutoCloseable {
         return bytes.get();
     }
 
+    /** False from {@link #close} on. */
     public boolean isAlive() {
         return arena.scope().isAlive();
     }

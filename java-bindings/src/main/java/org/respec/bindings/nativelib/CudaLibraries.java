@@ -30,10 +30,12 @@ public final class CudaLibraries {
     private final Map<CudaLibrary, Optional<NativeLibrary>> found = new EnumMap<>(CudaLibrary.class);
     private final Map<CudaLibrary, List<String>> refusals = new EnumMap<>(CudaLibrary.class);
 
+    /** @param places where to look */
     public CudaLibraries(LibraryPlaces places) {
         this.places = places;
     }
 
+    /** One that looks wherever this machine may have libraries. */
     public static CudaLibraries ofThisMachine() {
         return new CudaLibraries(LibraryPlaces.ofThisMachine());
     }

@@ -18,6 +18,7 @@ public enum CudaLibrary {
         this.remedy = remedy;
     }
 
+    /** The file's name, with the version that it must be. */
     public String soname() {
         return soname;
     }

@@ -57,10 +57,6 @@ public final class CubinCache {
         return new CubinCache(PrivateFolder.ofUser("cubins"));
     }
 
-    public Path folder() {
-        return folder;
-    }
-
     /**
      * The kernel, from the cache or compiled now.
      *

@@ -15,6 +15,7 @@ public record BenchResult(BenchCase of, double medianSeconds, double minSeconds,
         return new BenchResult(of, Double.NaN, Double.NaN, Double.NaN, 0, 0, note);
     }
 
+    /** Whether there are times, and no note that says why not. */
     public boolean wasRun() {
         return note.isEmpty();
     }
@@ -24,6 +25,7 @@ public record BenchResult(BenchCase of, double medianSeconds, double minSeconds,
         return of.bytes() / medianSeconds;
     }
 
+    /** By the FLOPs that the result takes and the median time. */
     public double flopsPerSecond() {
         return of.flops() / medianSeconds;
     }

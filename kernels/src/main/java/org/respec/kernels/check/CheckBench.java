@@ -35,28 +35,29 @@ public final class CheckBench implements AutoCloseable {
         this.deviceArena = device.arena("check device");
     }
 
+    /** The CPU's operators. */
     public Ops truth() {
         return truth;
     }
 
+    /** The operators under test. */
     public Ops device() {
         return device;
     }
 
+    /** For tensors of {@link #truth} alone; freed with the check. */
     public TensorArena truthArena() {
         return truthArena;
     }
 
+    /** For tensors of {@link #device} alone; freed with the check. */
     public TensorArena deviceArena() {
         return deviceArena;
     }
 
+    /** Seeded with the number that failures name. */
     public SplittableRandom random() {
         return random;
-    }
-
-    public long seed() {
-        return seed;
     }
 
     /** A poisoned matrix, {@code gap} elements between its rows. */

@@ -15,6 +15,7 @@ public record CheckResult(String name, Outcome outcome, double seconds, double s
         PASSED, FAILED, NOT_RUN
     }
 
+    /** Whether it was run and found nothing. */
     public boolean passed() {
         return outcome == Outcome.PASSED;
     }

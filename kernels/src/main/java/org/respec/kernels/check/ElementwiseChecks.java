@@ -10,7 +10,6 @@ import org.respec.kernels.Tensor;
 final class ElementwiseChecks {
     private static final int[] ROWS = {0, 1, 3, 41};
     private static final int[] COLS = {1, 3, 8, 41, 401, 1271, 2048};
-    private static final int[] FEW_COLS = {1, 8, 41, 401};
     private static final int[] GAPS = {0, 3};
     /** Rounding to bf16 is within 2^-8. */
     private static final double BF16 = 4e-3;

@@ -8,6 +8,7 @@ public final class OperatorChecks {
     private OperatorChecks() {
     }
 
+    /** In the order in which they run. */
     public static List<OperatorCheck> all() {
         List<OperatorCheck> checks = new ArrayList<>();
         checks.addAll(ElementwiseChecks.all());

@@ -88,11 +88,6 @@ public final class Twin {
         }
     }
 
-    void setLong(int row, int col, long value) {
-        whole.host().host().set(ValueLayout.JAVA_LONG, at(row, col) * 8, value);
-        truth.host().set(ValueLayout.JAVA_LONG, (row * truth.rowStride() + col) * 8, value);
-    }
-
     /** The bits of a float rounded to the nearest bfloat16. */
     static short bf16(float value) {
         int bits = Float.floatToRawIntBits(value);

@@ -9,6 +9,7 @@ public final class HostStorage implements Storage {
     private final HostArena owner;
     private final MemorySegment segment;
 
+    /** Takes {@code bytes} zeros of the owner. */
     public HostStorage(HostArena owner, long bytes) {
         this.owner = owner;
         this.segment = owner.allocate(bytes);

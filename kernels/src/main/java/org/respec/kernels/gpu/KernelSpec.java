@@ -28,6 +28,7 @@ public final class KernelSpec {
         this.hash = (file.hashCode() * 31 + entry.hashCode()) * 31 + this.defines.hashCode();
     }
 
+    /** A kernel without definitions. */
     public static KernelSpec of(String file, String entry) {
         return new KernelSpec(file, entry, new TreeMap<>());
     }

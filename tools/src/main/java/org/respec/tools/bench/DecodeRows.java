@@ -26,6 +26,11 @@ public final class DecodeRows {
     private final double copy;
     private final ArrayNode rows;
 
+    /**
+     * Times the plain copy.
+     *
+     * @param json where shape, copy and rows go
+     */
     public DecodeRows(Ops ops, DecodeShape shape, DType dtype, ObjectNode json) {
         this.ops = ops;
         this.shape = shape;
@@ -40,6 +45,7 @@ public final class DecodeRows {
         return of.name().toLowerCase(Locale.ROOT);
     }
 
+    /** @throws BadInput if it is neither off nor a plan: there is nothing here to adapt to */
     public static SpeculationPlan plan(String text) {
         RunConfig.Speculation setting = RunConfig.Speculation.of(text);
         if (setting.mode().equals("adaptive")) {
@@ -49,6 +55,7 @@ public final class DecodeRows {
         return setting.plan();
     }
 
+    /** @throws BadInput that names the option whose value cannot be timed with this shape */
     public static void check(List<Integer> batches, List<Double> acceptance, int context, int steps, int warmUp, DecodeShape shape) {
         for (int batch : batches) {
             if (batch < 1 || batch > 4096) {
@@ -69,10 +76,12 @@ public final class DecodeRows {
         }
     }
 
+    /** Random weights of the shape; the caller closes them. */
     public DecodeBench open() {
         return new DecodeBench(ops, dtype, shape.actor(), shape.drafter());
     }
 
+    /** The table's two head lines. */
     public String head() {
         return String.format("%s, %s; a plain copy reads and writes %.0f GB/s%n%6s %-9s %10s %10s %10s %10s %10s %10s %12s %9s %7s %7s",
             shape.title(), name(dtype), copy * 1e-9, "batch", "plan", "ms/step", "draft", "verify", "sample", "commit", "tokens/req",

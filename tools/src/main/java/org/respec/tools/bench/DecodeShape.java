@@ -31,10 +31,12 @@ public enum DecodeShape {
         return new ModelConfig(vocab, hidden, intermediate, layers, heads, kvHeads, headDim, 1e-6, 1e6, positions, tied, List.of(0), 0);
     }
 
+    /** Its name on the command line. */
     public String title() {
         return title;
     }
 
+    /** The model that is named. */
     public ModelConfig actor() {
         return actor;
     }
@@ -47,10 +49,12 @@ public enum DecodeShape {
             actor.maxPositionEmbeddings(), actor.vocabSize());
     }
 
+    /** The shape of a name. */
     public static Optional<DecodeShape> of(String title) {
         return Stream.of(values()).filter(shape -> shape.title.equals(title)).findFirst();
     }
 
+    /** All names. */
     public static List<String> titles() {
         return Stream.of(values()).map(DecodeShape::title).toList();
     }

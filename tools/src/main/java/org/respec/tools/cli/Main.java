@@ -41,6 +41,7 @@ public final class Main implements Runnable {
         return line.execute(arguments);
     }
 
+    /** Runs a command and ends with its exit code. */
     public static void main(String[] arguments) {
         System.exit(execute(arguments));
     }

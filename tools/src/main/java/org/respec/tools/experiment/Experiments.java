@@ -7,6 +7,7 @@ public final class Experiments {
     private Experiments() {
     }
 
+    /** In the order in which {@code all} runs them. */
     public static List<Experiment> all() {
         return List.of(new GapOne(), new GapTwo(), new GapThree(), new Coupling(), new Ablation(), new Load());
     }

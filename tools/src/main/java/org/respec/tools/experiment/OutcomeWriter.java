@@ -22,6 +22,10 @@ public final class OutcomeWriter {
     private final Path folder;
     private final PrintStream out;
 
+    /**
+     * @param folder made where it is missing
+     * @param out where tables and claims are printed
+     */
     public OutcomeWriter(Path folder, PrintStream out) {
         this.folder = folder;
         this.out = out;

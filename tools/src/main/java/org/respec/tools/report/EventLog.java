@@ -78,6 +78,7 @@ public final class EventLog implements TrainingRun.Listener, AutoCloseable {
         }
     }
 
+    /** The file of events. */
     public Path file() {
         return file;
     }

@@ -77,10 +77,6 @@ final class Page {
             folded.add(new Folded(name, values.entrySet().stream().map(e -> new Row(e.getKey(), List.of(e.getValue()))).toList()));
         }
 
-        boolean hasPlots() {
-            return !plots.isEmpty();
-        }
-
         private boolean isEmpty() {
             return lead == null && tables.isEmpty() && plots.isEmpty() && notes.isEmpty() && folded.isEmpty();
         }

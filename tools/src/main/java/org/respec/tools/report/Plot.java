@@ -4,6 +4,7 @@ import java.util.List;
 
 /** What a plot shows, as data alone; {@link PlotWriter} draws it. */
 public sealed interface Plot {
+    /** Over the plot. */
     String title();
 
     /**

@@ -32,10 +32,6 @@ public record EmulatorOptions(boolean checked, int multiprocessors, long memoryB
         return new EmulatorOptions(value, multiprocessors, memoryBytes, launchSeconds, cache);
     }
 
-    public EmulatorOptions withMultiprocessors(int value) {
-        return new EmulatorOptions(checked, value, memoryBytes, launchSeconds, cache);
-    }
-
     public EmulatorOptions withMemoryBytes(long value) {
         return new EmulatorOptions(checked, multiprocessors, value, launchSeconds, cache);
     }

@@ -50,11 +50,6 @@ public final class CudaDevices {
         return library;
     }
 
-    /** Number of devices, at least 1. */
-    public int count() {
-        return count;
-    }
-
     /** CUDA version of the driver, for instance 13000. */
     public int driverVersion() {
         return driverVersion;
