@@ -1,0 +1,67 @@
+package org.respec.engine.run;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.lang.foreign.MemorySegment;
+import java.util.Map;
+import org.respec.engine.model.ParameterSet;
+
+/** A run's checkpoints: what of its parts and state is kept, and taken up again. */
+final class RunCheckpoints {
+    private final RunParts parts;
+    private final RunState state;
+    private final CheckpointStore store;
+
+    RunCheckpoints(RunParts parts, RunState state) {
+        this.parts = parts;
+        this.state = state;
+        this.store = new CheckpointStore(parts.folder.path().resolve("checkpoints"), parts.config.train().keepCheckpoints());
+    }
+
+    /** Writes where the run stands after an iteration. */
+    void save() {
+        state.actorSteps = parts.actorOptimizer.steps();
+        Map<String, MemorySegment> drafterParts = parts.online == null ? Map.of() : parts.online.parts();
+        ObjectNode json = state.toJson();
+        if (parts.online != null) {
+            json.set("drafter", parts.online.progress());
+        }
+        store.write(state.iteration, json, out -> {
+            out.add("actor.weights", parts.actor.weights()::read);
+            out.add("actor.first", parts.actorOptimizer.firstMoments()::read);
+            out.add("actor.second", parts.actorOptimizer.secondMoments()::read);
+            drafterParts.forEach(out::add);
+            if (parts.replay != null) {
+                out.add("replay.index", parts.replay.index());
+                for (int i = 0; i < parts.replay.segments().size(); i++) {
+                    out.add("replay." + i, parts.replay.segments().get(i));
+                }
+            }
+        });
+    }
+
+    /** Takes the run to its newest whole checkpoint; where there is none it stays at its beginning. */
+    void restore() {
+        store.latest().ifPresent(this::restore);
+    }
+
+    private void restore(CheckpointStore.Checkpoint checkpoint) {
+        state.restore(checkpoint.state());
+        read(checkpoint, "actor.weights", parts.actor.weights());
+        read(checkpoint, "actor.first", parts.actorOptimizer.firstMoments());
+        read(checkpoint, "actor.second", parts.actorOptimizer.secondMoments());
+        parts.actorOptimizer.restore(state.actorSteps);
+        parts.actor.publish();
+        if (parts.online != null) {
+            for (int i = 0; i < parts.replay.segments().size(); i++) {
+                checkpoint.read("replay." + i, parts.replay.segments().get(i));
+            }
+            parts.replay.restore(checkpoint.readNumbers("replay.index"));
+            parts.online.restore(checkpoint.state().required("drafter"), checkpoint::read);
+        }
+    }
+
+    private static void read(CheckpointStore.Checkpoint checkpoint, String part, ParameterSet set) {
+        checkpoint.read(part, set.hostBytes());
+        set.upload();
+    }
+}
