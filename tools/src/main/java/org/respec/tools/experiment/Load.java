@@ -18,6 +18,7 @@ import org.respec.engine.run.Devices;
 import org.respec.engine.run.PlanPolicies;
 import org.respec.engine.run.RunConfig;
 import org.respec.engine.speculation.SpeculationPlan;
+import org.respec.engine.speculation.UtilizationProbe;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
 import org.respec.tools.bench.DecodeShape;
@@ -81,11 +82,11 @@ final class Load implements Experiment {
         }
     }
 
-    /** One load; {@code quietShare} and {@code loadedShare} are what others were seen to use before and under it, NaN if unwatched. */
-    private record Recorded(Watch watch, int seed, int number, LoadPair pair, double quietShare, double loadedShare) {
+    /** One load. */
+    private record Recorded(Watch watch, int seed, int number, LoadPair pair) {
         /** Whether nobody else disturbed it, so that it says something of this load. */
         boolean undisturbed() {
-            return watch == Watch.UNWATCHED || quietShare <= QUIET_SHARE;
+            return pair.shareBefore() <= QUIET_SHARE;
         }
     }
 
@@ -121,8 +122,8 @@ final class Load implements Experiment {
         RunConfig.Speculation adaptive = new RunConfig.Speculation(base.mode(), SpeculationPlan.OFF, base.maxDepth(), 1, base.maxTokens(),
             base.margin(), base.drafting(), watch.utilization, lab.output().resolve("load-costs"));
         PlanPolicy policy = PlanPolicies.of(adaptive, ops, model.actor(), model.drafter(), limits);
-        Schedule schedule = new Schedule(load, policy, quietSteps, loadedSteps, lab.choose(5, 10));
-        PlanRecorder recorder = new PlanRecorder(policy, schedule);
+        Schedule schedule = new Schedule(load, quietSteps, loadedSteps, lab.choose(5, 10));
+        PlanRecorder recorder = new PlanRecorder(policy, UtilizationProbe.start(ops.uuid()), schedule);
         SetAcceptance set = new SetAcceptance(ops, recorder, ACCEPTANCE);
         try (RolloutEngine engine = new RolloutEngine(set.ops(), model.actor(), model.drafter(), limits, SamplingParams.temperature(1),
             seed, new StopRule(List.of(), List.of()), set, true, base.sharpness())) {
@@ -143,17 +144,13 @@ final class Load implements Experiment {
     /** A quiet part to settle, then loads of some steps with quiet parts between them; each begins and ends between two steps. */
     private static final class Schedule implements IntConsumer {
         private final CompetingLoad load;
-        private final PlanPolicy policy;
         private final int quiet;
         private final int loaded;
         private final int count;
-        private final List<Double> quietShares = new ArrayList<>();
-        private final List<Double> loadedShares = new ArrayList<>();
         private int steps;
 
-        Schedule(CompetingLoad load, PlanPolicy policy, int quiet, int loaded, int count) {
+        Schedule(CompetingLoad load, int quiet, int loaded, int count) {
             this.load = load;
-            this.policy = policy;
             this.quiet = quiet;
             this.loaded = loaded;
             this.count = count;
@@ -166,14 +163,9 @@ final class Load implements Experiment {
                 return;
             }
             int place = (before - 2 * quiet) % (loaded + quiet);
-            if (place == loaded + quiet / 2) {
-                // Of the second half, when the load before it is forgotten.
-                policy.takeUtilization();
-            } else if (place == 0) {
-                quietShares.add(policy.takeUtilization());
+            if (place == 0) {
                 load.begin();
             } else if (place == loaded) {
-                loadedShares.add(policy.takeUtilization());
                 load.end();
             }
         }
@@ -183,13 +175,11 @@ final class Load implements Experiment {
         }
 
         List<Recorded> recorded(Watch watch, int seed, PlanRecorder recorder) {
-            int[] depths = recorder.depths();
-            long[] nanos = recorder.nanos();
-            int[] tokens = recorder.tokens();
             return IntStream.range(0, count).mapToObj(i -> {
                 int begin = 2 * quiet + i * (loaded + quiet);
-                LoadPair pair = LoadPair.of(depths, nanos, tokens, begin - quiet, begin, begin + loaded, begin + loaded + quiet);
-                return new Recorded(watch, seed + 1, i + 1, pair, quietShares.get(i), loadedShares.get(i));
+                LoadPair whole = new LoadPair(recorder.depths(), recorder.nanos(), recorder.tokens(), recorder.shares(), begin,
+                    begin + loaded);
+                return new Recorded(watch, seed + 1, i + 1, whole.part(begin - quiet, begin + loaded + quiet));
             }).toList();
         }
     }
@@ -201,8 +191,8 @@ final class Load implements Experiment {
         for (Recorded r : all) {
             LoadPair p = r.pair;
             loads.add(r.watch.title, r.seed, r.number, p.before(), p.during(), p.after(), p.stepsToFall(),
-                p.milliseconds(p.begin(), p.stepsToFall()), p.stepsToRise(), p.milliseconds(p.end(), p.stepsToRise()), r.quietShare,
-                r.loadedShare);
+                p.milliseconds(p.begin(), p.stepsToFall()), p.stepsToRise(), p.milliseconds(p.end(), p.stepsToRise()), p.shareBefore(),
+                p.shareDuring());
         }
         Table settings = new Table("settings", "Loads that began on a quiet machine: median (least-most)", "setting", "loads", "before",
             "during", "after", "steps_to_fall", "steps_to_rise", "tokens_per_second_before", "tokens_per_second_during");

@@ -8,24 +8,25 @@ import java.util.Arrays;
  * @param depths depth of each step's plan, 0 for off
  * @param nanos when each step was decided on
  * @param tokens tokens that each step gained
+ * @param shares what others were seen to use of the device at each step, 0 to 1
  * @param begin first step under the load
  * @param end first step after it
  */
-record LoadPair(int[] depths, long[] nanos, int[] tokens, int begin, int end) {
+record LoadPair(int[] depths, long[] nanos, int[] tokens, double[] shares, int begin, int end) {
     /** Steps whose mean is taken for the depth at the last of them: single steps are tries of what is not taken, at times. */
     static final int WINDOW = 16;
 
     LoadPair {
         if (begin < WINDOW || end < begin + WINDOW || depths.length < end + WINDOW || nanos.length != depths.length
-            || tokens.length != depths.length) {
+            || tokens.length != depths.length || shares.length != depths.length) {
             throw new IllegalArgumentException(depths.length + " steps with a load from " + begin + " to " + end);
         }
     }
 
-    /** A part of a longer record of steps. */
-    static LoadPair of(int[] depths, long[] nanos, int[] tokens, int from, int begin, int end, int to) {
+    /** Steps {@code from} to {@code to} of these alone. */
+    LoadPair part(int from, int to) {
         return new LoadPair(Arrays.copyOfRange(depths, from, to), Arrays.copyOfRange(nanos, from, to), Arrays.copyOfRange(tokens, from, to),
-            begin - from, end - from);
+            Arrays.copyOfRange(shares, from, to), begin - from, end - from);
     }
 
     private double mean(int from, int to) {
@@ -74,6 +75,16 @@ record LoadPair(int[] depths, long[] nanos, int[] tokens, int begin, int end) {
     /** Milliseconds of so many steps from one on; infinite for infinitely many. */
     double milliseconds(int from, double steps) {
         return Double.isInfinite(steps) ? steps : (nanos[Math.min(from + (int) steps, nanos.length - 1)] - nanos[from]) * 1e-6;
+    }
+
+    /** What others used in the second half before the load, mean over the steps. */
+    double shareBefore() {
+        return Arrays.stream(shares, begin / 2, begin).average().orElseThrow();
+    }
+
+    /** What others used under the load, from the first step on. */
+    double shareDuring() {
+        return Arrays.stream(shares, begin, end).average().orElseThrow();
     }
 
     /** Tokens per second from one step to another. */

@@ -4,19 +4,26 @@ import java.util.Arrays;
 import java.util.function.IntConsumer;
 import org.respec.engine.rollout.PlanPolicy;
 import org.respec.engine.speculation.SpeculationPlan;
+import org.respec.engine.speculation.UtilizationProbe;
 
 /** Keeps what a policy chose and gained, step by step. */
 final class PlanRecorder implements PlanPolicy {
     private final PlanPolicy policy;
+    private final UtilizationProbe probe;
     private final IntConsumer beforeStep;
     private int[] depths = new int[1 << 16];
     private long[] nanos = new long[1 << 16];
     private int[] tokens = new int[1 << 16];
+    private double[] shares = new double[1 << 16];
     private int steps;
 
-    /** {@code beforeStep} is called on the decode thread before each choice, with the number of steps before it. */
-    PlanRecorder(PlanPolicy policy, IntConsumer beforeStep) {
+    /**
+     * @param probe what others use of the device is asked of it, whether the policy watches them or not; closed by this
+     * @param beforeStep called on the decode thread before each choice, with the number of steps before it
+     */
+    PlanRecorder(PlanPolicy policy, UtilizationProbe probe, IntConsumer beforeStep) {
         this.policy = policy;
+        this.probe = probe;
         this.beforeStep = beforeStep;
     }
 
@@ -28,7 +35,9 @@ final class PlanRecorder implements PlanPolicy {
             depths = Arrays.copyOf(depths, 2 * steps);
             nanos = Arrays.copyOf(nanos, 2 * steps);
             tokens = Arrays.copyOf(tokens, 2 * steps);
+            shares = Arrays.copyOf(shares, 2 * steps);
         }
+        shares[steps] = probe.getAsDouble();
         depths[steps] = plan.isOff() ? 0 : plan.depth();
         nanos[steps++] = System.nanoTime();
         return plan;
@@ -37,6 +46,7 @@ final class PlanRecorder implements PlanPolicy {
     @Override
     public void observeStep(SpeculationPlan plan, int batch, int rows, int gained, long draftNanos, long verifyNanos) {
         tokens[steps - 1] = gained;
+        probe.decoded(batch, draftNanos + verifyNanos);
         policy.observeStep(plan, batch, rows, gained, draftNanos, verifyNanos);
     }
 
@@ -47,12 +57,8 @@ final class PlanRecorder implements PlanPolicy {
 
     @Override
     public void close() {
+        probe.close();
         policy.close();
-    }
-
-    @Override
-    public double takeUtilization() {
-        return policy.takeUtilization();
     }
 
     /** Depth of each step's plan, 0 for off. */
@@ -68,5 +74,10 @@ final class PlanRecorder implements PlanPolicy {
     /** Tokens that each step gained. */
     int[] tokens() {
         return Arrays.copyOf(tokens, steps);
+    }
+
+    /** What others were seen to use of the device at each step, 0 to 1. */
+    double[] shares() {
+        return Arrays.copyOf(shares, steps);
     }
 }

@@ -92,13 +92,12 @@ class ExperimentsTest {
             for (String depth : List.of("before", "during", "after")) {
                 assertTrue(load.path(depth).doubleValue() >= 0 && load.path(depth).doubleValue() <= 6, load.toString());
             }
-            boolean watched = load.path("setting").textValue().equals("watched");
-            double others = load.path("others_during").isNumber() ? load.path("others_during").doubleValue() : Double.NaN;
-            assertTrue(watched ? Double.isNaN(others) || others >= 0 && others <= 1 : Double.isNaN(others), load.toString());
+            assertTrue(load.path("others_before").doubleValue() >= 0 && load.path("others_before").doubleValue() <= 1, load.toString());
+            assertTrue(load.path("others_during").doubleValue() >= 0 && load.path("others_during").doubleValue() <= 1, load.toString());
         }
-        JsonNode plain = json.at("/tables/settings").get(json.at("/tables/settings").size() - 1);
-        assertEquals("not watched", plain.path("setting").textValue());
-        assertTrue(plain.at("/tokens_per_second_during/median").doubleValue() > 0, plain.toString());
+        for (JsonNode setting : json.at("/tables/settings")) {
+            assertTrue(setting.at("/tokens_per_second_during/median").doubleValue() > 0, setting.toString());
+        }
         for (JsonNode plot : json.path("plots")) {
             assertEquals(1520, ImageIO.read(folder.resolve(plot.textValue()).toFile()).getWidth());
         }

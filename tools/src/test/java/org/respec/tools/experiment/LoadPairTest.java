@@ -18,7 +18,8 @@ class LoadPairTest {
         int[] depths = IntStream.range(0, ALL).map(step -> step >= fall && step < rise ? 1 : 4).toArray();
         int[] tokens = new int[ALL];
         Arrays.fill(tokens, 3);
-        return new LoadPair(depths, LongStream.range(0, ALL).map(step -> 2_000_000 * step).toArray(), tokens, BEGIN, END);
+        double[] shares = IntStream.range(0, ALL).mapToDouble(step -> step < BEGIN / 2 ? 1 : step < BEGIN ? 0.1 : 0.6).toArray();
+        return new LoadPair(depths, LongStream.range(0, ALL).map(step -> 2_000_000 * step).toArray(), tokens, shares, BEGIN, END);
     }
 
     @Test
@@ -27,6 +28,8 @@ class LoadPairTest {
         assertEquals(4, pair.before());
         assertEquals(1, pair.during());
         assertEquals(4, pair.after());
+        assertEquals(0.1, pair.shareBefore(), 1e-9);
+        assertEquals(0.6, pair.shareDuring(), 1e-9);
         assertEquals(1500, pair.tokensPerSecond(0, BEGIN), 1e-9);
     }
 
@@ -54,10 +57,10 @@ class LoadPairTest {
     @Test
     void aPartOfALongerRecord() {
         LoadPair whole = pair(130, 230);
-        LoadPair part = LoadPair.of(whole.depths(), whole.nanos(), whole.tokens(), 50, BEGIN, END, 280);
+        LoadPair part = whole.part(50, 280);
         assertEquals(50, part.begin());
         assertEquals(230, part.depths().length);
         assertEquals(whole.stepsToFall(), part.stepsToFall());
-        assertThrows(IllegalArgumentException.class, () -> LoadPair.of(whole.depths(), whole.nanos(), whole.tokens(), 95, BEGIN, END, 280));
+        assertThrows(IllegalArgumentException.class, () -> whole.part(95, 280));
     }
 }
