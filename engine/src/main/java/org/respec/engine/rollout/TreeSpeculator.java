@@ -20,6 +20,13 @@ import org.respec.kernels.TreeBatch;
  * by one token: row t needs token t + 1.
  */
 final class TreeSpeculator implements Speculator {
+    /**
+     * Requests up to which the pass that ends at the roots is recorded. Its rows are what the last step accepted: of few requests that is
+     * one of few numbers, of many it is a new number nearly every time, which would cost more to record than one layer's launches and
+     * would drive out the graphs of whole plans.
+     */
+    private static final int MOST_RECORDED = 8;
+
     private final Ops ops;
     private final TensorArena arena;
     private final DrafterInference inference;
@@ -225,7 +232,11 @@ final class TreeSpeculator implements Speculator {
             lastRows.setInt(r, Math.max(0, extend.rows() - 1));
         }
         ops.push(extendInputs, extendInputs.host().size());
-        passes.run(0, extend.batch, cache.store(), count, extend.rows(), extending);
+        if (count <= MOST_RECORDED) {
+            passes.run(0, extend.batch, cache.store(), count, extend.rows(), extending);
+        } else {
+            extending.run();
+        }
         for (int r = 0; r < count; r++) {
             Slot slot = live[r];
             cache.commit(slot.draftSequence, slot.committed() - cache.length(slot.draftSequence));

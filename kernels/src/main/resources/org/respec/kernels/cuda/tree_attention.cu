@@ -52,6 +52,9 @@ constexpr int REGION = (ZERO_ROW + 1) * LD;
 constexpr int NT = TILE / 8;
 constexpr int DT = HEAD_DIM / 8;
 constexpr int NO_TOKEN = -2147483647;
+// Turns of the copying loop that overlap: a lone warp has nothing else to do while it waits for a shuffle; wider blocks have other warps,
+// and no registers left.
+constexpr int COPIES_AT_ONCE = TENSOR && M_TILES * WARPS == 1 && HEAD_DIM <= 128 ? 4 : 1;
 constexpr int EVERY = 2147483647;
 
 // Bits of flags: what the host knows of queries and out.
@@ -570,7 +573,7 @@ __device__ __forceinline__ void copy_tokens(const TreeAttentionArgs& a, const Bl
         }
     }
     i64 values = (i64) a.kv_heads * a.page_size * HEAD_DIM;
-#pragma unroll 1
+#pragma unroll COPIES_AT_ONCE
     for (int i = threadIdx.x % THREADS; i < TILE * PIECES; i += THREADS) {
         int row = i / PIECES;
         int col = i % PIECES * PIECE;

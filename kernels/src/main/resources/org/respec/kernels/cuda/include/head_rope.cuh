@@ -23,7 +23,8 @@ __device__ __forceinline__ float head_squares(const float (&low)[N], const float
 }
 
 // n = head * scale * weight, then out[i] = n[i] c - n[i + half] s, out[i + half] = n[i + half] c + n[i] s. `weight` and `rope` point at
-// the lane's place, cosines stand `half` before sines.
+// the lane's place, cosines stand `half` before sines. Which product is fused with the sum is said here, not left to the compiler, so
+// that all kernels give the same bits.
 __device__ __forceinline__ void norm_rotate(float (&low)[N], float (&high)[N], float scale, const parameter* weight, const float* rope,
                                             int half, int live) {
     float low_weight[N];
@@ -36,10 +37,10 @@ __device__ __forceinline__ void norm_rotate(float (&low)[N], float (&high)[N], f
     load_run<N>(rope + half, live, sine);
 #pragma unroll
     for (int j = 0; j < N; j++) {
-        float l = low[j] * scale * low_weight[j];
-        float h = high[j] * scale * high_weight[j];
-        low[j] = l * cosine[j] - h * sine[j];
-        high[j] = h * cosine[j] + l * sine[j];
+        float l = __fmul_rn(__fmul_rn(low[j], scale), low_weight[j]);
+        float h = __fmul_rn(__fmul_rn(high[j], scale), high_weight[j]);
+        low[j] = __fmaf_rn(l, cosine[j], -__fmul_rn(h, sine[j]));
+        high[j] = __fmaf_rn(h, cosine[j], __fmul_rn(l, sine[j]));
     }
 }
 
