@@ -33,7 +33,9 @@ final class Ablation implements Experiment {
 
     @Override
     public Outcome run(Lab lab) {
-        PairedRuns runs = new PairedRuns(lab, name(), List.of("speculation.plan=2x1x2", "train.iterations=" + lab.choose(5, 30)));
+        // Updates of a few small steps: where learning shares the run's processors, its time is paid for by what it gains, or not at all.
+        PairedRuns runs = new PairedRuns(lab, name(), List.of("speculation.plan=2x1x2", "distill.steps_per_update=4",
+            "train.iterations=" + lab.choose(5, 30)));
         runs.warmUp(STEPS.get(3), lab.choose(2, 6));
         Map<Variant, List<Trace>> traces = runs.run(STEPS);
         Table table = new Table("steps", "End to end, medians of iterations after the first " + SETTLING + ", spread over seeds", "variant",
