@@ -12,19 +12,26 @@ import org.respec.kernels.Tensor;
  */
 final class HostMoments implements AutoCloseable {
     /** Elements of a piece: 4 MiB of each moment, enough for a bus to be at full speed. */
-    static final int PIECE = 1 << 20;
+    private static final int PIECE = 1 << 20;
 
     private final GpuContext gpu;
     private final AdamwKernel adamw;
+    private final int piece;
     private final GpuStream coming;
     private final GpuStream going;
     private final GpuEvent begun;
     private final Place[] places;
 
     HostMoments(GpuContext gpu, AdamwKernel adamw) {
+        this(gpu, adamw, PIECE);
+    }
+
+    /** @param piece elements of a piece */
+    HostMoments(GpuContext gpu, AdamwKernel adamw, int piece) {
         this.gpu = gpu;
         this.adamw = adamw;
-        places = new Place[] {new Place(gpu), new Place(gpu)};
+        this.piece = piece;
+        places = new Place[] {new Place(gpu, piece), new Place(gpu, piece)};
         coming = gpu.driver().stream();
         going = gpu.driver().stream();
         begun = gpu.driver().event();
@@ -39,11 +46,11 @@ final class HostMoments implements AutoCloseable {
         final GpuEvent done;
         final GpuEvent gone;
 
-        Place(GpuContext gpu) {
-            memory = gpu.allocate(8L * PIECE);
+        Place(GpuContext gpu, int piece) {
+            memory = gpu.allocate(8L * piece);
             GpuStorage storage = new GpuStorage(memory, "AdamW", memory.bytes());
-            first = new Tensor(DType.F32, 1, PIECE, PIECE, 0, storage);
-            second = new Tensor(DType.F32, 1, PIECE, PIECE, PIECE, storage);
+            first = new Tensor(DType.F32, 1, piece, piece, 0, storage);
+            second = new Tensor(DType.F32, 1, piece, piece, piece, storage);
             here = gpu.driver().event();
             done = gpu.driver().event();
             gone = gpu.driver().event();
@@ -66,8 +73,8 @@ final class HostMoments implements AutoCloseable {
         gpu.stream().record(begun);
         coming.await(begun);
         int number = 0;
-        for (int from = 0; from < size; from += PIECE, number++) {
-            int count = Math.min(PIECE, size - from);
+        for (int from = 0; from < size; from += piece, number++) {
+            int count = Math.min(piece, size - from);
             Place place = places[number % 2];
             if (number >= 2) {
                 coming.await(place.gone);
