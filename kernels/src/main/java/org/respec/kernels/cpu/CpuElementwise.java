@@ -114,6 +114,11 @@ final class CpuElementwise {
         bStride = dst.rowStride() * dst.dtype().bytes();
         fromRows = srcRows == null ? 0 : srcRows.address();
         toRows = dstRows == null ? 0 : dstRows.address();
+        if (dstRows != null) {
+            // Of equal destinations the last must win.
+            copyEachRow(0, count, 0);
+            return;
+        }
         // Rows often go to memory that no cache holds: such a byte takes as long as an element takes elsewhere.
         run(copyPart, count, cols);
     }
