@@ -188,7 +188,8 @@ public interface Ops extends AutoCloseable {
     /**
      * Names the {@code branch} best children of every expanded node: those with the highest {@code log q(x) + noise} (temperature 0:
      * the highest logit), the noise being that of {@link #sample} at the same position. A child's score is its parent's plus the
-     * log-softmax over the vocabulary of its perturbed log-probability times {@code sharpness}. The {@code branch} best new
+     * log-softmax over the vocabulary of its perturbed log-probability times {@code sharpness}, plus the request's bias of this level
+     * (see {@link TreeBatch}), or its parent's if it were more. The {@code branch} best new
      * candidates of each request become its frontier, and {@code next} is filled with their rows for the next draft pass: row
      * {@code r * branch + f} has position {@code rootPositions[r] - 1 + level}, in-flight number {@code (level - 1) * branch + f}.
      *

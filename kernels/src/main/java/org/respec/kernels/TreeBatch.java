@@ -7,6 +7,8 @@ package org.respec.kernels;
  * it. {@link Ops#draftSelect} keeps the best as the tree's <em>nodes</em>: node 0 is the root (the last token already decided),
  * nodes 1 and on are candidates in pool order, so parents come first.
  *
+ * @param levelBiases F32 [requests x MAX_DEPTH] what {@link Ops#draftExpand} adds to the log-chances of a request's candidates at each
+ *     level, from 1: 0 takes the drafter's estimates as they are
  * @param poolTokens I32 [requests x POOL]
  * @param poolParents I32 [requests x POOL] pool index, or -1 for children of the root
  * @param poolRanks I32 [requests x POOL] 0 for the drafter's first choice among its siblings
@@ -24,7 +26,7 @@ package org.respec.kernels;
  * @param nodeMasks I64 [requests x MAX_NODES] own and ancestors' bits
  * @param nodeCounts I32 [1 x requests] nodes with the root, at least 1
  */
-public record TreeBatch(HostMirror poolTokens, HostMirror poolParents, HostMirror poolRanks, HostMirror poolDepths,
+public record TreeBatch(HostMirror levelBiases, HostMirror poolTokens, HostMirror poolParents, HostMirror poolRanks, HostMirror poolDepths,
                         HostMirror poolScores, HostMirror poolMasks, HostMirror poolCounts, HostMirror frontier,
                         HostMirror frontierParents, HostMirror budgets, HostMirror nodeTokens, HostMirror nodeParents,
                         HostMirror nodeDepths, HostMirror nodePool, HostMirror nodeMasks, HostMirror nodeCounts) {
@@ -42,14 +44,17 @@ public record TreeBatch(HostMirror poolTokens, HostMirror poolParents, HostMirro
         return allocate(arena, arena, maxRequests);
     }
 
-    /** @param read where those come from that the host reads after a step: poolCounts, poolTokens, poolParents, nodePool, in this order */
+    /** @param read where those come from that the host reads after a step: levelBiases, poolCounts, poolTokens, poolParents,
+     *     poolScores, nodePool, in this order */
     public static TreeBatch allocate(Mirrors arena, Mirrors read, int maxRequests) {
+        HostMirror levelBiases = read.mirror(DType.F32, maxRequests, MAX_DEPTH);
         HostMirror poolCounts = read.mirror(DType.I32, 1, maxRequests);
         HostMirror poolTokens = read.mirror(DType.I32, maxRequests, POOL);
         HostMirror poolParents = read.mirror(DType.I32, maxRequests, POOL);
+        HostMirror poolScores = read.mirror(DType.F32, maxRequests, POOL);
         HostMirror nodePool = read.mirror(DType.I32, maxRequests, MAX_NODES);
-        return new TreeBatch(poolTokens, poolParents, arena.mirror(DType.I32, maxRequests, POOL),
-            arena.mirror(DType.I32, maxRequests, POOL), arena.mirror(DType.F32, maxRequests, POOL),
+        return new TreeBatch(levelBiases, poolTokens, poolParents, arena.mirror(DType.I32, maxRequests, POOL),
+            arena.mirror(DType.I32, maxRequests, POOL), poolScores,
             arena.mirror(DType.I64, maxRequests, POOL), poolCounts, arena.mirror(DType.I32, maxRequests, MAX_BRANCH),
             arena.mirror(DType.I32, 1, maxRequests * MAX_BRANCH), arena.mirror(DType.I32, 1, maxRequests),
             arena.mirror(DType.I32, maxRequests, MAX_NODES), arena.mirror(DType.I32, maxRequests, MAX_NODES),
@@ -59,7 +64,8 @@ public record TreeBatch(HostMirror poolTokens, HostMirror poolParents, HostMirro
 
     /** Bytes that {@link #allocate(Mirrors, Mirrors, int)} takes of {@code read}, if that is a {@link MirrorBlock}. */
     public static long readBytes(int maxRequests) {
-        return MirrorBlock.bytes(DType.I32, 1, maxRequests) + 2 * MirrorBlock.bytes(DType.I32, maxRequests, POOL)
+        return MirrorBlock.bytes(DType.F32, maxRequests, MAX_DEPTH) + MirrorBlock.bytes(DType.I32, 1, maxRequests)
+            + 2 * MirrorBlock.bytes(DType.I32, maxRequests, POOL) + MirrorBlock.bytes(DType.F32, maxRequests, POOL)
             + MirrorBlock.bytes(DType.I32, maxRequests, MAX_NODES);
     }
 }

@@ -1,6 +1,7 @@
 package org.respec.engine.rollout;
 
 import org.respec.engine.speculation.AcceptanceTracker;
+import org.respec.engine.speculation.LiveBatch;
 import org.respec.engine.speculation.PlanSolver;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.engine.speculation.UtilizationProbe;
@@ -47,8 +48,13 @@ public final class AdaptivePolicy implements PlanPolicy {
     }
 
     @Override
-    public void observeRank(int depth, int rank, int named) {
-        acceptance.observe(depth, rank, named);
+    public void observeRank(int request, int depth, int rank, int named) {
+        acceptance.observe(request, depth, rank, named);
+    }
+
+    @Override
+    public void attach(LiveBatch batch) {
+        acceptance.attach(batch);
     }
 
     @Override

@@ -308,7 +308,7 @@ public final class DecodeBench implements AutoCloseable {
         }
 
         @Override
-        public void observeRank(int depth, int rank, int named) {
+        public void observeRank(int request, int depth, int rank, int named) {
             // The plan is fixed.
         }
     }

@@ -15,7 +15,7 @@ public record FixedPolicy(SpeculationPlan plan) implements PlanPolicy {
     }
 
     @Override
-    public void observeRank(int depth, int rank, int named) {
+    public void observeRank(int request, int depth, int rank, int named) {
         // A fixed plan learns nothing.
     }
 }

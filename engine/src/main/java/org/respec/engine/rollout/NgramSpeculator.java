@@ -22,6 +22,7 @@ final class NgramSpeculator implements Speculator {
     private final long seed;
     private final float sharpness;
     private final NgramPredictor predictor;
+    private final HostView levelBiases;
     private final HostView poolTokens;
     private final HostView poolParents;
     private final HostView poolRanks;
@@ -49,6 +50,7 @@ final class NgramSpeculator implements Speculator {
         this.seed = seed;
         this.sharpness = sharpness;
         predictor = new NgramPredictor(bytes);
+        levelBiases = new HostView(trees.levelBiases());
         poolTokens = new HostView(trees.poolTokens());
         poolParents = new HostView(trees.poolParents());
         poolRanks = new HostView(trees.poolRanks());
@@ -133,6 +135,7 @@ final class NgramSpeculator implements Speculator {
         }
         int found = predictor.predict(recent, known, scopes[slot.index]);
         int named = rank(found, branch, slot, slot.length - 1 + depth);
+        double bias = levelBiases.getFloat(base / POOL * TreeBatch.MAX_DEPTH + depth - 1);
         double above = parent < 0 ? 0 : poolScores.getFloat(base + parent);
         for (int k = 0; k < named; k++) {
             long at = base + count;
@@ -140,7 +143,7 @@ final class NgramSpeculator implements Speculator {
             poolParents.setInt(at, parent);
             poolRanks.setInt(at, k);
             poolDepths.setInt(at, depth);
-            poolScores.setFloat(at, (float) (above + bestScores[k]));
+            poolScores.setFloat(at, (float) (above + Math.min(0, bestScores[k] + bias)));
             count++;
         }
         return count;

@@ -1,5 +1,6 @@
 package org.respec.engine.rollout;
 
+import org.respec.engine.speculation.LiveBatch;
 import org.respec.engine.speculation.SpeculationPlan;
 
 /** Who decides, step by step, how far to speculate. */
@@ -19,8 +20,15 @@ public interface PlanPolicy {
     /**
      * At a reached node of depth {@code depth - 1} whose children the drafter had named, the actor's token was the drafter's choice
      * number {@code rank} of {@code named}, or none of them (-1).
+     *
+     * @param request number of the live request
      */
-    void observeRank(int depth, int rank, int named);
+    void observeRank(int request, int depth, int rank, int named);
+
+    /** Told before the first step: where it says, from then on, whom a step's live requests are. */
+    default void attach(LiveBatch batch) {
+        // Most policies take all requests to be alike.
+    }
 
     /** By what share predicted times of steps were wrong of late; NaN for a policy that predicts none. */
     default double costError() {

@@ -9,6 +9,8 @@ import org.respec.engine.kv.PagedKvCache;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.Drafter;
 import org.respec.engine.model.ModelConfig;
+import org.respec.engine.speculation.LiveBatch;
+import org.respec.engine.speculation.ScoreCalibration;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.KvLayout;
 import org.respec.kernels.Ops;
@@ -22,6 +24,8 @@ import org.respec.kernels.TreeBatch;
  * on weights, prompts, sampling and seed alone: not on plan, batch or drafter (see {@link Ops#sample}).
  */
 public final class RolloutEngine implements AutoCloseable {
+    private static final int NO_TOKEN = -1;
+
     private final RolloutLimits limits;
     private final SamplingParams sampling;
     private final StopRule stop;
@@ -40,6 +44,8 @@ public final class RolloutEngine implements AutoCloseable {
     private final ResponseLengths lengths;
     /** Tokens that requests which were not admitted yet are expected to draw; NaN before anything is known. */
     private double waitingTokens;
+    private final LiveBatch batch;
+    private final ScoreCalibration calibration;
 
     /** Most nodes of one request that this step's pages are reserved for, the root not counted. */
     private int nodesEach;
@@ -78,19 +84,22 @@ public final class RolloutEngine implements AutoCloseable {
         this.stop = stop;
         this.policy = policy;
         this.shareNodes = drafting.shared();
-        int batch = limits.maxBatch();
+        int maxBatch = limits.maxBatch();
         KvLayout layout = new KvLayout(actor.dtype(), actor.config().numHiddenLayers(), actor.shape().kvHeads(), actor.shape().headDim(),
             limits.pageSize(), limits.pages());
         this.arena = ops.arena("rollout");
-        this.cache = new PagedKvCache(ops, layout, 2 * batch, limits.perSequence(), "actor KV");
+        this.cache = new PagedKvCache(ops, layout, 2 * maxBatch, limits.perSequence(), "actor KV");
         this.pass = new VerifyPass(ops, actor, arena, cache, limits, sampling, seed,
             drafter == null ? new int[0] : drafter.config().featureLayers());
         this.keptRows = new KeptRows(ops, arena, actor, drafter, limits);
         this.moves = new KvMoves(ops, arena, limits.maxRows());
         this.speculators = new Speculators(ops, drafter, limits, sampling, seed, drafting, pass.trees(), keptRows.features());
-        this.slots = new LiveSlots(batch, limits.maxLength());
-        this.taken = new int[batch];
+        this.slots = new LiveSlots(maxBatch, limits.maxLength());
+        this.taken = new int[maxBatch];
         this.lengths = new ResponseLengths(limits.maxPrompt(), limits.maxTokens());
+        this.batch = new LiveBatch(maxBatch);
+        this.calibration = new ScoreCalibration(batch);
+        policy.attach(batch);
     }
 
     private static void requireFits(ModelConfig model, RolloutLimits limits) {
@@ -203,8 +212,11 @@ public final class RolloutEngine implements AutoCloseable {
         if (slots.count() == 0) {
             return false;
         }
-        speculators.change(slots.live(), slots.count(), groups);
+        if (speculators.change(slots.live(), slots.count(), groups)) {
+            calibration.clear();
+        }
         long start = System.nanoTime();
+        describe();
         SpeculationPlan plan = reserve();
         Slot[] live = slots.live();
         int count = slots.count();
@@ -212,7 +224,8 @@ public final class RolloutEngine implements AutoCloseable {
         int nodes = 0;
         if (!plan.isOff()) {
             Speculator speculator = speculators.current();
-            speculator.draft(live, count, plan, pass.pushRoots());
+            calibration.begin();
+            speculator.draft(live, count, plan, pass.pushRoots(calibration));
             nodes = pass.shareNodes(speculator, nodesEach, count * plan.tokens());
         }
         long drafted = System.nanoTime();
@@ -223,6 +236,17 @@ public final class RolloutEngine implements AutoCloseable {
         policy.observeStep(plan, count, count + nodes, gained, drafted - start, verified - drafted);
         retire();
         return true;
+    }
+
+    /** Says who is live and about how much is left of each; all that the limit leaves before anything is known. */
+    private void describe() {
+        batch.clear();
+        for (int r = 0; r < slots.count(); r++) {
+            Slot slot = slots.live()[r];
+            int drawn = slot.length - slot.promptLength();
+            double left = lengths.remaining(drawn, slot.group.lengthScale);
+            batch.add(slot.index, slot.admitted, Double.isNaN(left) ? limits.maxTokens() - drawn : left);
+        }
     }
 
     // ------------------------------------------------------------------------------------------------------ admission
@@ -402,7 +426,7 @@ public final class RolloutEngine implements AutoCloseable {
             int row = firstRow + node;
             int token = pass.token(row);
             if (pass.grown()) {
-                pass.observeRank(policy, r, node, gained + 1, token);
+                pass.observe(policy, calibration, r, node, gained + 1, token);
             }
             if (node != gained) {
                 moves.add(cache.slot(slot.kvSequence, place + node), cache.slot(slot.kvSequence, place + gained));
@@ -416,6 +440,9 @@ public final class RolloutEngine implements AutoCloseable {
             slot.done = slot.ended || slot.length - slot.promptLength() == limits.maxTokens();
         }
         if (pass.grown()) {
+            if (slot.done && gained < path) {
+                pass.observe(policy, calibration, r, pass.pathNode(r, gained), gained + 1, NO_TOKEN);
+            }
             slot.speculativeSteps++;
             slot.speculativeTokens += gained;
         }

@@ -1,5 +1,6 @@
 package org.respec.engine.rollout;
 
+import org.respec.engine.speculation.LiveBatch;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.Ops;
 
@@ -38,15 +39,20 @@ public final class SetAcceptance implements PlanPolicy {
             int accepted = acceptance.accepted(r);
             for (int depth = 1; depth <= Math.min(plan.depth(), accepted + 1); depth++) {
                 // A path is one of first choices: what a level has beside them is never taken.
-                policy.observeRank(depth, depth <= accepted ? 0 : -1, plan.branch());
+                policy.observeRank(r, depth, depth <= accepted ? 0 : -1, plan.branch());
             }
         }
         policy.observeStep(plan, batch, rows, tokens, draftNanos, verifyNanos);
     }
 
     @Override
-    public void observeRank(int depth, int rank, int named) {
+    public void observeRank(int request, int depth, int rank, int named) {
         // What the weights draw is not what was set.
+    }
+
+    @Override
+    public void attach(LiveBatch batch) {
+        policy.attach(batch);
     }
 
     @Override

@@ -57,11 +57,11 @@ final class Speculators implements AutoCloseable {
         return wanted;
     }
 
-    /** Lets the wanted kind take over; the one before forgets the requests at hand. */
-    void change(Slot[] live, int count, List<GroupState> groups) {
+    /** Lets the wanted kind take over, if it is another; the one before then forgets the requests at hand. */
+    boolean change(Slot[] live, int count, List<GroupState> groups) {
         Drafting.Kind next = wanted;
         if (next == kind) {
-            return;
+            return false;
         }
         for (int r = 0; r < count; r++) {
             close(live[r]);
@@ -78,6 +78,7 @@ final class Speculators implements AutoCloseable {
             case NGRAM -> ngram;
         };
         kind = next;
+        return true;
     }
 
     /** Who drafts; null for no one. */

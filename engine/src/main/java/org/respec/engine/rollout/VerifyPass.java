@@ -3,6 +3,7 @@ package org.respec.engine.rollout;
 import org.respec.engine.kv.PagedKvCache;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.ActorInference;
+import org.respec.engine.speculation.ScoreCalibration;
 import org.respec.kernels.DType;
 import org.respec.kernels.HostMirror;
 import org.respec.kernels.MirrorBlock;
@@ -33,16 +34,18 @@ final class VerifyPass implements AutoCloseable {
     private final HostView rootTokens;
     private final HostView rootPositions;
     private final HostView budgets;
+    private final HostView levelBiases;
     private final HostView poolCounts;
     private final HostView poolTokens;
     private final HostView poolParents;
+    private final HostView poolScores;
     private final HostView nodePool;
     private final VerifyResult result;
     private final HostView pathLengths;
     private final HostView pathNodes;
     private final HostView sampled;
     private final HostView sampledLogProbs;
-    /** Root tokens and positions: what a draft begins with. */
+    /** Root tokens and positions and the levels' biases: what a draft begins with. */
     private final HostMirror roots;
     /** What the host reads after a step without trees, and after one with trees. */
     private final HostMirror plainResult;
@@ -80,13 +83,15 @@ final class VerifyPass implements AutoCloseable {
         result = VerifyResult.allocate(block, maxBatch);
         sampled = new HostView(block.mirror(DType.I32, 1, maxRows));
         sampledLogProbs = new HostView(block.mirror(DType.F32, 1, maxRows));
-        roots = block.range(rootTokens.mirror(), rootPositions.mirror());
+        roots = block.range(rootTokens.mirror(), trees.levelBiases());
         plainResult = block.range(sampled.mirror(), sampledLogProbs.mirror());
         treeResult = block.range(batch.batch.firstRows(), sampledLogProbs.mirror());
         budgets = new HostView(trees.budgets());
+        levelBiases = new HostView(trees.levelBiases());
         poolCounts = new HostView(trees.poolCounts());
         poolTokens = new HostView(trees.poolTokens());
         poolParents = new HostView(trees.poolParents());
+        poolScores = new HostView(trees.poolScores());
         nodePool = new HostView(trees.nodePool());
         pathLengths = new HostView(result.pathLengths());
         pathNodes = new HostView(result.pathNodes());
@@ -130,8 +135,13 @@ final class VerifyPass implements AutoCloseable {
         requests = count;
     }
 
-    /** Sends the roots to the device for a drafter, and returns their positions. */
-    HostView pushRoots() {
+    /** Sends the roots, and what is known of the drafter's chances, to the device for a drafter; returns the roots' positions. */
+    HostView pushRoots(ScoreCalibration calibration) {
+        for (int r = 0; r < requests; r++) {
+            for (int depth = 1; depth <= TreeBatch.MAX_DEPTH; depth++) {
+                levelBiases.setFloat((long) r * TreeBatch.MAX_DEPTH + depth - 1, calibration.bias(r, depth));
+            }
+        }
         ops.push(roots, roots.host().size());
         return rootPositions;
     }
@@ -226,23 +236,33 @@ final class VerifyPass implements AutoCloseable {
         return sampledLogProbs.getFloat(row);
     }
 
-    /** Tells a policy which of the drafter's choices after a node the actor's token was; nothing if the node had none. */
-    void observeRank(PlanPolicy policy, int r, int node, int depth, int token) {
+    /**
+     * Tells which of the drafter's choices after a node the actor's token was; nothing if the node had none.
+     *
+     * @param depth of these choices
+     */
+    void observe(PlanPolicy policy, ScoreCalibration calibration, int r, int node, int depth, int token) {
         long base = (long) r * TreeBatch.POOL;
         int parent = node == 0 ? -1 : nodePool.getInt((long) r * TreeBatch.MAX_NODES + node);
+        double above = parent < 0 ? 0 : poolScores.getFloat(base + parent);
         int count = poolCounts.getInt(r);
         int named = 0;
         int rank = -1;
+        double chance = 0;
         for (int i = Math.max(0, parent + 1); i < count; i++) {
             if (poolParents.getInt(base + i) == parent) {
                 if (poolTokens.getInt(base + i) == token) {
                     rank = named;
                 }
+                chance += Math.exp(poolScores.getFloat(base + i) - above);
                 named++;
             }
         }
-        if (named > 0) {
-            policy.observeRank(depth, rank, named);
+        if (named > 0 && token >= 0) {
+            policy.observeRank(r, depth, rank, named);
+            calibration.observe(r, depth, chance, rank >= 0);
+        } else if (named > 0) {
+            calibration.observeEnd(r, depth, chance);
         }
     }
 

@@ -2,6 +2,7 @@ package org.respec.engine.run;
 
 import org.respec.engine.distill.DrafterHealth;
 import org.respec.engine.rollout.PlanPolicy;
+import org.respec.engine.speculation.LiveBatch;
 import org.respec.engine.speculation.SpeculationPlan;
 
 /** Another policy, as long as there is something healthy to draft from; reports every speculating step to {@link DrafterHealth}. */
@@ -20,8 +21,13 @@ record HealthPolicy(PlanPolicy policy, DrafterHealth health) implements PlanPoli
     }
 
     @Override
-    public void observeRank(int depth, int rank, int named) {
-        policy.observeRank(depth, rank, named);
+    public void observeRank(int request, int depth, int rank, int named) {
+        policy.observeRank(request, depth, rank, named);
+    }
+
+    @Override
+    public void attach(LiveBatch batch) {
+        policy.attach(batch);
     }
 
     @Override

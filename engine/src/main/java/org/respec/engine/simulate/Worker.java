@@ -60,7 +60,7 @@ final class Worker {
             }
 
             @Override
-            public void observeRank(int depth, int rank, int named) {
+            public void observeRank(int request, int depth, int rank, int named) {
                 // It knows.
             }
         };
@@ -157,7 +157,7 @@ final class Worker {
             int rank = behaviour.rank(taken + 1, world.place(live[r], drawn[r] + taken));
             taken++;
             if (tree.expanded(node)) {
-                policy.observeRank(taken, tree.seen(rank), plan.branch());
+                policy.observeRank(r, taken, tree.seen(rank), plan.branch());
             }
             node = tree.child(node, rank);
         }

@@ -21,6 +21,7 @@ public final class AcceptanceTracker implements Acceptance {
     private final double decay;
     private final double priorWeight;
     private final double[] prior = new double[RANKS];
+    private LiveAcceptance live;
     private long version;
 
     /**
@@ -44,9 +45,35 @@ public final class AcceptanceTracker implements Acceptance {
         return new AcceptanceTracker(WINDOW, PRIOR, PRIOR_WEIGHT);
     }
 
+    /** Says where it stands, from now on, which requests are live: what is seen of each then tells them apart. */
+    public void attach(LiveBatch batch) {
+        live = new LiveAcceptance(this, batch);
+    }
+
+    /** Chances for the requests that are live now, until the next call; those for all where nobody said which these are. */
+    Acceptance live() {
+        if (live == null) {
+            return this;
+        }
+        live.refresh();
+        return live;
+    }
+
     /** Changes whenever chances do. */
     public long version() {
         return version;
+    }
+
+    /** As below, for a live request; everything learns of it. */
+    public void observe(int request, int depth, int rank, int named) {
+        if (live != null) {
+            double none = 1;
+            for (int r = 0; r < named; r++) {
+                none *= 1 - conditional(depth, r);
+            }
+            live.observe(request, depth, 1 - none, rank >= 0);
+        }
+        observe(depth, rank, named);
     }
 
     /**

@@ -12,7 +12,7 @@ final class PlanGains {
     private static final double GAIN_FADE = 0.002;
     /** Steps over which prediction is compared with what came, 100 of them for 1/e. */
     private static final double ERROR_DECAY = 0.99;
-    /** Steps between recomputations of expected tokens, which move slowly. */
+    /** Steps between recomputations of expected tokens, which move slowly; fewer at first, a half of all there were. */
     private static final int REFRESH = 64;
 
     private final List<SpeculationPlan> plans;
@@ -20,8 +20,11 @@ final class PlanGains {
     private final ExpectedTokens expectation = new ExpectedTokens();
     private final double[] expected;
     private final double[] gains;
+    /** What share of a gain was learnt since expected tokens were last computed. */
+    private final double[] fresh;
     private long refreshed = -1;
     private int age;
+    private long passed;
     private double predicted;
     private double seen;
 
@@ -30,6 +33,7 @@ final class PlanGains {
         this.acceptance = acceptance;
         this.expected = new double[plans.size()];
         this.gains = new double[plans.size()];
+        this.fresh = new double[plans.size()];
         Arrays.fill(gains, 1);
     }
 
@@ -41,10 +45,17 @@ final class PlanGains {
     /** Takes what acceptance has become, now and then. */
     void refresh(int steps) {
         age += steps;
-        if (refreshed != acceptance.version() && (refreshed < 0 || age >= REFRESH)) {
-            expectation.refresh(acceptance);
+        passed += steps;
+        if (refreshed != acceptance.version() && (refreshed < 0 || 2L * age >= Math.min(2 * REFRESH, passed))) {
+            expectation.refresh(acceptance.live());
             for (int i = 0; i < expected.length; i++) {
+                double before = expected[i] - 1;
                 expected[i] = expectation.of(plans.get(i));
+                if (fresh[i] > 0 && expected[i] > 1) {
+                    // What a gain has learnt since made up for an expectation that was behind, and no longer is.
+                    gains[i] *= Math.pow(before / (expected[i] - 1), fresh[i]);
+                    fresh[i] = 0;
+                }
             }
             refreshed = acceptance.version();
             age = 0;
@@ -67,6 +78,7 @@ final class PlanGains {
             double gained = (double) tokens / batch - 1;
             double ratio = Math.clamp(gained / (expected[plan] - 1), 0.0, 3.0);
             gains[plan] = GAIN_DECAY * gains[plan] + (1 - GAIN_DECAY) * ratio;
+            fresh[plan] = 1 - GAIN_DECAY * (1 - fresh[plan]);
         }
         for (int i = 1; i < gains.length; i++) {
             // What was seen of a plan long ago, perhaps while acceptance was still hoped for, is not held against it for ever.

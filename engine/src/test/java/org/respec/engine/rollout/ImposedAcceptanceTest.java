@@ -78,7 +78,7 @@ class ImposedAcceptanceTest {
                 }
 
                 @Override
-                public void observeRank(int depth, int rank, int named) {
+                public void observeRank(int request, int depth, int rank, int named) {
                     assertEquals(1, named);
                     tries[depth]++;
                     hits[depth] += rank + 1;

@@ -186,7 +186,7 @@ class NgramSpeculationTest {
         }
 
         @Override
-        public void observeRank(int depth, int rank, int named) {
+        public void observeRank(int request, int depth, int rank, int named) {
             assertTrue(depth >= 1 && depth <= plan.depth() + 1 && rank < named);
         }
     }

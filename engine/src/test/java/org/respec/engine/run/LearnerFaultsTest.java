@@ -156,12 +156,12 @@ class LearnerFaultsTest {
     void aResumedRunHasTheSameBits(int lag, int stop) throws IOException {
         String whole = "whole-" + lag + "-" + stop;
         String parts = "parts-" + lag + "-" + stop;
-        // A resumed run has yet to learn how long responses are, so others share the batch; with budgets of their own, each request
-        // gains what the drafter's weights give it.
-        String budgets = "speculation.budgets=uniform";
-        ObjectNode wanted = run(whole, OnlineDrafter.Wiring.plain(), "distill.lag=" + lag, budgets);
-        run(parts, OnlineDrafter.Wiring.plain(), "distill.lag=" + lag, budgets, "train.iterations=" + stop);
-        ObjectNode summary = run(parts, true, OnlineDrafter.Wiring.plain(), "distill.lag=" + lag, budgets);
+        // A resumed run has yet to learn how long responses are and what the drafter's chances are worth, so other candidates are chosen;
+        // where all there are are verified, each request gains what the drafter's weights give it.
+        String all = "speculation.plan=2x2x6";
+        ObjectNode wanted = run(whole, OnlineDrafter.Wiring.plain(), "distill.lag=" + lag, all);
+        run(parts, OnlineDrafter.Wiring.plain(), "distill.lag=" + lag, all, "train.iterations=" + stop);
+        ObjectNode summary = run(parts, true, OnlineDrafter.Wiring.plain(), "distill.lag=" + lag, all);
         requireSameRun(summary);
         assertEquals(drafter(wanted), drafter(summary));
         assertEquals(wanted.at("/rollout/accept_length"), summary.at("/rollout/accept_length"), "what the rollouts drafted with");

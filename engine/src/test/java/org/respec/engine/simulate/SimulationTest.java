@@ -134,7 +134,7 @@ class SimulationTest {
             }
 
             @Override
-            public void observeRank(int depth, int rank, int named) {
+            public void observeRank(int request, int depth, int rank, int named) {
                 assertEquals(-1, rank);
             }
         });

@@ -71,6 +71,7 @@ final class SamplingCases {
                 RowBatch next = RowBatch.allocate(in.arena(), requests * branch, requests);
                 in.fill(next.sequences(), i -> i);
                 in.fill(next.committed(), i -> 16);
+                in.fill(trees.levelBiases(), i -> 0);
                 requestIds(in, next);
                 HostMirror positions = in.ints(1, requests, i -> 16);
                 int pages = 5;

@@ -90,6 +90,11 @@ final class SpeculationChecks {
                 rootTokens.setInt(r, random.nextInt(1000));
                 rootPositions.setInt(r, random.nextInt(5000));
                 trees.budgets.setInt(r, random.nextInt(TreeBatch.MAX_NODES));
+                for (int level = 0; level < TreeBatch.MAX_DEPTH; level++) {
+                    // None for every other request; else mostly less, as a drafter is surer of itself than it should be.
+                    float bias = r % 2 == 0 ? 0 : (float) (0.3 - random.nextDouble());
+                    trees.levelBiases.setInt(r * (long) TreeBatch.MAX_DEPTH + level, Float.floatToRawIntBits(bias));
+                }
                 for (int page = 0; page < PAGES; page++) {
                     table.setInt(sequence * PAGES + page, random.nextInt(room * PAGES));
                 }
@@ -98,7 +103,7 @@ final class SpeculationChecks {
         }
 
         void push() {
-            for (MirrorPair pair : List.of(rootTokens, rootPositions, table, trees.budgets)) {
+            for (MirrorPair pair : List.of(rootTokens, rootPositions, table, trees.budgets, trees.levelBiases)) {
                 pair.push();
             }
             next.push();
@@ -285,6 +290,7 @@ final class SpeculationChecks {
                 Fixture alone = new Fixture(bench, 1);
                 alone.next.requestIds.setLong(0, 1000 + r * 77L);
                 alone.rootPositions.setInt(0, together.rootPositions.want(r));
+                alone.trees.levelBiases.setInt(0, together.trees.levelBiases.want(r * (long) TreeBatch.MAX_DEPTH));
                 alone.push();
                 alone.expandOnDevice(logits.device().rows(r, r + 1), 1, 1, branch, 1f, params, 1, 5);
                 alone.trees.poolScores.pull();

@@ -11,6 +11,7 @@ final class TreePair {
 
     final TreeBatch truth;
     final TreeBatch device;
+    final MirrorPair levelBiases;
     final MirrorPair poolTokens;
     final MirrorPair poolParents;
     final MirrorPair poolRanks;
@@ -31,6 +32,7 @@ final class TreePair {
     TreePair(CheckBench bench, int maxRequests) {
         truth = TreeBatch.allocate(bench.truthArena(), maxRequests);
         device = TreeBatch.allocate(bench.deviceArena(), maxRequests);
+        levelBiases = pair(bench, TreeBatch::levelBiases);
         poolTokens = pair(bench, TreeBatch::poolTokens);
         poolParents = pair(bench, TreeBatch::poolParents);
         poolRanks = pair(bench, TreeBatch::poolRanks);

@@ -99,6 +99,7 @@ final class CpuSpeculation {
                 NoiseField.fill(seed, Simd.getLong(at(next.requestIds(), 0, r)), position, vocab, words, noise);
             }
             int start = level == 1 ? 0 : Simd.getInt(at(trees.poolCounts(), 0, r));
+            float bias = Simd.get(at(trees.levelBiases(), r, level - 1));
             int count = start;
             for (int f = 0; f < rowsPerRequest; f++) {
                 int parent = level == 1 ? -1 : Simd.getInt(at(trees.frontier(), r, f));
@@ -110,7 +111,7 @@ final class CpuSpeculation {
                     Simd.putInt(at(trees.poolParents(), r, count), parent);
                     Simd.putInt(at(trees.poolRanks(), r, count), k);
                     Simd.putInt(at(trees.poolDepths(), r, count), level);
-                    Simd.put(at(trees.poolScores(), r, count), base + Math.min(0f, sharpness * bestScores[k] - norm));
+                    Simd.put(at(trees.poolScores(), r, count), base + Math.min(0f, sharpness * bestScores[k] - norm + bias));
                     count++;
                 }
             }

@@ -22,7 +22,7 @@ final class DraftExpandKernel {
 
     DraftExpandKernel(GpuContext gpu) {
         this.gpu = gpu;
-        this.arguments = gpu.arguments(252 + NoiseKey.BYTES);
+        this.arguments = gpu.arguments(260 + NoiseKey.BYTES);
         this.parts = new Workspace(gpu);
         this.done = new Workspace(gpu);
     }
@@ -42,7 +42,8 @@ final class DraftExpandKernel {
         arguments.begin().address(logits).address(next.requestIds().device()).address(rootPositions.device())
             .address(next.sequences().device()).address(next.committed().device());
         PageTables.write(arguments, draftKv).address(parts.address(blocks, PART_BYTES)).address(done.address(requests, 4))
-            .address(trees.poolTokens().device()).address(trees.poolParents().device()).address(trees.poolRanks().device())
+            .address(trees.levelBiases().device()).address(trees.poolTokens().device()).address(trees.poolParents().device())
+            .address(trees.poolRanks().device())
             .address(trees.poolDepths().device()).address(trees.poolScores().device()).address(trees.poolMasks().device())
             .address(trees.poolCounts().device()).address(trees.frontier().device()).address(trees.frontierParents().device())
             .address(next.tokens().device()).address(next.positions().device()).address(next.slots().device())

@@ -48,6 +48,7 @@ final class GpuSpeculation {
         }
         LogitRows.check("draftExpand", logits, Math.multiplyExact(requests, rowsPerRequest));
         vector("draftExpand", "rootPositions", rootPositions, DType.I32, requests);
+        table("draftExpand", "levelBiases", trees.levelBiases(), DType.F32, requests, TreeBatch.MAX_DEPTH);
         requests("draftExpand", next, requests);
         draftExpand.launch(logits, rowsPerRequest, level, branch, sharpness, params.temperature(), seed, rootPositions, trees, requests,
             next, draftKv);

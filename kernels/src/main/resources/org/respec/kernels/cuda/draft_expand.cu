@@ -1,6 +1,6 @@
 // One level of every draft tree: each expanded node's `branch` best children by scaled logit + Gumbel noise of (seed, request,
 // position, token) (NOISY=0: by logit), their scores (the parent's plus the log-softmax over the vocabulary of the perturbed value times
-// `sharpness`), the request's pool and frontier, and the rows of the next draft pass.
+// `sharpness` and the bias of request and level, 0 at most), the request's pool and frontier, and the rows of the next draft pass.
 //
 // Shapes   logits [requests * rows x vocab] with a row stride, storage float or bf16 (BF16=1), rows = 1 at level 1, else branch; the
 //          arrays of TreeBatch and RowBatch.
@@ -20,6 +20,7 @@
 #include "vocab.cuh"
 
 constexpr int MAX_BRANCH = 8;
+constexpr int MAX_DEPTH = 8;
 constexpr int POOL = 456;
 // Candidates of a chunk that are put in a list; more of them (equal values by the thousand) are found one after the other.
 constexpr int LISTED = 1024;
@@ -39,6 +40,7 @@ struct DraftExpandArgs {
     PageTable table;
     DraftPart* parts;
     u32* done;
+    const float* level_biases;
     int* pool_tokens;
     int* pool_parents;
     int* pool_ranks;
@@ -282,9 +284,10 @@ __device__ __forceinline__ void append(const DraftExpandArgs& a, int r, int f, i
         key = k == lane ? popped : key;
     }
     if (lane < a.branch) {
+        float bias = a.level_biases[r * MAX_DEPTH + a.level - 1];
         int i = f * a.branch + lane;
         i64 at = (i64) r * POOL + start + i;
-        float score = base + fminf(0.f, __fmul_rn(a.sharpness, ranked_value(key)) - norm);
+        float score = base + fminf(0.f, __fmul_rn(a.sharpness, ranked_value(key)) - norm + bias);
         // A row of NaNs has fewer values than children; what stands in for them must be a token.
         a.pool_tokens[at] = key == 0 ? 0 : ranked_token(key);
         a.pool_parents[at] = parent;

@@ -92,6 +92,10 @@ class CpuSpeculationTest {
                 put(rootTokens, r, 7 + r);
                 put(rootPositions, r, COMMITTED[r]);
                 put(trees.budgets(), r, r == 1 ? Math.max(0, budget - 1) : budget);
+                for (int level = 1; level <= TreeBatch.MAX_DEPTH; level++) {
+                    trees.levelBiases().host().host().setAtIndex(ValueLayout.JAVA_FLOAT, (long) r * TreeBatch.MAX_DEPTH + level - 1,
+                        (float) bias(r, level));
+                }
                 pools.add(new ArrayList<>());
                 frontiers.add(new ArrayList<>());
             }
@@ -151,6 +155,11 @@ class CpuSpeculationTest {
         }
     }
 
+    /** None for the first request; chances of the others are worth less level by level, or more than they say. */
+    private static double bias(int r, int level) {
+        return r == 0 ? 0 : r == 1 ? -0.25 * level : 0.25;
+    }
+
     private static void grow(List<Node> pool, List<Node> frontier, Tensor logits, int r, int perRequest, int level, int branch,
                              double sharpness, double temperature) {
         List<Node> named = new ArrayList<>();
@@ -174,7 +183,8 @@ class CpuSpeculationTest {
                 node.parent = level == 1 ? null : frontier.get(f);
                 node.token = order[k];
                 node.depth = level;
-                node.score = (node.parent == null ? 0 : node.parent.score) + sharpness * scores[order[k]] - max - Math.log(sum);
+                node.score = (node.parent == null ? 0 : node.parent.score)
+                    + Math.min(0, sharpness * scores[order[k]] - max - Math.log(sum) + bias(r, level));
                 named.add(node);
             }
         }

@@ -3,6 +3,7 @@ package org.respec.tools.experiment;
 import java.util.Arrays;
 import java.util.function.IntConsumer;
 import org.respec.engine.rollout.PlanPolicy;
+import org.respec.engine.speculation.LiveBatch;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.engine.speculation.UtilizationProbe;
 
@@ -51,8 +52,13 @@ final class PlanRecorder implements PlanPolicy {
     }
 
     @Override
-    public void observeRank(int depth, int rank, int named) {
-        policy.observeRank(depth, rank, named);
+    public void observeRank(int request, int depth, int rank, int named) {
+        policy.observeRank(request, depth, rank, named);
+    }
+
+    @Override
+    public void attach(LiveBatch batch) {
+        policy.attach(batch);
     }
 
     @Override

@@ -1,0 +1,56 @@
+package org.respec.engine.speculation;
+
+/** The requests of a step: whose place each has, and about how much is left of it. Filled anew for every step. */
+public final class LiveBatch {
+    /** Remaining lengths of 1, 2 to 3, 4 to 7 and so on to 16384 and more are a class each. */
+    static final int CLASSES = 15;
+
+    private final int[] seats;
+    private final long[] tenants;
+    private final int[] classes;
+    private int size;
+
+    /** @param most most requests of a step, and seats that there are */
+    public LiveBatch(int most) {
+        seats = new int[most];
+        tenants = new long[most];
+        classes = new int[most];
+    }
+
+    public void clear() {
+        size = 0;
+    }
+
+    /**
+     * Adds a request; its number in the batch is how many were added before.
+     *
+     * @param seat a number below the most requests that it keeps while it is live
+     * @param tenant a number that tells it from all who had or will have the seat
+     * @param remaining tokens that are expected to be left, at least 1
+     */
+    public void add(int seat, long tenant, double remaining) {
+        seats[size] = seat;
+        tenants[size] = tenant;
+        classes[size++] = Math.min(CLASSES - 1, Integer.SIZE - 1 - Integer.numberOfLeadingZeros(Math.max(1, (int) remaining)));
+    }
+
+    public int size() {
+        return size;
+    }
+
+    int most() {
+        return seats.length;
+    }
+
+    int seat(int request) {
+        return seats[request];
+    }
+
+    long tenant(int request) {
+        return tenants[request];
+    }
+
+    int lengthClass(int request) {
+        return classes[request];
+    }
+}
