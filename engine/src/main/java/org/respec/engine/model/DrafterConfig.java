@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.respec.engine.BadInput;
+import org.respec.kernels.AttentionShape;
 
 /**
  * An EAGLE-3 style drafter's sizes.
@@ -24,22 +25,14 @@ public record DrafterConfig(int hiddenSize, int[] featureLayers, int intermediat
         if (json.has("draft_vocab_size") && json.integer("draft_vocab_size", 2, 1 << 20) != vocab) {
             throw json.bad("draft_vocab_size", "differs from vocab_size " + vocab + "; reduced draft vocabularies are not supported");
         }
-        int heads = json.integer("num_attention_heads", 1, 1024);
-        int kvHeads = json.integer("num_key_value_heads", 1, heads);
-        if (heads % kvHeads != 0) {
-            throw json.bad("num_key_value_heads", "is " + kvHeads + ", which must divide num_attention_heads " + heads);
-        }
-        int headDim = json.integer("head_dim", 2, 1024);
-        if (headDim % 2 != 0) {
-            throw json.bad("head_dim", "is " + headDim + ", which must be even");
-        }
+        AttentionShape attention = json.attention();
         List<Integer> layers = json.integers("feature_layers", 1, 1024);
         if (layers.size() != 3 || layers.get(0) >= layers.get(1) || layers.get(1) >= layers.get(2)) {
             throw json.bad("feature_layers", "is " + layers + "; it must be three rising numbers of layers");
         }
         return new DrafterConfig(json.integer("hidden_size", 1, 1 << 17), layers.stream().mapToInt(Integer::intValue).toArray(),
-            json.integer("intermediate_size", 1, 1 << 19), heads, kvHeads, headDim, json.number("rms_norm_eps", 1e-12, 1e-2),
-            json.number("rope_theta", 1, 1e9), json.integer("max_position_embeddings", 1, 1 << 20), vocab);
+            json.integer("intermediate_size", 1, 1 << 19), attention.heads(), attention.kvHeads(), attention.headDim(),
+            json.number("rms_norm_eps", 1e-12, 1e-2), json.number("rope_theta", 1, 1e9), json.integer("max_position_embeddings", 1, 1 << 20), vocab);
     }
 
     /** Refuses a drafter made for another actor; {@code file} is named in the message. */

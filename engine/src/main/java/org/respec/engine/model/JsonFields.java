@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.respec.engine.BadInput;
+import org.respec.kernels.AttentionShape;
 
 /** Typed, range-checked access to one JSON file's top-level fields, with messages that name file and field. */
 final class JsonFields {
@@ -112,5 +113,19 @@ final class JsonFields {
         if (has(field)) {
             throw bad(field, "is " + root.get(field) + ", but " + why + "; remove it");
         }
+    }
+
+    /** Numbers and size of attention heads, under their usual names. */
+    AttentionShape attention() {
+        int heads = integer("num_attention_heads", 1, 1024);
+        int kvHeads = integer("num_key_value_heads", 1, heads);
+        if (heads % kvHeads != 0) {
+            throw bad("num_key_value_heads", "is " + kvHeads + ", which must divide num_attention_heads " + heads);
+        }
+        int headDim = integer("head_dim", 2, 1024);
+        if (headDim % 2 != 0) {
+            throw bad("head_dim", "is " + headDim + ", which must be even");
+        }
+        return new AttentionShape(heads, kvHeads, headDim);
     }
 }

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.respec.kernels.AttentionShape;
 
 /**
  * A Qwen3 decoder's sizes, as in Hugging Face's {@code config.json}.
@@ -30,18 +31,10 @@ public record ModelConfig(int vocabSize, int hiddenSize, int intermediateSize, i
             throw json.bad("attention_bias", "is true, but biases are not supported; use a model without");
         }
         int vocab = json.integer("vocab_size", 2, 1 << 20);
-        int heads = json.integer("num_attention_heads", 1, 1024);
-        int kvHeads = json.integer("num_key_value_heads", 1, heads);
-        if (heads % kvHeads != 0) {
-            throw json.bad("num_key_value_heads", "is " + kvHeads + ", which must divide num_attention_heads " + heads);
-        }
-        int headDim = json.integer("head_dim", 2, 1024);
-        if (headDim % 2 != 0) {
-            throw json.bad("head_dim", "is " + headDim + ", which must be even");
-        }
+        AttentionShape attention = json.attention();
         return new ModelConfig(vocab, json.integer("hidden_size", 1, 1 << 17), json.integer("intermediate_size", 1, 1 << 19),
-            json.integer("num_hidden_layers", 1, 1024), heads, kvHeads, headDim, json.number("rms_norm_eps", 1e-12, 1e-2),
-            json.number("rope_theta", 1, 1e9), json.integer("max_position_embeddings", 1, 1 << 20),
+            json.integer("num_hidden_layers", 1, 1024), attention.heads(), attention.kvHeads(), attention.headDim(),
+            json.number("rms_norm_eps", 1e-12, 1e-2), json.number("rope_theta", 1, 1e9), json.integer("max_position_embeddings", 1, 1 << 20),
             json.flag("tie_word_embeddings", false), json.integers("eos_token_id", 0, vocab - 1),
             json.has("pad_token_id") ? json.integer("pad_token_id", 0, vocab - 1) : 0);
     }

@@ -55,9 +55,7 @@ final class MetricsLog implements AutoCloseable {
     void append(ObjectNode line) {
         ByteBuffer bytes = ByteBuffer.wrap((line.toString() + "\n").getBytes(StandardCharsets.UTF_8));
         try {
-            while (bytes.hasRemaining()) {
-                channel.write(bytes);
-            }
+            SafeFiles.writeAll(channel, bytes);
             channel.force(false);
         } catch (IOException e) {
             throw new BadInput(file + ": it cannot be written (" + e.getMessage() + "); check space and permissions.", e);

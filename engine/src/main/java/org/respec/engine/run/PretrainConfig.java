@@ -22,6 +22,15 @@ public record PretrainConfig(RunConfig.Run run, Output output, TaskConfig task, 
         }
     }
 
+    private static void checkHeads(ConfigSection s, int heads, int kvHeads, int headDim) {
+        if (heads % kvHeads != 0) {
+            throw s.bad("num_key_value_heads", "is " + kvHeads + ", which must divide num_attention_heads " + heads);
+        }
+        if (headDim % 2 != 0) {
+            throw s.bad("head_dim", "is " + headDim + ", which must be even");
+        }
+    }
+
     /** The actor's architecture, its vocabulary apart. */
     public record ActorSize(int hidden, int intermediate, int layers, int heads, int kvHeads, int headDim, double ropeTheta,
                             int maxPositions) {
@@ -30,12 +39,7 @@ public record PretrainConfig(RunConfig.Run run, Output output, TaskConfig task, 
                 s.integer("num_hidden_layers", 8, 3, 64), s.integer("num_attention_heads", 4, 1, 64),
                 s.integer("num_key_value_heads", 2, 1, 64), s.integer("head_dim", 32, 2, 256), s.number("rope_theta", 10000, 1, 1e9),
                 s.integer("max_position_embeddings", 256, 16, 65536));
-            if (size.heads % size.kvHeads != 0) {
-                throw s.bad("num_key_value_heads", "is " + size.kvHeads + ", which must divide num_attention_heads " + size.heads);
-            }
-            if (size.headDim % 2 != 0) {
-                throw s.bad("head_dim", "is " + size.headDim + ", which must be even");
-            }
+            checkHeads(s, size.heads, size.kvHeads, size.headDim);
             s.finish();
             return size;
         }
@@ -57,12 +61,7 @@ public record PretrainConfig(RunConfig.Run run, Output output, TaskConfig task, 
             if (f.size() != 3 || f.get(0) >= f.get(1) || f.get(1) >= f.get(2)) {
                 throw s.bad("feature_layers", "is " + f + "; it must be three rising numbers of layers");
             }
-            if (size.heads % size.kvHeads != 0) {
-                throw s.bad("num_key_value_heads", "is " + size.kvHeads + ", which must divide num_attention_heads " + size.heads);
-            }
-            if (size.headDim % 2 != 0) {
-                throw s.bad("head_dim", "is " + size.headDim + ", which must be even");
-            }
+            checkHeads(s, size.heads, size.kvHeads, size.headDim);
             s.finish();
             return size;
         }

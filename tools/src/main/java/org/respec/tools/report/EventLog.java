@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.respec.engine.BadInput;
+import org.respec.engine.SafeFiles;
 import org.respec.engine.run.TrainingRun;
 
 /** A run's TensorBoard file: the scalars of every metrics line, by iteration. */
@@ -131,10 +132,7 @@ public final class EventLog implements TrainingRun.Listener, AutoCloseable {
     }
 
     private void write(byte[] bytes) throws IOException {
-        ByteBuffer buffer = ByteBuffer.wrap(bytes);
-        while (buffer.hasRemaining()) {
-            channel.write(buffer);
-        }
+        SafeFiles.writeAll(channel, ByteBuffer.wrap(bytes));
     }
 
     private static BadInput bad(Path path, IOException e) {
