@@ -32,7 +32,8 @@ public record DrafterConfig(int hiddenSize, int[] featureLayers, int intermediat
         }
         return new DrafterConfig(json.integer("hidden_size", 1, 1 << 17), layers.stream().mapToInt(Integer::intValue).toArray(),
             json.integer("intermediate_size", 1, 1 << 19), attention.heads(), attention.kvHeads(), attention.headDim(),
-            json.number("rms_norm_eps", 1e-12, 1e-2), json.number("rope_theta", 1, 1e9), json.integer("max_position_embeddings", 1, 1 << 20), vocab);
+            json.number("rms_norm_eps", 1e-12, 1e-2), json.number("rope_theta", 1, 1e9),
+            json.integer("max_position_embeddings", 1, 1 << 20), vocab);
     }
 
     /** Refuses a drafter made for another actor; {@code file} is named in the message. */

@@ -34,7 +34,8 @@ public record ModelConfig(int vocabSize, int hiddenSize, int intermediateSize, i
         AttentionShape attention = json.attention();
         return new ModelConfig(vocab, json.integer("hidden_size", 1, 1 << 17), json.integer("intermediate_size", 1, 1 << 19),
             json.integer("num_hidden_layers", 1, 1024), attention.heads(), attention.kvHeads(), attention.headDim(),
-            json.number("rms_norm_eps", 1e-12, 1e-2), json.number("rope_theta", 1, 1e9), json.integer("max_position_embeddings", 1, 1 << 20),
+            json.number("rms_norm_eps", 1e-12, 1e-2), json.number("rope_theta", 1, 1e9),
+            json.integer("max_position_embeddings", 1, 1 << 20),
             json.flag("tie_word_embeddings", false), json.integers("eos_token_id", 0, vocab - 1),
             json.has("pad_token_id") ? json.integer("pad_token_id", 0, vocab - 1) : 0);
     }

@@ -58,7 +58,8 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
         long free = device.freeBytes();
         Sizes sizes = new Sizes(device, config, actor, drafter, dtype, prompt);
         RolloutLimits limits = sizes.limits;
-        long pageBytes = new KvLayout(dtype, actor.numHiddenLayers(), actor.numKeyValueHeads(), actor.headDim(), limits.pageSize(), 1).bytes();
+        long pageBytes = new KvLayout(dtype, actor.numHiddenLayers(), actor.numKeyValueHeads(), actor.headDim(), limits.pageSize(), 1)
+            .bytes();
         Map<String, Long> fixed = new LinkedHashMap<>();
         long fixedOnHost = sizes.fixed(fixed);
         long reserve = Math.min(MOST_RESERVE, free / 16);
@@ -94,7 +95,8 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
         List<String> largest = parts.entrySet().stream().sorted(Map.Entry.<String, Long>comparingByValue().reversed()).limit(3)
             .map(e -> e.getKey() + " " + size(e.getValue())).toList();
         return new BadInput("memory: the run needs " + size(total(turns)) + " of the device's " + size(free) + " that are free ("
-            + String.join(", ", largest) + ", ...); set rollout.kv_pages=auto, train.checkpoint_activations=true, rollout.release_kv=true or"
+            + String.join(", ", largest)
+            + ", ...); set rollout.kv_pages=auto, train.checkpoint_activations=true, rollout.release_kv=true or"
             + " train.moments=host or bf16, or lower rollout.max_batch, rollout.max_tokens or distill.batch_tokens.");
     }
 
