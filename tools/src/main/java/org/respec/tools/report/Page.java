@@ -77,6 +77,11 @@ final class Page {
             folded.add(new Folded(name, values.entrySet().stream().map(e -> new Row(e.getKey(), List.of(e.getValue()))).toList()));
         }
 
+        /** Asked by the template alone. */
+        boolean hasPlots() {
+            return !plots.isEmpty();
+        }
+
         private boolean isEmpty() {
             return lead == null && tables.isEmpty() && plots.isEmpty() && notes.isEmpty() && folded.isEmpty();
         }
