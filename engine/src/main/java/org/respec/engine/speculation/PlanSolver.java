@@ -42,6 +42,8 @@ public final class PlanSolver {
     private static final double LOAD_JUMP = 0.2;
     /** While the load changes by more than this from decision to decision, steps are not compared: it is told late. */
     private static final double LOAD_CHANGE = 0.05;
+    /** Nor are they under a load of more than this: others' time slices are longer than steps and hit some of them by chance. */
+    private static final double LOAD_NOISE = 0.2;
 
     private final List<SpeculationPlan> plans;
     private final PlanGains gains;
@@ -181,7 +183,7 @@ public final class PlanSolver {
     }
 
     private void takeLoad(double now) {
-        if (Math.abs(now - load) > LOAD_CHANGE) {
+        if (Math.abs(now - load) > LOAD_CHANGE || now > LOAD_NOISE) {
             corrections.part(HOLD);
         }
         load = now;

@@ -144,6 +144,34 @@ class UtilizationTest {
         assertEquals(before, machine.solver.scores(Machine.BATCH).get(SpeculationPlan.parse("3x1x3")), 0.03 * before);
     }
 
+    /** Others' time slices hit steps by chance: under a load, no plan looks better or worse beside another for it. */
+    @Test
+    void stepsUnderALoadAreNotCompared() {
+        Machine machine = new Machine();
+        machine.steps(200);
+        SpeculationPlan plan = SpeculationPlan.parse("3x1x3");
+        double before = share(machine, plan);
+        machine.load = 0.5;
+        machine.steps(64);
+        for (int round = 0; round < 50; round++) {
+            for (int step = 0; step < 8; step++) {
+                boolean off = step < 4;
+                machine.solver.choose(Machine.BATCH, Machine.BATCH);
+                machine.solver.observe(off ? SpeculationPlan.OFF : plan, Machine.BATCH, Machine.BATCH, off ? 4 : 10, off ? 0 : 2e-3,
+                    off ? 80e-3 : 12e-3);
+            }
+        }
+        machine.load = 0;
+        machine.steps(1000);
+        assertEquals(before, share(machine, plan), 0.15 * before);
+    }
+
+    /** A plan's score over off's. */
+    private static double share(Machine machine, SpeculationPlan plan) {
+        var scores = machine.solver.scores(Machine.BATCH);
+        return scores.get(plan) / scores.get(SpeculationPlan.OFF);
+    }
+
     @Test
     void samplesAreAveragedAndAge() {
         long[] now = {0};

@@ -35,7 +35,7 @@ final class Load implements Experiment {
     /** Steps within which the depth should move. */
     private static final int SOON = 50;
     private static final int PROMPT = 16;
-    private static final int RESPONSE = 256;
+    private static final int RESPONSE = 1024;
     /** Share of chains whose level is accepted after the one before. */
     private static final double[] ACCEPTANCE = {0.8, 0.75, 0.7, 0.65};
     /** A machine on which others are seen to use more than this before a load begins is not quiet. */
@@ -116,7 +116,8 @@ final class Load implements Experiment {
     }
 
     private List<Recorded> record(Lab lab, Ops ops, DecodeBench model, CompetingLoad load, Watch watch, int seed) {
-        RolloutLimits limits = new RolloutLimits(1, PROMPT, RESPONSE, 16, 0, 0);
+        int response = Math.min(RESPONSE, RolloutEngine.mostTokens(model.actor().config(), PROMPT));
+        RolloutLimits limits = new RolloutLimits(1, PROMPT, response, 16, 0, 0);
         RunConfig.Speculation base = RunConfig.Speculation.of("adaptive");
         // Chains: the first choice is all that is ever accepted. What passes take is measured once for all.
         RunConfig.Speculation adaptive = new RunConfig.Speculation(base.mode(), SpeculationPlan.OFF, base.maxDepth(), 1, base.maxTokens(),
@@ -187,12 +188,12 @@ final class Load implements Experiment {
     private static Outcome outcome(List<Recorded> all) {
         Table loads = new Table("loads", "Each load: mean depth of the chosen plan (0 is off), how soon it moved half of the way, and what"
             + " others were seen to use", "setting", "seed", "load", "before", "during", "after", "steps_to_fall", "ms_to_fall",
-            "steps_to_rise", "ms_to_rise", "others_before", "others_during");
+            "steps_to_rise", "ms_to_rise", "others_before", "others_during", "tokens_per_second_before", "tokens_per_second_during");
         for (Recorded r : all) {
             LoadPair p = r.pair;
             loads.add(r.watch.title, r.seed, r.number, p.before(), p.during(), p.after(), p.stepsToFall(),
                 p.milliseconds(p.begin(), p.stepsToFall()), p.stepsToRise(), p.milliseconds(p.end(), p.stepsToRise()), p.shareBefore(),
-                p.shareDuring());
+                p.shareDuring(), p.tokensPerSecond(0, p.begin()), p.tokensPerSecond(p.begin(), p.end()));
         }
         Table settings = new Table("settings", "Loads that began on a quiet machine: median (least-most)", "setting", "loads", "before",
             "during", "after", "steps_to_fall", "steps_to_rise", "tokens_per_second_before", "tokens_per_second_during");
