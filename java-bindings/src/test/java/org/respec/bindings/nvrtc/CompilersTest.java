@@ -110,6 +110,16 @@ class CompilersTest {
         }
     }
 
+    /** A compiler whose log says nothing of kernels, as a version to come may: the cubin has their names. */
+    @Test
+    void entriesAreFoundWithoutTheLog() {
+        byte[] cubin = direct.compile(Sources.bare(), "sm_90a").bytes();
+        assertEquals("", Outcomes.success(direct, Sources.bare(), cubin, "").log());
+        KernelSource bare = Sources.bare();
+        KernelSource other = new KernelSource(bare.name(), bare.text(), new TreeMap<>(), new TreeMap<>(), List.of("bar"));
+        assertThrows(GpuException.class, () -> Outcomes.success(direct, other, cubin, ""));
+    }
+
     @Test
     void spillsAreReported() {
         KernelSource hungry = new KernelSource("hungry.cu", """
