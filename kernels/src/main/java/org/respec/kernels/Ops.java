@@ -73,8 +73,7 @@ public interface Ops extends AutoCloseable {
     void add(Tensor x, Tensor y, int rows);
 
     /**
-     * {@code dst[dstRows[i]] = src[srcRows[i]]} for i under {@code count}. No two rows go to the same place, and none to where another
-     * comes from.
+     * {@code dst[dstRows[i]] = src[srcRows[i]]} for i under {@code count}, in ascending order of i.
      *
      * @param srcRows I32 vector, or null for row i
      * @param dstRows I32 vector, or null for row i

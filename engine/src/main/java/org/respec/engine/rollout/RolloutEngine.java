@@ -44,6 +44,8 @@ public final class RolloutEngine implements AutoCloseable {
     private final ResponseLengths lengths;
     /** Tokens that requests which were not admitted yet are expected to draw; NaN before anything is known. */
     private double waitingTokens;
+    /** The same of all requests, as of the step at hand. */
+    private double remainingTokens;
     private final LiveBatch batch;
     private final ScoreCalibration calibration;
 
@@ -241,10 +243,12 @@ public final class RolloutEngine implements AutoCloseable {
     /** Says who is live and about how much is left of each; all that the limit leaves before anything is known. */
     private void describe() {
         batch.clear();
+        remainingTokens = waitingTokens;
         for (int r = 0; r < slots.count(); r++) {
             Slot slot = slots.live()[r];
             int drawn = slot.length - slot.promptLength();
             double left = lengths.remaining(drawn, slot.group.lengthScale);
+            remainingTokens += left;
             batch.add(slot.index, slot.admitted, Double.isNaN(left) ? limits.maxTokens() - drawn : left);
         }
     }
@@ -338,7 +342,7 @@ public final class RolloutEngine implements AutoCloseable {
         Speculator speculator = speculators.current();
         int count = slots.count();
         if (speculator != null) {
-            plan = policy.choose(count, speculator.missedRows(slots.live(), count), remainingTokens());
+            plan = policy.choose(count, speculator.missedRows(slots.live(), count), remainingTokens);
             if (!plan.isOff() && (long) count * (plan.tokens() + 1) > limits.maxRows()) {
                 plan = SpeculationPlan.OFF;
             }
@@ -358,16 +362,6 @@ public final class RolloutEngine implements AutoCloseable {
         }
         cache.sync();
         return plan;
-    }
-
-    /** Tokens that are expected to be drawn until the rollout's end; NaN before anything is known. */
-    private double remainingTokens() {
-        double tokens = waitingTokens;
-        Slot[] live = slots.live();
-        for (int r = 0; r < slots.count(); r++) {
-            tokens += lengths.remaining(live[r].length - live[r].promptLength(), live[r].group.lengthScale);
-        }
-        return tokens;
     }
 
     private boolean reserveAll(int tokens) {

@@ -1,6 +1,5 @@
 package org.respec.engine.rollout;
 
-import org.respec.engine.speculation.LiveBatch;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.Ops;
 
@@ -8,14 +7,13 @@ import org.respec.kernels.Ops;
  * A policy on weights that mean nothing: acceptance is set, and not drawn (see {@link ImposedAcceptance}), and the policy is told what was
  * set. So a policy can be watched on a model of any size that was never trained. An engine is to compute through {@link #ops}.
  */
-public final class SetAcceptance implements PlanPolicy {
-    private final PlanPolicy policy;
+public final class SetAcceptance extends ForwardingPolicy {
     private final ImposedAcceptance acceptance;
     private final StepProbe probe;
 
     /** @param profile share of trees whose level d is accepted after level d - 1 was; the last holds for deeper levels */
     public SetAcceptance(Ops ops, PlanPolicy policy, double... profile) {
-        this.policy = policy;
+        super(policy);
         this.acceptance = new ImposedAcceptance(profile);
         this.probe = new StepProbe(ops, false, acceptance);
     }
@@ -27,7 +25,7 @@ public final class SetAcceptance implements PlanPolicy {
 
     @Override
     public SpeculationPlan choose(int batch, int missedRows, double remainingTokens) {
-        SpeculationPlan plan = policy.choose(batch, missedRows, remainingTokens);
+        SpeculationPlan plan = super.choose(batch, missedRows, remainingTokens);
         probe.beginStep(plan, batch);
         return plan;
     }
@@ -39,39 +37,14 @@ public final class SetAcceptance implements PlanPolicy {
             int accepted = acceptance.accepted(r);
             for (int depth = 1; depth <= Math.min(plan.depth(), accepted + 1); depth++) {
                 // A path is one of first choices: what a level has beside them is never taken.
-                policy.observeRank(r, depth, depth <= accepted ? 0 : -1, plan.branch());
+                super.observeRank(r, depth, depth <= accepted ? 0 : -1, plan.branch());
             }
         }
-        policy.observeStep(plan, batch, rows, tokens, draftNanos, verifyNanos);
+        super.observeStep(plan, batch, rows, tokens, draftNanos, verifyNanos);
     }
 
     @Override
     public void observeRank(int request, int depth, int rank, int named) {
         // What the weights draw is not what was set.
-    }
-
-    @Override
-    public void attach(LiveBatch batch) {
-        policy.attach(batch);
-    }
-
-    @Override
-    public double costError() {
-        return policy.costError();
-    }
-
-    @Override
-    public double tokensError() {
-        return policy.tokensError();
-    }
-
-    @Override
-    public double takeUtilization() {
-        return policy.takeUtilization();
-    }
-
-    @Override
-    public void close() {
-        policy.close();
     }
 }

@@ -13,7 +13,6 @@ final class CpuElementwise {
     private static final int BLOCK = 64;
 
     private final WorkerPool pool;
-    private final WorkerPool.Part copyPart = this::copyEachRow;
     private final WorkerPool.Part normPart = this::normRows;
     private final WorkerPool.Part normBackwardPart = this::normBackwardRows;
     private final WorkerPool.Part swigluPart = this::swigluRows;
@@ -25,8 +24,6 @@ final class CpuElementwise {
     private long bStride;
     private long c;
     private long cStride;
-    private long fromRows;
-    private long toRows;
     private long weight;
     private int cols;
     private int rows;
@@ -107,27 +104,17 @@ final class CpuElementwise {
         if ((srcRows == null && src.rows() < count) || (dstRows == null && dst.rows() < count)) {
             throw new IllegalArgumentException("copyRows: src " + src + " and dst " + dst + " must have " + count + " rows or more");
         }
-        cols = Math.multiplyExact(src.cols(), src.dtype().bytes());
-        a = src.address();
-        aStride = src.rowStride() * src.dtype().bytes();
-        b = dst.address();
-        bStride = dst.rowStride() * dst.dtype().bytes();
-        fromRows = srcRows == null ? 0 : srcRows.address();
-        toRows = dstRows == null ? 0 : dstRows.address();
-        if (dstRows != null) {
-            // Of equal destinations the last must win.
-            copyEachRow(0, count, 0);
-            return;
-        }
-        // Rows often go to memory that no cache holds: such a byte takes as long as an element takes elsewhere.
-        run(copyPart, count, cols);
-    }
-
-    private void copyEachRow(int from, int to, int thread) {
-        for (int i = from; i < to; i++) {
-            int s = fromRows == 0 ? i : Simd.getInt(fromRows + 4L * i);
-            int d = toRows == 0 ? i : Simd.getInt(toRows + 4L * i);
-            RawMemory.copy(a + s * aStride, b + d * bStride, cols);
+        long width = (long) src.cols() * src.dtype().bytes();
+        long fromStride = src.rowStride() * src.dtype().bytes();
+        long toStride = dst.rowStride() * dst.dtype().bytes();
+        long fromIndex = srcRows == null ? 0 : srcRows.address();
+        long toIndex = dstRows == null ? 0 : dstRows.address();
+        long from = src.address();
+        long to = dst.address();
+        for (int i = 0; i < count; i++) {
+            int s = srcRows == null ? i : Simd.getInt(fromIndex + 4L * i);
+            int d = dstRows == null ? i : Simd.getInt(toIndex + 4L * i);
+            RawMemory.copy(from + s * fromStride, to + d * toStride, width);
         }
     }
 

@@ -2,14 +2,13 @@ package org.respec.tools.experiment;
 
 import java.util.Arrays;
 import java.util.function.IntConsumer;
+import org.respec.engine.rollout.ForwardingPolicy;
 import org.respec.engine.rollout.PlanPolicy;
-import org.respec.engine.speculation.LiveBatch;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.engine.speculation.UtilizationProbe;
 
 /** Keeps what a policy chose and gained, step by step. */
-final class PlanRecorder implements PlanPolicy {
-    private final PlanPolicy policy;
+final class PlanRecorder extends ForwardingPolicy {
     private final UtilizationProbe probe;
     private final IntConsumer beforeStep;
     private int[] depths = new int[1 << 16];
@@ -23,7 +22,7 @@ final class PlanRecorder implements PlanPolicy {
      * @param beforeStep called on the decode thread before each choice, with the number of steps before it
      */
     PlanRecorder(PlanPolicy policy, UtilizationProbe probe, IntConsumer beforeStep) {
-        this.policy = policy;
+        super(policy);
         this.probe = probe;
         this.beforeStep = beforeStep;
     }
@@ -31,7 +30,7 @@ final class PlanRecorder implements PlanPolicy {
     @Override
     public SpeculationPlan choose(int batch, int missedRows, double remainingTokens) {
         beforeStep.accept(steps);
-        SpeculationPlan plan = policy.choose(batch, missedRows, remainingTokens);
+        SpeculationPlan plan = super.choose(batch, missedRows, remainingTokens);
         if (steps == depths.length) {
             depths = Arrays.copyOf(depths, 2 * steps);
             nanos = Arrays.copyOf(nanos, 2 * steps);
@@ -48,23 +47,13 @@ final class PlanRecorder implements PlanPolicy {
     public void observeStep(SpeculationPlan plan, int batch, int rows, int gained, long draftNanos, long verifyNanos) {
         tokens[steps - 1] = gained;
         probe.decoded(batch, draftNanos + verifyNanos);
-        policy.observeStep(plan, batch, rows, gained, draftNanos, verifyNanos);
-    }
-
-    @Override
-    public void observeRank(int request, int depth, int rank, int named) {
-        policy.observeRank(request, depth, rank, named);
-    }
-
-    @Override
-    public void attach(LiveBatch batch) {
-        policy.attach(batch);
+        super.observeStep(plan, batch, rows, gained, draftNanos, verifyNanos);
     }
 
     @Override
     public void close() {
         probe.close();
-        policy.close();
+        super.close();
     }
 
     /** Depth of each step's plan, 0 for off. */
