@@ -220,6 +220,13 @@ public final class WorkerPool implements AutoCloseable {
         for (int i = threads - 1; i > 0; i--) {
             offer(lanes[i], part, chunk, share(count, i, threads), share(count, i + 1, threads));
         }
+        for (int i = 1; i < threads; i++) {
+            // Before the caller's own share, so that a long loop has the sleeper's help. One that falls asleep just now misses this
+            // loop, which is done without it, and is woken by the next.
+            if (lanes[i].parked) {
+                LockSupport.unpark(workers[i - 1]);
+            }
+        }
         // The first chunk needs no claim.
         int end = share(count, 1, threads);
         int first = Math.min(chunk, end);
@@ -232,12 +239,6 @@ public final class WorkerPool implements AutoCloseable {
         }
         for (Lane lane : lanes) {
             done += drain(lane, 0);
-        }
-        for (int i = 1; i < threads; i++) {
-            // A worker that falls asleep just now misses this loop, which is done without it, and is woken by the next.
-            if (lanes[i].parked) {
-                LockSupport.unpark(workers[i - 1]);
-            }
         }
         finishedBefore += count - done;
         awaitFinished(finishedBefore);
