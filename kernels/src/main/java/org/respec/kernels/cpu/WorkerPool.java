@@ -15,8 +15,8 @@ import java.util.concurrent.locks.LockSupport;
  * <p>A decode step of a small model has dozens of loops of some microseconds, so what a loop costs is what cache lines have to travel:
  * where the system puts the two threads on cores without a common cache, every trip takes longer than all work of a chunk. A loop is
  * handed to a worker by one line, and comes back by the same one. (One gate and one counter for all took 1.25 us a loop on such cores,
- * and 40 us of a pass over four rows.) What the trip costs now is measured all the time, and a loop that would gain less is run by the
- * caller alone: the system moves threads about, and other programs take their cores away.
+ * and 40 us of a pass over four rows.) What the trip costs now is measured all the time, and a loop that would gain too little is run by
+ * the caller alone ({@link SharingThreshold}): the system moves threads about, and other programs take their cores away.
  *
  * <p>Which thread runs which chunk never affects results: items write to disjoint places. A loop allocates nothing.
  */
@@ -47,16 +47,6 @@ public final class WorkerPool implements AutoCloseable {
     private static final int TRIP_LINES = 16;
     private static final int TRIPS = 4;
     private static final int TRIPS_EACH = 3;
-    /**
-     * Round trips up to here are those of cores with a common cache; beyond, all that a loop reads and writes travels slowly too. On a
-     * virtual machine of two cores they took 200 ns in one state and 620 in another, either for seconds. (A decode step of the bundled
-     * actor took 88 us on one thread in both, on two threads 67 and 102; one of three rows 119, 95 and 158.)
-     */
-    private static final long NEAR_NANOS = 300;
-    /** A loop is shared if that saves more than so many round trips, and so many times what they take beyond {@link #NEAR_NANOS}. */
-    private static final long NEAR_TRIPS = 2;
-    private static final long FAR_TRIPS = 40;
-
     private static final VarHandle LEFT;
     private static final VarHandle FINISHED;
 
@@ -109,7 +99,7 @@ public final class WorkerPool implements AutoCloseable {
     private final Part trip = this::travel;
     private int tripCount;
     private int untilTrip;
-    private long leastGain;
+    private final SharingThreshold threshold = new SharingThreshold();
 
     /** A pool that runs loops on {@code threads} threads, the caller included. */
     public WorkerPool(int threads) {
@@ -154,20 +144,32 @@ public final class WorkerPool implements AutoCloseable {
             if (workers.length > 0 && --untilTrip < 0) {
                 measureTrip();
             }
-            if (workers.length == 0 || count == 1 || gain(count, itemNanos) < leastGain) {
+            if (workers.length == 0 || count == 1) {
                 invoke(part, 0, count, 0);
+            } else if (threshold.next()) {
+                long start = System.nanoTime();
+                shareOrNot(part, count, itemNanos);
+                threshold.took(times(count, itemNanos), System.nanoTime() - start);
             } else {
-                together(part, count, Math.max(chunk(itemNanos), Math.ceilDiv(count, CHUNKS * threads())));
+                shareOrNot(part, count, itemNanos);
             }
         } finally {
             busy.setRelease(false);
         }
     }
 
-    /** Time that the workers save the caller, at best. */
-    private long gain(int count, long itemNanos) {
-        long helped = count - Math.ceilDiv(count, threads());
-        return itemNanos > Long.MAX_VALUE / count ? Long.MAX_VALUE : helped * itemNanos;
+    private void shareOrNot(Part part, int count, long itemNanos) {
+        // What workers save the caller, at best.
+        long gain = times(count - Math.ceilDiv(count, threads()), itemNanos);
+        if (threshold.shares(gain)) {
+            together(part, count, Math.max(chunk(itemNanos), Math.ceilDiv(count, CHUNKS * threads())));
+        } else {
+            invoke(part, 0, count, 0);
+        }
+    }
+
+    private static long times(int items, long itemNanos) {
+        return items > 0 && itemNanos > Long.MAX_VALUE / items ? Long.MAX_VALUE : items * itemNanos;
     }
 
     private static int chunk(long itemNanos) {
@@ -191,7 +193,7 @@ public final class WorkerPool implements AutoCloseable {
         for (int i = 0; i < Math.min(tripCount, TRIPS); i++) {
             least = Math.min(least, trips[i]);
         }
-        leastGain = NEAR_TRIPS * least + FAR_TRIPS * Math.max(0, least - NEAR_NANOS);
+        threshold.trip(least);
     }
 
     private long roundTrip(Lane lane) {
