@@ -20,7 +20,7 @@ public final class PlanSolver {
     /** Steps for which a decision holds while the batch is much the same: scoring all plans takes some tens of microseconds. */
     private static final int HOLD = 16;
     /** A decision for off holds longer where no plan reaches such a share of it: scores move slowly, and off should cost nothing. */
-    private static final int CLEAR_HOLD = 32;
+    private static final int CLEAR_HOLD = 64;
     private static final double CLEAR_SHARE = 0.9;
     private static final double SAME_BATCH = 0.125;
     /** A plan is tried only if its score, which may be wrong, is at least such a share of the best. */
@@ -29,6 +29,9 @@ public final class PlanSolver {
     /** Steps after which what is known of some number of rows is old. */
     private static final int LONG_UNSEEN = 4000;
     private static final double EXTENSION_DECAY = 0.998;
+    /** Weight of the latest first step after off in what such steps cost, of which no more than so many times its length counts. */
+    private static final double LEARN_COLD = 0.2;
+    private static final double MOST_COLD = 4;
     /**
      * How many times the price of turning on staying off must have cost. 1 bounds the loss best; but the ends of most batches are short,
      * and at 1 turning on in the last dozen steps of 16 requests cost 1 % of the rollout.
@@ -57,9 +60,16 @@ public final class PlanSolver {
     /** Seconds that staying off has cost since another plan became better. */
     private double foregone;
     /** Seconds of extending the drafter over new requests' prompts while plans were on, and tokens drawn meanwhile; both fade. */
-    private double extensionSeconds;
-    private double extensionTokens = 1;
+    private double extendedSeconds;
+    private double extendedTokens = 1;
     private boolean wasOff = true;
+    /**
+     * Seconds by which first steps after off are longer than they would be among others, beyond the drafter's extension: the drafter's
+     * weights and code are in no cache. On a CPU that was as much again as the step, and most ends of batches are a few steps.
+     */
+    private double coldSeconds;
+    /** Tokens that are expected to be drawn until the rollout's end; infinite if nothing is known. */
+    private double remaining = Double.POSITIVE_INFINITY;
     private int decidedBatch = -1;
     private int held;
     private int hold;
@@ -136,6 +146,7 @@ public final class PlanSolver {
         int passed = Math.max(1, held);
         decidedBatch = batch;
         held = 0;
+        remaining = Double.isNaN(remainingTokens) ? Double.POSITIVE_INFINITY : Math.max(1, remainingTokens);
         takeLoad(now);
         gains.refresh(passed);
         double off = score(0, batch);
@@ -200,8 +211,13 @@ public final class PlanSolver {
         return plans.get(taken());
     }
 
-    /** Seconds of extending the drafter over what it would not have missed, had plan {@code on} been taken before. */
+    /** Seconds that a first step with plan {@code on} after off takes longer than others. */
     private double turnOnSeconds(int batch, int missedRows, int on) {
+        return coldSeconds + extensionSeconds(batch, missedRows, on);
+    }
+
+    /** Seconds of extending the drafter over what it would not have missed, had plan {@code on} been taken before. */
+    private double extensionSeconds(int batch, int missedRows, int on) {
         int extra = missedRows - extended(batch, gains.tokens(on));
         return extra <= 0 ? 0 : corrections.machine() * costs.extendSeconds(batch, extra);
     }
@@ -260,6 +276,7 @@ public final class PlanSolver {
     public Map<SpeculationPlan, Double> scores(int batch) {
         gains.expire();
         gains.refresh(1);
+        remaining = Double.POSITIVE_INFINITY;
         Map<SpeculationPlan, Double> scores = new LinkedHashMap<>();
         for (int i = 0; i < plans.size(); i++) {
             scores.put(plans.get(i), score(i, batch));
@@ -270,14 +287,14 @@ public final class PlanSolver {
     private double score(int index, int batch) {
         SpeculationPlan plan = plans.get(index);
         if (plan.isOff()) {
-            return batch / verifySeconds(plan, batch);
+            return Math.min(batch, remaining) / verifySeconds(plan, batch);
         }
         if (batch * (plan.tokens() + 1) > maxRows) {
             return 0;
         }
-        double tokens = batch * gains.tokens(index);
+        double tokens = Math.min(batch * gains.tokens(index), remaining);
         double seconds = stepSeconds(index, batch) * slowdown(index, batch);
-        return tokens / (seconds + tokens * extensionSeconds / extensionTokens);
+        return tokens / (seconds + tokens * extendedSeconds / extendedTokens);
     }
 
     /** Seconds of a step on a device that nobody else uses, with nothing to extend the drafter over but what steps add. */
@@ -310,10 +327,18 @@ public final class PlanSolver {
         if (index < 0) {
             return;
         }
-        double extension = plan.isOff() ? 0 : turnOnSeconds(batch, missedRows, index);
+        double extension = plan.isOff() ? 0 : extensionSeconds(batch, missedRows, index);
         // What is laid to the load of the device is not laid to the profile.
         double slowdown = slowdown(index, batch);
-        judge((stepSeconds(index, batch) + extension) * slowdown, draftSeconds + verifySeconds);
+        double expected = (stepSeconds(index, batch) + extension) * slowdown;
+        judge(expected, draftSeconds + verifySeconds);
+        if (wasOff && !plan.isOff()) {
+            double excess = draftSeconds + verifySeconds - expected;
+            coldSeconds += LEARN_COLD * (Math.clamp(excess, 0, MOST_COLD * expected) - coldSeconds);
+            wasOff = false;
+            gains.observe(index, batch, tokens);
+            return;
+        }
         corrections.observeVerify(batch, plan.tokens() + 1, verifySeconds / (costs.verifySeconds(batch, plan) * slowdown));
         if (plan.isOff()) {
             wasOff = true;
@@ -323,12 +348,9 @@ public final class PlanSolver {
         if (predicted > 0 && extension < predicted) {
             corrections.observeDraft(batch, plan.branch(), (draftSeconds - extension) / (predicted * slowdown));
         }
-        if (!wasOff) {
-            // What was missed while off is the price of turning on; the rest are prompts of new requests, which off does not pay for.
-            extensionSeconds = EXTENSION_DECAY * extensionSeconds + extension;
-            extensionTokens = EXTENSION_DECAY * extensionTokens + tokens;
-        }
-        wasOff = false;
+        // What was missed while off is the price of turning on; the rest are prompts of new requests, which off does not pay for.
+        extendedSeconds = EXTENSION_DECAY * extendedSeconds + extension;
+        extendedTokens = EXTENSION_DECAY * extendedTokens + tokens;
         gains.observe(index, batch, tokens);
     }
 

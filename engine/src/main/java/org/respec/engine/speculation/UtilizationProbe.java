@@ -29,8 +29,8 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
      * @param decayNanos time in which an old sample's weight falls to 1/e; 0 for a source that takes means itself
      */
     private record Pace(int decodingMillis, int idleMillis, double decayNanos) {
-        /** Of a host with three programs for each processor, the thread took 0.4 % of one with 4 ms between samples. */
-        static final Pace RUN_DELAY = new Pace(5, 20, 0);
+        /** A sample takes a processor from decoding for a moment: with 5 ms between them that was 1 % of its speed. */
+        static final Pace RUN_DELAY = new Pace(20, 20, 0);
         static final Pace TICKS = new Pace(50, 50, 1e8);
         /** GPM's counters need some 0.1 s between readings. */
         static final Pace DEVICE = new Pace(100, 100, 1e8);

@@ -240,6 +240,40 @@ class SpeculationTest {
         assertTrue(solver(profile, tracker, 0.02, 1 << 20).choose(4, 2000, Double.NaN).isOff(), "not at once, if nothing is known");
     }
 
+    /** First steps after off that take longer than others belong to the price of turning on. */
+    @Test
+    void coldFirstStepsMakeTurningOnDearer() {
+        AcceptanceTracker tracker = taught(11, 6, 5000);
+        CostProfile profile = profile(1e-3, 1e-4, 1e-4, 1e-6);
+        PlanSolver solver = solver(profile, tracker, 0.02, 1 << 20);
+        double off = solver.scores(1).get(SpeculationPlan.OFF);
+        SpeculationPlan plan = solver.choose(1, 1, 1000);
+        assertTrue(!plan.isOff() && solver.scores(1).get(plan) > 1.1 * off, "the case is as it says: " + plan);
+        double tokens = new ExpectedTokens().refresh(tracker).of(plan);
+        double seconds = profile.draftSeconds(1, plan, tokens) + profile.verifySeconds(1, plan);
+        for (int end = 0; end < 40; end++) {
+            for (int step = 0; step < 4; step++) {
+                solver.observe(SpeculationPlan.OFF, 1, 1, 1, 0, profile.verifySeconds(1, SpeculationPlan.OFF));
+            }
+            solver.observe(plan, 1, 1, (int) Math.round(tokens), 1.5 * seconds, 1.5 * seconds);
+            solver.observe(plan, 1, 1, (int) Math.round(tokens), 0.1 * seconds, 0.9 * seconds);
+        }
+        // The first step's excess, twice its length, is more than what a dozen tokens save.
+        solver.observe(SpeculationPlan.OFF, 2, 1, 2, 0, profile.verifySeconds(2, SpeculationPlan.OFF));
+        assertTrue(solver.choose(2, 1, 2).isOff());
+        assertTrue(solver.choose(1, 1, 12).isOff(), "a dozen to go");
+        assertTrue(solver.choose(4, 4, 1e6).tokens() > 0, "a million to go");
+    }
+
+    /** No plan gains more than what is left to draw. */
+    @Test
+    void theLastTokenIsDrawnPlainly() {
+        AcceptanceTracker tracker = taught(12, 6, 5000);
+        PlanSolver solver = solver(profile(1e-3, 1e-4, 1e-4, 1e-6), tracker, 0.02, 1 << 20);
+        assertTrue(!solver.choose(2, 2, 1e6).isOff());
+        assertTrue(solver.choose(1, 1, 1).isOff());
+    }
+
     /** Errors of prediction are what is left when times and tokens are not what was expected. */
     @Test
     void predictionErrorsAreReported() {
