@@ -89,11 +89,13 @@ public interface Ops extends AutoCloseable {
     void rmsNorm(Tensor x, Tensor weight, float eps, Tensor out, int rows);
 
     /**
-     * {@link #rmsNorm} that also keeps what it reads, {@code copy = x}, in one pass where the device has one. {@code copy} overlaps
-     * neither {@code x} nor {@code out}.
+     * {@link #rmsNorm} that also keeps what it reads, {@code copy[copyRows[i]] = x[i]}, in one pass where the device has one. {@code copy}
+     * overlaps neither {@code x} nor {@code out}.
+     *
+     * @param copyRows I32 vector of rows that differ, or null for row i
      */
-    default void copyRmsNorm(Tensor x, Tensor weight, float eps, Tensor copy, Tensor out, int rows) {
-        copy(x, copy, rows);
+    default void copyRmsNorm(Tensor x, Tensor weight, float eps, Tensor copy, Tensor copyRows, Tensor out, int rows) {
+        copyRows(x, null, copy, copyRows, rows);
         rmsNorm(x, weight, eps, out, rows);
     }
 

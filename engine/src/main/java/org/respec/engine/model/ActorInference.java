@@ -17,7 +17,7 @@ public final class ActorInference implements AutoCloseable {
     private final Tensor normed;
     private final Tensor logits;
     private final Tensor features;
-    private final Tensor[] featureParts;
+    private final FeatureTarget ownFeatures;
     private final int[] featureLayers;
 
     /**
@@ -36,12 +36,8 @@ public final class ActorInference implements AutoCloseable {
         normed = arena.allocate(dtype, maxRows, config.hiddenSize());
         // F32 whatever the weights: samples are drawn from sums that were not rounded, and next to the weights their bytes are few.
         logits = arena.allocate(DType.F32, maxRows, config.vocabSize());
-        int h = config.hiddenSize();
-        features = featureLayers.length == 0 ? null : arena.allocate(dtype, maxRows, featureLayers.length * h);
-        featureParts = new Tensor[featureLayers.length];
-        for (int i = 0; i < featureParts.length; i++) {
-            featureParts[i] = features.columns(i * h, (i + 1) * h);
-        }
+        features = featureLayers.length == 0 ? null : arena.allocate(dtype, maxRows, featureLayers.length * config.hiddenSize());
+        ownFeatures = features == null ? null : FeatureTarget.in(features, featureLayers.length, null);
     }
 
     /** Logits of the last pass that asked for them, F32 [maxRows x vocab]. */
@@ -49,40 +45,45 @@ public final class ActorInference implements AutoCloseable {
         return logits;
     }
 
-    /** Features of the last pass that captured them, [maxRows x 3 hidden] in the actor's type. */
+    /** Features of the last pass whose target was {@link #ownFeatures}, [maxRows x 3 hidden] in the actor's type. */
     public Tensor features() {
         return features;
+    }
+
+    /** Row by row {@link #features}; null where no layers are captured. */
+    public FeatureTarget ownFeatures() {
+        return ownFeatures;
     }
 
     /**
      * Runs rows of {@code batch} through all layers and appends their keys and values to {@code kv}.
      *
      * @param wantLogits whether {@link #logits} is computed
-     * @param capture whether {@link #features} is filled
+     * @param target where features are kept; null for nowhere
      */
-    public void forward(RowBatch batch, KvStore kv, int requests, int rows, boolean wantLogits, boolean capture) {
+    public void forward(RowBatch batch, KvStore kv, int requests, int rows, boolean wantLogits, FeatureTarget target) {
         ops.embedding(actor.embedding, batch.tokens().device(), x, rows);
         int next = 0;
         for (int i = 0; i < actor.layers.length; i++) {
-            next += norm(i, actor.inputNorms[i], actor.layers[i].eps, capture, next, rows);
+            next += norm(i, actor.inputNorms[i], actor.layers[i].eps, target, next, rows);
             scratch.layer(ops, actor.layers[i], actor.rope, normed, x, kv, i, batch, requests, rows);
         }
         if (wantLogits) {
-            norm(actor.layers.length, actor.finalNorm, (float) actor.config().rmsNormEps(), capture, next, rows);
+            norm(actor.layers.length, actor.finalNorm, (float) actor.config().rmsNormEps(), target, next, rows);
             ops.linear(normed, actor.headPacked, logits, false, rows);
-        } else if (captures(actor.layers.length, capture, next)) {
-            ops.copy(x, featureParts[next], rows);
+        } else if (captures(actor.layers.length, target, next)) {
+            ops.copyRows(x, null, target.parts()[next], target.rows(), rows);
         }
     }
 
-    private boolean captures(int layers, boolean capture, int next) {
-        return capture && next < featureLayers.length && featureLayers[next] == layers;
+    private boolean captures(int layers, FeatureTarget target, int next) {
+        return target != null && next < featureLayers.length && featureLayers[next] == layers;
     }
 
     /** Normalises the hidden state after so many layers, and keeps it where it is a feature; returns how many features that gave. */
-    private int norm(int layers, Tensor weight, float eps, boolean capture, int next, int rows) {
-        if (captures(layers, capture, next)) {
-            ops.copyRmsNorm(x, weight, eps, featureParts[next], normed, rows);
+    private int norm(int layers, Tensor weight, float eps, FeatureTarget target, int next, int rows) {
+        if (captures(layers, target, next)) {
+            ops.copyRmsNorm(x, weight, eps, target.parts()[next], target.rows(), normed, rows);
             return 1;
         }
         ops.rmsNorm(x, weight, eps, normed, rows);

@@ -113,7 +113,7 @@ public final class ActorTraining implements AutoCloseable {
             if (keep == Keep.NOTHING) {
                 ops.rmsNorm(x, actor.inputNorms[i], eps, tapes[i].input, rows);
             } else {
-                ops.copyRmsNorm(x, actor.inputNorms[i], eps, inputs[i], tapes[i].input, rows);
+                ops.copyRmsNorm(x, actor.inputNorms[i], eps, inputs[i], null, tapes[i].input, rows);
             }
             layer(i, sequences, rows);
         }
@@ -170,7 +170,7 @@ public final class ActorTraining implements AutoCloseable {
         ops.rmsNormBackward(x, actor.finalNorm, eps, dNormed, dX, false, g.finalNorm(), rows);
         for (int i = tapes.length - 1; i >= 0; i--) {
             if (keep == Keep.INPUTS && i < tapes.length - 1) {
-                ops.copyRmsNorm(inputs[i], actor.inputNorms[i], eps, x, tapes[i].input, rows);
+                ops.copyRmsNorm(inputs[i], actor.inputNorms[i], eps, x, null, tapes[i].input, rows);
                 layer(i, sequences, rows);
             }
             step[0] = tapes[i].rotated;

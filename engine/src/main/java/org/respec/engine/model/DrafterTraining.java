@@ -170,7 +170,7 @@ public final class DrafterTraining implements AutoCloseable {
             }
             ops.embedding(drafter.embedding, step.tokens.device(), step.embedded, rows);
             ops.rmsNorm(step.embedded, drafter.inputNorm, eps, step.tape.input.columns(0, hidden), rows);
-            ops.copyRmsNorm(step.hidden, drafter.hiddenNorm, eps, step.output, step.tape.input.columns(hidden, 2 * hidden), rows);
+            ops.copyRmsNorm(step.hidden, drafter.hiddenNorm, eps, step.output, null, step.tape.input.columns(hidden, 2 * hidden), rows);
             step.tape.forward(ops, drafter.layer, drafter.rope, rotated, s, spans, sequences, step.output, rows);
             ops.rmsNorm(step.output, drafter.finalNorm, eps, step.normed, rows);
         }

@@ -61,7 +61,7 @@ final class LayerTape {
             rope, rotated, rows);
         ops.chainAttention(steps, depth, layer.shape, spans, sequences, attention, rows);
         ops.linear(attention, layer.output, x, true, rows);
-        ops.copyRmsNorm(x, layer.weights.postNorm(), layer.eps, middle, normed, rows);
+        ops.copyRmsNorm(x, layer.weights.postNorm(), layer.eps, middle, null, normed, rows);
         ops.linear(normed, layer.gateUp, gateUp, false, rows);
         ops.swiglu(gateUp, activated, rows);
         ops.linear(activated, layer.down, x, true, rows);

@@ -201,7 +201,7 @@ public final class CostProbe {
 
         @Override
         void pass(int requests, int rows) {
-            inference.forward(batch.batch, cache.store(), requests, rows, true, capture);
+            inference.forward(batch.batch, cache.store(), requests, rows, true, inference.ownFeatures());
             ops.sample(inference.logits(), batch.batch, SamplingParams.temperature(1f), 1, tokens.device(), logProbs.device(), rows);
         }
 

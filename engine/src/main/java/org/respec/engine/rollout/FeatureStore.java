@@ -1,5 +1,6 @@
 package org.respec.engine.rollout;
 
+import org.respec.engine.model.FeatureTarget;
 import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
 import org.respec.kernels.Tensor;
@@ -30,6 +31,11 @@ final class FeatureStore {
     /** [places x width]. */
     Tensor rows() {
         return rows;
+    }
+
+    /** Its rows as where a pass keeps the features of {@code layers} layers. */
+    FeatureTarget target(int layers, Tensor places) {
+        return FeatureTarget.in(rows, layers, places);
     }
 
     void openGroup(GroupState group) {

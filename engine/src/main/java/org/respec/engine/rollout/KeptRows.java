@@ -2,11 +2,11 @@ package org.respec.engine.rollout;
 
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.Drafter;
+import org.respec.engine.model.FeatureTarget;
 import org.respec.kernels.DType;
 import org.respec.kernels.HostMirror;
 import org.respec.kernels.MirrorBlock;
 import org.respec.kernels.Ops;
-import org.respec.kernels.Tensor;
 import org.respec.kernels.TensorArena;
 
 /**
@@ -22,7 +22,11 @@ final class KeptRows {
     private final HostView rows;
     private final HostView places;
     private final HostMirror both;
+    /** The store at {@link #places}. */
+    private final FeatureTarget target;
     private int count;
+    /** Whether the pass's own rows are at their places. */
+    private boolean placed;
 
     /** @param drafter null for none */
     KeptRows(Ops ops, TensorArena arena, Actor actor, Drafter drafter, RolloutLimits limits) {
@@ -35,6 +39,7 @@ final class KeptRows {
         rows = new HostView(block.mirror(DType.I32, 1, limits.maxRows()));
         places = new HostView(block.mirror(DType.I32, 1, limits.maxRows()));
         both = block.range(rows.mirror(), places.mirror());
+        target = features == null ? null : features.target(drafter.config().featureLayers().length, places.mirror().device());
     }
 
     /** The features; null without a drafter. */
@@ -54,21 +59,37 @@ final class KeptRows {
         }
     }
 
-    /** Keeps the first {@code count} rows of a pass over a group's prefix, which are its positions from {@code first} on. */
-    void storePrefix(GroupState group, int first, int count, Tensor passFeatures) {
-        if (features == null) {
-            return;
+    /** Where a pass over {@code count} positions of a group's prefix, from {@code first} on, keeps features; null for nowhere. */
+    FeatureTarget prefix(GroupState group, int first, int count) {
+        if (features != null) {
+            for (int i = 0; i < count; i++) {
+                places.setInt(i, features.row(group, first + i));
+            }
+            places.push(ops, count);
         }
-        for (int i = 0; i < count; i++) {
-            places.setInt(i, features.row(group, first + i));
+        return target;
+    }
+
+    /**
+     * Where a pass over nothing but the roots keeps features: it decides one position of each request, so that its rows' places are known
+     * before it. Null for nowhere.
+     */
+    FeatureTarget roots(Slot[] live, int requests) {
+        if (features != null) {
+            for (int r = 0; r < requests; r++) {
+                rows.setInt(r, r);
+                places.setInt(r, features.row(live[r], live[r].committed()));
+            }
+            ops.push(both, both.host().size());
+            count = requests;
+            placed = true;
         }
-        places.push(ops, count);
-        ops.copyRows(passFeatures, null, features.rows(), places.mirror().device(), count);
+        return target;
     }
 
     /** Notes a row of the pass as a request's position. */
     void add(Slot slot, int position, int row) {
-        if (features != null) {
+        if (features != null && !placed) {
             rows.setInt(count, row);
             places.setInt(count, features.row(slot, position));
             count++;
@@ -80,12 +101,15 @@ final class KeptRows {
         if (count == 0) {
             return;
         }
-        ops.push(both, both.host().size());
-        ops.copyRows(pass.features(), rows.mirror().device(), features.rows(), places.mirror().device(), count);
+        if (!placed) {
+            ops.push(both, both.host().size());
+            ops.copyRows(pass.features(), rows.mirror().device(), features.rows(), places.mirror().device(), count);
+        }
         if (teachers != null) {
             teachers.capture(pass.logits(), temperature, rows, places, count);
         }
         count = 0;
+        placed = false;
     }
 
     /** A finished request's rows, in memory of their own; null where none are for teaching. */

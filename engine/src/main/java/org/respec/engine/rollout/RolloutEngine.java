@@ -231,7 +231,7 @@ public final class RolloutEngine implements AutoCloseable {
             nodes = pass.shareNodes(speculator, nodesEach, count * plan.tokens());
         }
         long drafted = System.nanoTime();
-        pass.run(live, nodes);
+        pass.run(live, nodes, nodes == 0 ? keptRows.roots(live, count) : null);
         int gained = accept();
         long verified = System.nanoTime();
         tally.add(plan, count, gained, drafted - start, verified - drafted);
@@ -294,7 +294,7 @@ public final class RolloutEngine implements AutoCloseable {
         }
         slot.kvSequence = cache.fork(slot.group.kvSequence);
         for (int at = prefix; at < slot.committed(); ) {
-            at += prefill(slot.kvSequence, slot.tokens, at, slot.committed(), false);
+            at += prefill(slot.kvSequence, slot.tokens, at, slot.committed(), null);
         }
         slots.resume();
         return true;
@@ -310,9 +310,7 @@ public final class RolloutEngine implements AutoCloseable {
         group.kvSequence = cache.open();
         keptRows.openGroup(group);
         for (int at = 0; at < group.prefixLength(); ) {
-            int part = prefill(group.kvSequence, group.prompt.prompt(), at, group.prefixLength(), true);
-            keptRows.storePrefix(group, at, part, pass.features());
-            at += part;
+            at += prefill(group.kvSequence, group.prompt.prompt(), at, group.prefixLength(), group);
         }
     }
 
@@ -323,14 +321,18 @@ public final class RolloutEngine implements AutoCloseable {
         speculators.closeGroup(group);
     }
 
-    /** Computes keys and values of as many of {@code tokens[from..to)} as one pass takes; returns how many. */
-    private int prefill(int sequence, int[] tokens, int from, int to, boolean capture) {
+    /**
+     * Computes keys and values of as many of {@code tokens[from..to)} as one pass takes; returns how many.
+     *
+     * @param group whose prefix they are, so that their features are kept; null for none
+     */
+    private int prefill(int sequence, int[] tokens, int from, int to, GroupState group) {
         int part = Math.min(to - from, limits.maxRows());
         if (!cache.reserve(sequence, part)) {
             throw new IllegalStateException("admission let in a request whose prefill does not fit");
         }
         cache.sync();
-        pass.prefill(sequence, tokens, from, part, capture);
+        pass.prefill(sequence, tokens, from, part, group == null ? null : keptRows.prefix(group, from, part));
         return part;
     }
 

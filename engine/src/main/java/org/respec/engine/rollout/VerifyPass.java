@@ -3,6 +3,7 @@ package org.respec.engine.rollout;
 import org.respec.engine.kv.PagedKvCache;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.ActorInference;
+import org.respec.engine.model.FeatureTarget;
 import org.respec.engine.speculation.ScoreCalibration;
 import org.respec.kernels.DType;
 import org.respec.kernels.HostMirror;
@@ -27,7 +28,6 @@ final class VerifyPass implements AutoCloseable {
     private final PagedKvCache cache;
     private final SamplingParams sampling;
     private final long seed;
-    private final boolean capture;
 
     private final BatchView batch;
     private final TreeBatch trees;
@@ -56,6 +56,7 @@ final class VerifyPass implements AutoCloseable {
 
     private int requests;
     private int rows;
+    private FeatureTarget target;
     private boolean grown;
     /** Most nodes of one request if they are shared out by the scores of candidates; 0 if the host knows how many each request has. */
     private int sharedEach;
@@ -70,7 +71,6 @@ final class VerifyPass implements AutoCloseable {
         this.cache = cache;
         this.sampling = sampling;
         this.seed = seed;
-        this.capture = featureLayers.length > 0;
         int maxRows = limits.maxRows();
         int maxBatch = limits.maxBatch();
         inference = new ActorInference(ops, actor, maxRows, featureLayers);
@@ -108,20 +108,24 @@ final class VerifyPass implements AutoCloseable {
         return inference.logits();
     }
 
-    /** Features of the last pass, [rows x feature width] in the actor's type. */
+    /** Features of the last pass that kept none elsewhere, [rows x feature width] in the actor's type. */
     Tensor features() {
         return inference.features();
     }
 
-    /** Computes keys and values of {@code count} tokens from {@code from} on, for which the sequence has places; commits them. */
-    void prefill(int sequence, int[] tokens, int from, int count, boolean captureFeatures) {
+    /**
+     * Computes keys and values of {@code count} tokens from {@code from} on, for which the sequence has places; commits them.
+     *
+     * @param into where their features are kept; null for nowhere
+     */
+    void prefill(int sequence, int[] tokens, int from, int count, FeatureTarget into) {
         batch.clear();
         batch.addRequest(cache.row(sequence), from, 0);
         for (int position = from; position < from + count; position++) {
             batch.addRow(tokens[position], position, cache.slot(sequence, position), position + 1, 0L);
         }
         batch.push(ops);
-        inference.forward(batch.batch, cache.store(), 1, count, false, captureFeatures);
+        inference.forward(batch.batch, cache.store(), 1, count, false, into);
         cache.commit(sequence, count);
     }
 
@@ -167,8 +171,13 @@ final class VerifyPass implements AutoCloseable {
         return Math.min(there, total);
     }
 
-    /** Runs the pass over the roots and, if there are more rows, the nodes that {@link #shareNodes} shared out. */
-    void run(Slot[] live, int nodes) {
+    /**
+     * Runs the pass over the roots and, if there are more rows, the nodes that {@link #shareNodes} shared out.
+     *
+     * @param into where features are kept, the same at every call; null for {@link #features}
+     */
+    void run(Slot[] live, int nodes, FeatureTarget into) {
+        target = into == null ? inference.ownFeatures() : into;
         rows = requests + nodes;
         grown = nodes > 0;
         batch.clear();
@@ -193,7 +202,7 @@ final class VerifyPass implements AutoCloseable {
     }
 
     private void samplePass() {
-        inference.forward(batch.batch, cache.store(), requests, rows, true, capture);
+        inference.forward(batch.batch, cache.store(), requests, rows, true, target);
         ops.sample(inference.logits(), batch.batch, sampling, seed, sampled.mirror().device(), sampledLogProbs.mirror().device(), rows);
     }
 

@@ -67,7 +67,7 @@ final class LayerCases {
                 Tensor weight = in.normal(DType.BF16, 1, cols);
                 Tensor copy = in.empty(DType.BF16, rows, cols);
                 Tensor out = in.empty(DType.BF16, rows, cols);
-                return () -> in.ops().copyRmsNorm(x, weight, 1e-6f, copy, out, rows);
+                return () -> in.ops().copyRmsNorm(x, weight, 1e-6f, copy, null, out, rows);
             });
     }
 

@@ -2,6 +2,7 @@ package org.respec.kernels.check;
 
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.respec.kernels.DType;
 import org.respec.kernels.Tensor;
@@ -201,21 +202,29 @@ final class ElementwiseChecks {
         bench.truth().rmsNorm(x.truth(), weight.truth(), 1e-6f, x.truth(), rows);
         bench.device().rmsNorm(x.device(), weight.device(), 1e-6f, x.device(), rows);
         bench.compare(what + " in place", x, rows + 1, relative, 1e-6);
-        keepsACopy(bench, dtype, parameter, rows, cols, gap, relative);
+        keepsACopy(bench, dtype, parameter, rows, cols, gap, relative, false);
+        keepsACopy(bench, dtype, parameter, rows, cols, gap, relative, true);
     }
 
-    private static void keepsACopy(CheckBench bench, DType dtype, DType parameter, int rows, int cols, int gap, double relative) {
+    private static void keepsACopy(CheckBench bench, DType dtype, DType parameter, int rows, int cols, int gap, double relative,
+                                   boolean scattered) {
         Twin x = bench.normal(dtype, rows + 1, cols, gap, 2);
         Twin weight = bench.normal(parameter, 1, cols, 0, 1);
-        Twin copy = bench.poisoned(dtype, rows + 1, cols, 2 * gap);
+        Twin copy = scattered ? bench.normal(dtype, 2 * rows + 1, cols, 2 * gap, 2) : bench.poisoned(dtype, rows + 1, cols, 2 * gap);
+        Twin places = scattered ? bench.ints(someOf(bench, rows, copy.truth().rows())) : null;
         Twin out = cols % 3 == 0 ? x : bench.poisoned(dtype, rows + 1, cols, gap);
         Twin alone = bench.poisoned(dtype, rows + 1, cols, gap);
         bench.device().rmsNorm(x.device(), weight.device(), 1e-6f, alone.device(), rows);
-        bench.truth().copyRmsNorm(x.truth(), weight.truth(), 1e-6f, copy.truth(), out.truth(), rows);
-        bench.device().copyRmsNorm(x.device(), weight.device(), 1e-6f, copy.device(), out.device(), rows);
-        String what = "copyRmsNorm " + rows + "x" + cols;
-        bench.compareExactly(what + ", copy", copy, rows);
-        bench.untouched(what, copy, rows);
+        bench.truth().copyRmsNorm(x.truth(), weight.truth(), 1e-6f, copy.truth(), places == null ? null : places.truth(), out.truth(), rows);
+        bench.device().copyRmsNorm(x.device(), weight.device(), 1e-6f, copy.device(),
+            places == null ? null : places.device(), out.device(), rows);
+        String what = "copyRmsNorm " + rows + "x" + cols + (scattered ? ", scatter" : "");
+        if (scattered) {
+            bench.compareExactly(what + ", copy", copy, copy.truth().rows());
+        } else {
+            bench.compareExactly(what + ", copy", copy, rows);
+            bench.untouched(what, copy, rows);
+        }
         bench.compare(what, out, rows, relative, 1e-6);
         alone.pull();
         for (int r = 0; r < rows; r++) {
@@ -223,6 +232,17 @@ final class ElementwiseChecks {
                 bench.require(out.got(r, c) == alone.got(r, c), what + ": row " + r + ", column " + c + " is not that without a copy");
             }
         }
+    }
+
+    /** So many different numbers under {@code bound}, in any order. */
+    private static int[] someOf(CheckBench bench, int count, int bound) {
+        int[] all = new int[bound];
+        for (int i = 0; i < bound; i++) {
+            int j = bench.random().nextInt(i + 1);
+            all[i] = all[j];
+            all[j] = i;
+        }
+        return Arrays.copyOf(all, count);
     }
 
     /** The same row gives the same bits alone, among others, and at any alignment. */
@@ -331,9 +351,9 @@ final class ElementwiseChecks {
         bench.refuses("fill of integers", bad, () -> bench.device().fill(ints.device(), 1f));
         bench.refuses("copy of 5 rows of 4", bad, () -> bench.device().copy(f32.device(), other.device(), 5));
         bench.refuses("copyRmsNorm whose copy is x", bad,
-            () -> bench.device().copyRmsNorm(f32.device(), weight.device(), 1e-6f, f32.device(), other.device(), 4));
+            () -> bench.device().copyRmsNorm(f32.device(), weight.device(), 1e-6f, f32.device(), null, other.device(), 4));
         bench.refuses("copyRmsNorm to fewer columns", bad, () -> bench.device().copyRmsNorm(f32.device(), weight.device(), 1e-6f,
-            narrow.device(), other.device(), 4));
+            narrow.device(), null, other.device(), 4));
         bench.refuses("copy of -1 rows", bad, () -> bench.device().copy(f32.device(), other.device(), -1));
         bench.refuses("copy between types", bad, () -> bench.device().copy(f32.device(), bf16.device(), 4));
         bench.refuses("copy onto itself", bad, () -> bench.device().copy(f32.device().rows(0, 3), f32.device().rows(1, 4), 3));

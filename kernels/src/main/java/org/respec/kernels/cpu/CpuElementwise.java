@@ -24,6 +24,7 @@ final class CpuElementwise {
     private long bStride;
     private long c;
     private long cStride;
+    private long cRows;
     private long weight;
     private int cols;
     private int rows;
@@ -146,8 +147,12 @@ final class CpuElementwise {
         norm(x, weightTensor, epsilon, out, rowCount);
     }
 
-    void copyRmsNorm(Tensor x, Tensor weightTensor, float epsilon, Tensor copy, Tensor out, int rowCount) {
-        Checks.matrix("copyRmsNorm", "copy", copy, rowCount, x.cols());
+    void copyRmsNorm(Tensor x, Tensor weightTensor, float epsilon, Tensor copy, Tensor copyRows, Tensor out, int rowCount) {
+        Checks.matrix("copyRmsNorm", "copy", copy, copyRows == null ? rowCount : 0, x.cols());
+        if (copyRows != null) {
+            Checks.indices("copyRmsNorm", "copyRows", copyRows, rowCount, copy.rows());
+        }
+        cRows = copyRows == null ? 0 : copyRows.address();
         c = copy.address();
         cStride = copy.rowStride() * 4;
         norm(x, weightTensor, epsilon, out, rowCount);
@@ -177,7 +182,8 @@ final class CpuElementwise {
             long source = a + r * aStride;
             long into = b + r * bStride;
             if (c != 0) {
-                RawMemory.copy(source, c + r * cStride, 4L * cols);
+                int place = cRows == 0 ? r : Simd.getInt(cRows + 4L * r);
+                RawMemory.copy(source, c + place * cStride, 4L * cols);
             }
             float scale = inverseRms(source, cols, eps);
             FloatVector s = Simd.broadcast(scale);

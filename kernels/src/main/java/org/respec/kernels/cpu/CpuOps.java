@@ -112,8 +112,8 @@ public final class CpuOps implements Ops {
     }
 
     @Override
-    public void copyRmsNorm(Tensor x, Tensor weight, float eps, Tensor copy, Tensor out, int rows) {
-        elementwise.copyRmsNorm(x, weight, eps, copy, out, rows);
+    public void copyRmsNorm(Tensor x, Tensor weight, float eps, Tensor copy, Tensor copyRows, Tensor out, int rows) {
+        elementwise.copyRmsNorm(x, weight, eps, copy, copyRows, out, rows);
     }
 
     @Override

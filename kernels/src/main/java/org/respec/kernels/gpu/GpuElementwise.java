@@ -88,15 +88,18 @@ final class GpuElementwise {
 
     void rmsNorm(Tensor x, Tensor weight, float eps, Tensor out, int rows) {
         checkNorm("rmsNorm", x, weight, out, rows);
-        rmsNorm.launch(x, weight, eps, null, out, rows);
+        rmsNorm.launch(x, weight, eps, null, null, out, rows);
     }
 
-    void copyRmsNorm(Tensor x, Tensor weight, float eps, Tensor copy, Tensor out, int rows) {
+    void copyRmsNorm(Tensor x, Tensor weight, float eps, Tensor copy, Tensor copyRows, Tensor out, int rows) {
         checkNorm("copyRmsNorm", x, weight, out, rows);
-        Checks.matrix("copyRmsNorm", "copy", copy, x.dtype(), rows, x.cols());
+        Checks.matrix("copyRmsNorm", "copy", copy, x.dtype(), copyRows == null ? rows : 0, x.cols());
+        if (copyRows != null) {
+            Checks.vector("copyRmsNorm", "copyRows", copyRows, DType.I32, rows);
+        }
         Checks.disjoint("copyRmsNorm", "copy", copy, "x", x);
         Checks.disjoint("copyRmsNorm", "copy", copy, "out", out);
-        rmsNorm.launch(x, weight, eps, copy, out, rows);
+        rmsNorm.launch(x, weight, eps, copy, copyRows, out, rows);
     }
 
     private static void checkNorm(String operator, Tensor x, Tensor weight, Tensor out, int rows) {

@@ -20,7 +20,7 @@ final class RmsNormKernel {
 
     RmsNormKernel(GpuContext gpu) {
         this.gpu = gpu;
-        this.arguments = gpu.arguments(64);
+        this.arguments = gpu.arguments(72);
         this.plain = new TypedKernels(gpu, PLAIN, "PARAMETER_BF16");
         this.copying = new TypedKernels(gpu, COPYING, "PARAMETER_BF16");
     }
@@ -30,15 +30,20 @@ final class RmsNormKernel {
         return Stream.of(PLAIN, COPYING).flatMap(base -> TypedKernels.specs(base, "PARAMETER_BF16").stream()).toList();
     }
 
-    /** @param copy where x is copied to, or null */
-    void launch(Tensor x, Tensor weight, float eps, Tensor copy, Tensor out, int rows) {
+    /**
+     * Launches the norm of {@code rows} rows.
+     *
+     * @param copy where x is copied to, or null
+     * @param copyRows the copy's rows, or null for the same
+     */
+    void launch(Tensor x, Tensor weight, float eps, Tensor copy, Tensor copyRows, Tensor out, int rows) {
         if (rows == 0 || x.cols() == 0) {
             return;
         }
         TypedKernels kernels = copy == null ? plain : copying;
         gpu.stream().launch(kernels.get(x.dtype(), weight.dtype()), rows, 1, 1, threads(x.cols(), x.dtype(), MOST_THREADS), 1, 0,
-            arguments.begin().address(x).address(weight).address(out).address(copy == null ? 0 : copy.address()).integer64(x.rowStride())
-                .integer64(out.rowStride()).integer64(copy == null ? 0 : copy.rowStride()).integer(x.cols()).real(eps).end());
+            arguments.begin().address(x).address(weight).address(out).address(copy == null ? 0 : copy.address())
+                .address(copyRows == null ? 0 : copyRows.address()).integer64(x.rowStride()).integer64(out.rowStride()).integer64(copy == null ? 0 : copy.rowStride()).integer(x.cols()).real(eps).end());
     }
 
     /** Whole warps, a function of the columns alone. */

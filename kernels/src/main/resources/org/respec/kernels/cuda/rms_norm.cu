@@ -1,7 +1,8 @@
-// RMS normalisation, row by row: out = x / sqrt(mean(x^2) + eps) * weight; with COPY=1 also copy = x.
+// RMS normalisation, row by row: out = x / sqrt(mean(x^2) + eps) * weight; with COPY=1 also
+// copy[copy_rows[i]] = x[i].
 //
 // Shapes   x, out, copy [rows x cols] with row strides, weight [cols]; x, out and copy float or bf16 (BF16=1), weight float or bf16
-//          (PARAMETER_BF16=1). out may be x.
+//          (PARAMETER_BF16=1). out may be x. copy_rows int [rows], all different, or null for the same rows.
 // Cost     reads x and weight, writes out: 2 * rows * cols * sizeof(storage) bytes (weight stays in cache), with a copy 3 of them, where
 //          a copy of its own and the norm move 4 in two launches; 4 FLOPs an element. The residual sum before a norm is no part of this:
 //          it is made by the product that ends in it, whose tile is in registers, while a norm that added it would have to read and
@@ -18,6 +19,7 @@ struct RmsNormArgs {
     const parameter* weight;
     storage* out;
     storage* copy;
+    const int* copy_rows;
     i64 x_stride;
     i64 out_stride;
     i64 copy_stride;
@@ -57,7 +59,8 @@ extern "C" __global__ void __launch_bounds__(1024) rms_norm(const __grid_constan
     for (int t = 0; t < TURNS; t++) {
         load_run<N>(x + first + t * step, a.cols - first - t * step, kept[t]);
     }
-    storage* copy = a.copy + blockIdx.x * a.copy_stride;
+    i64 place = COPY && a.copy_rows != nullptr ? a.copy_rows[blockIdx.x] : blockIdx.x;
+    storage* copy = a.copy + place * a.copy_stride;
     float sum = 0.f;
 #pragma unroll
     for (int t = 0; t < TURNS; t++) {
