@@ -7,13 +7,14 @@ import java.util.List;
 
 /**
  * Compares rollout engines on the same prompts. They take turns, round by round, so that whatever else the machine is doing hits all
- * of them alike; medians over the rounds count.
+ * of them alike; medians over the rounds count. Two engines that do the same may differ by some per cent all their life, by where their
+ * memory lies, so that there can be several of each kind.
  */
 public final class SpeedComparison {
     /**
-     * One engine's medians.
+     * One kind's medians.
      *
-     * @param ratioToFirst median over the rounds of its speed over the first engine's in the same round
+     * @param ratioToFirst median over the rounds of its speed over the first kind's in the same round
      */
     public record Result(double tokensPerSecond, double ratioToFirst, double acceptLength) {
     }
@@ -21,17 +22,27 @@ public final class SpeedComparison {
     private SpeedComparison() {
     }
 
-    /** Runs every engine {@code rounds} times, after rounds that do not count: until they get no faster, or for {@code warmUp} seconds. */
-    public static List<Result> run(List<RolloutEngine> engines, List<PromptGroup> prompts, double warmUp, int rounds) {
+    /**
+     * Runs every engine {@code rounds} times, after rounds that do not count: until they get no faster, or for {@code warmUp} seconds.
+     *
+     * @param engines one of each kind, in their order, then perhaps others of each kind in the same order, and so on
+     */
+    public static List<Result> run(List<RolloutEngine> engines, int kinds, List<PromptGroup> prompts, double warmUp, int rounds) {
         List<List<RolloutStats>> measured = measure(engines, Collections.nCopies(rounds, prompts), warmUp);
         List<Result> results = new ArrayList<>();
-        for (List<RolloutStats> each : measured) {
-            double[] ratios = new double[rounds];
-            for (int round = 0; round < rounds; round++) {
-                ratios[round] = each.get(round).tokensPerSecond() / measured.getFirst().get(round).tokensPerSecond();
+        for (int kind = 0; kind < kinds; kind++) {
+            List<RolloutStats> all = new ArrayList<>();
+            List<Double> ratios = new ArrayList<>();
+            for (int first = 0; first < engines.size(); first += kinds) {
+                for (int round = 0; round < rounds; round++) {
+                    RolloutStats stats = measured.get(first + kind).get(round);
+                    all.add(stats);
+                    ratios.add(stats.tokensPerSecond() / measured.get(first).get(round).tokensPerSecond());
+                }
             }
-            results.add(new Result(median(each.stream().mapToDouble(RolloutStats::tokensPerSecond).toArray()), median(ratios),
-                median(each.stream().mapToDouble(RolloutStats::acceptLength).toArray())));
+            results.add(new Result(median(all.stream().mapToDouble(RolloutStats::tokensPerSecond).toArray()),
+                median(ratios.stream().mapToDouble(Double::doubleValue).toArray()),
+                median(all.stream().mapToDouble(RolloutStats::acceptLength).toArray())));
         }
         return results;
     }

@@ -256,7 +256,7 @@ public final class TrainingRun implements AutoCloseable {
         for (int i = 0; i < requests; i++) {
             prompts.add(new PromptGroup(parts.task.encode(parts.task.problems().training(i)), 1, COMPARISON_REQUEST + i));
         }
-        List<SpeedComparison.Result> results = SpeedComparison.run(List.of(parts.plain, parts.rollout), prompts, 2, COMPARISON_ROUNDS);
+        List<SpeedComparison.Result> results = SpeedComparison.run(List.of(parts.plain, parts.rollout), 2, prompts, 2, COMPARISON_ROUNDS);
         json.put("requests", requests);
         json.put("rounds", COMPARISON_ROUNDS);
         json.put("tokens_per_second_off", results.get(0).tokensPerSecond());

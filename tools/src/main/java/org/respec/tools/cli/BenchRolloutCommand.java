@@ -50,8 +50,13 @@ final class BenchRolloutCommand implements Callable<Integer> {
         description = "Longest warm-up per batch; it ends sooner where rounds get no faster (default: ${DEFAULT-VALUE}).")
     private double warmUp;
 
-    @Option(names = "--rounds", defaultValue = "31", description = "Measured rounds (default: ${DEFAULT-VALUE}).")
+    @Option(names = "--rounds", defaultValue = "11", description = "Measured rounds of each engine (default: ${DEFAULT-VALUE}).")
     private int rounds;
+
+    @Option(names = "--engines", defaultValue = "4",
+        description = "Engines of each setting: the speed of one depends by some per cent on where its memory lies"
+            + " (default: ${DEFAULT-VALUE}).")
+    private int copies;
 
     @Option(names = "--temperature", defaultValue = "1", description = "Sampling temperature (default: ${DEFAULT-VALUE}).")
     private float temperature;
@@ -77,6 +82,9 @@ final class BenchRolloutCommand implements Callable<Integer> {
         }
         if (rounds < 1) {
             throw new BadInput("--rounds: " + rounds + " must be 1 or more.");
+        }
+        if (copies < 1 || copies > 64) {
+            throw new BadInput("--engines: " + copies + " must be 1 to 64.");
         }
         List<RunConfig.Speculation> settings = new ArrayList<>();
         settings.add(RunConfig.Speculation.of("off"));
@@ -123,12 +131,14 @@ final class BenchRolloutCommand implements Callable<Integer> {
         StopRule stop = new StopRule(loaded.actor().config().eosTokenIds(), List.of());
         List<RolloutEngine> engines = new ArrayList<>();
         try {
-            for (RunConfig.Speculation setting : settings) {
-                engines.add(new RolloutEngine(ops, loaded.actor(), setting.needsDrafter() ? loaded.drafter() : null, limits,
-                    SamplingParams.temperature(temperature), seed, stop,
-                    PlanPolicies.of(setting, ops, loaded.actor(), loaded.drafter(), limits), setting.drafting()));
+            for (int copy = 0; copy < copies; copy++) {
+                for (RunConfig.Speculation setting : settings) {
+                    engines.add(new RolloutEngine(ops, loaded.actor(), setting.needsDrafter() ? loaded.drafter() : null, limits,
+                        SamplingParams.temperature(temperature), seed, stop,
+                        PlanPolicies.of(setting, ops, loaded.actor(), loaded.drafter(), limits), setting.drafting()));
+                }
             }
-            List<SpeedComparison.Result> results = SpeedComparison.run(engines, prompts, warmUp, rounds);
+            List<SpeedComparison.Result> results = SpeedComparison.run(engines, settings.size(), prompts, warmUp, rounds);
             for (int i = 0; i < results.size(); i++) {
                 SpeedComparison.Result result = results.get(i);
                 String name = settings.get(i).name();

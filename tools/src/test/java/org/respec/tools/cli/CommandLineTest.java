@@ -85,6 +85,7 @@ class CommandLineTest {
         assertBad("no such", "generate", "--model", folder.toString(), "--prompt", "1+2=");
         assertBad("gpu9", "generate", "--model", ACTOR, "--prompt", "1+2=", "--device", "gpu9");
         assertBad("--batch: 0", "bench", "rollout", "--batch", "0");
+        assertBad("--engines: 0", "bench", "rollout", "--engines", "0");
         assertBad("no kernel 'nothing'", "bench", "kernels", "--only", "nothing");
         assertBad("runs no CUDA kernels", "bench", "kernels", "--device", "cpu");
         assertBad("none.yaml", "train", folder.resolve("none.yaml").toString());
