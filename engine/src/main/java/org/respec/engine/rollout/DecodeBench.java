@@ -1,16 +1,13 @@
 package org.respec.engine.rollout;
 
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.stream.Stream;
 import org.respec.engine.BadInput;
+import org.respec.engine.HostMemory;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.DeviceInitializer;
 import org.respec.engine.model.Drafter;
@@ -122,16 +119,7 @@ public final class DecodeBench implements AutoCloseable {
     /** Where operators do not count memory they use the host's, of which the system tells what can be had. */
     private long freeBytes() {
         long free = ops.freeBytes();
-        if (free < Long.MAX_VALUE) {
-            return free;
-        }
-        try (Stream<String> lines = Files.lines(Path.of("/proc/meminfo"))) {
-            return lines.filter(line -> line.startsWith("MemAvailable:")).mapToLong(line -> Long.parseLong(line.replaceAll("\\D",
-                "")) << 10)
-                .findFirst().orElse(Long.MAX_VALUE);
-        } catch (IOException e) {
-            return Long.MAX_VALUE;
-        }
+        return free < Long.MAX_VALUE ? free : HostMemory.availableBytes();
     }
 
     /** Bytes read and written per second by a plain copy of {@code bytes}: the median of some rounds. */

@@ -10,6 +10,11 @@ public record FixedPolicy(SpeculationPlan plan) implements PlanPolicy {
     }
 
     @Override
+    public int rowsEach() {
+        return plan.tokens() + 1;
+    }
+
+    @Override
     public void observeStep(SpeculationPlan plan, int batch, int rows, int tokens, long draftNanos, long verifyNanos) {
         // A fixed plan learns nothing.
     }

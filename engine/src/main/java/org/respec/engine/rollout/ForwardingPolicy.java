@@ -17,6 +17,11 @@ public abstract class ForwardingPolicy implements PlanPolicy {
     }
 
     @Override
+    public int rowsEach() {
+        return policy.rowsEach();
+    }
+
+    @Override
     public void observeStep(SpeculationPlan plan, int batch, int rows, int tokens, long draftNanos, long verifyNanos) {
         policy.observeStep(plan, batch, rows, tokens, draftNanos, verifyNanos);
     }

@@ -14,6 +14,14 @@ public interface PlanPolicy {
      */
     SpeculationPlan choose(int batch, int missedRows, double remainingTokens);
 
+    /**
+     * Rows of a verify pass that each live request may need, however many are live: an engine makes its passes that wide. Whoever leaves
+     * out the plans that do not fit into the widest pass needs no more than the root's.
+     */
+    default int rowsEach() {
+        return 1;
+    }
+
     /** What a step cost and gained: {@code tokens} over all requests, {@code rows} verified, in nanoseconds. */
     void observeStep(SpeculationPlan plan, int batch, int rows, int tokens, long draftNanos, long verifyNanos);
 

@@ -81,6 +81,7 @@ public final class RolloutEngine implements AutoCloseable {
     public RolloutEngine(Ops ops, Actor actor, Drafter drafter, RolloutLimits limits, SamplingParams sampling, long seed, StopRule stop,
                          PlanPolicy policy, Drafting drafting) {
         requireFits(actor.config(), limits);
+        limits = limits.withRowsEach(policy.rowsEach());
         this.limits = limits;
         this.sampling = sampling;
         this.stop = stop;
@@ -345,8 +346,9 @@ public final class RolloutEngine implements AutoCloseable {
         int count = slots.count();
         if (speculator != null) {
             plan = policy.choose(count, speculator.missedRows(slots.live(), count), remainingTokens);
-            if (!plan.isOff() && (long) count * (plan.tokens() + 1) > limits.maxRows()) {
-                plan = SpeculationPlan.OFF;
+            if ((long) count * (plan.tokens() + 1) > limits.maxRows()) {
+                throw new IllegalStateException("a policy chose " + plan + " for " + count + " requests in passes of " + limits.maxRows()
+                    + " rows");
             }
             if (!plan.isOff()) {
                 nodesEach = shareNodes && count > 1 ? Math.min(TreeBatch.MAX_NODES - 1, plan.candidates()) : plan.tokens();

@@ -12,7 +12,7 @@ import org.respec.kernels.TreeBatch;
  * @param pageSize tokens per KV page
  * @param kvPages pages of the actor's cache; 0 for as many as {@code maxBatch} requests of full length can use
  * @param captureTopK teacher tokens captured per row; 0 captures nothing
- * @param maxRows rows of the widest verify pass; plans that need more are off
+ * @param maxRows rows of the widest verify pass; an engine makes it wider where its policy asks for that: {@link PlanPolicy#rowsEach}
  */
 public record RolloutLimits(int maxBatch, int maxPrompt, int maxTokens, int pageSize, int kvPages, int captureTopK, int maxRows) {
     public RolloutLimits {
@@ -50,12 +50,18 @@ public record RolloutLimits(int maxBatch, int maxPrompt, int maxTokens, int page
 
     /** The same with so many pages. */
     public RolloutLimits withPages(int pages) {
-        return new RolloutLimits(maxBatch, maxPrompt, maxTokens, pageSize, pages, captureTopK);
+        return new RolloutLimits(maxBatch, maxPrompt, maxTokens, pageSize, pages, captureTopK, maxRows);
     }
 
     /** The same without captures. */
     public RolloutLimits withoutCaptures() {
-        return new RolloutLimits(maxBatch, maxPrompt, maxTokens, pageSize, kvPages, 0);
+        return new RolloutLimits(maxBatch, maxPrompt, maxTokens, pageSize, kvPages, 0, maxRows);
+    }
+
+    /** The same with passes of at least so many rows for each request of a full batch. */
+    public RolloutLimits withRowsEach(int rows) {
+        return new RolloutLimits(maxBatch, maxPrompt, maxTokens, pageSize, kvPages, captureTopK,
+            Math.max(maxRows, Math.multiplyExact(maxBatch, rows)));
     }
 
     /** Longest prompt with response. */

@@ -18,6 +18,7 @@ import org.respec.engine.model.ParameterSet;
 import org.respec.engine.rl.AdamW;
 import org.respec.engine.rl.PolicyLoss;
 import org.respec.engine.rl.PolicyTrainer;
+import org.respec.engine.rollout.PlanPolicy;
 import org.respec.engine.rollout.RolloutEngine;
 import org.respec.engine.rollout.RolloutLimits;
 import org.respec.engine.rollout.StopRule;
@@ -83,7 +84,7 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
                 parts.put(RESERVE, reserve);
                 MemoryPlan plan = new MemoryPlan(parts, free, fixedOnHost + needed.onHost, pages, micro);
                 if (!fits) {
-                    throw plan.tooLarge(turns);
+                    throw plan.tooLarge(turns, config.speculation().mode().equals("fixed"));
                 }
                 return plan;
             }
@@ -91,13 +92,19 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
         }
     }
 
-    private BadInput tooLarge(boolean turns) {
+    /** Bytes of a rollout engine's own buffers, its pages and its counterparts for plain decoding left out. */
+    static long rolloutBytes(Ops device, RunConfig config, ModelConfig actor, DrafterConfig drafter, DType dtype, int prompt) {
+        return new Sizes(device, config, actor, drafter, dtype, prompt).rollout();
+    }
+
+    private BadInput tooLarge(boolean turns, boolean fixed) {
         List<String> largest = parts.entrySet().stream().sorted(Map.Entry.<String, Long>comparingByValue().reversed()).limit(3)
             .map(e -> e.getKey() + " " + size(e.getValue())).toList();
         return new BadInput("memory: the run needs " + size(total(turns)) + " of the device's " + size(free) + " that are free ("
             + String.join(", ", largest)
             + ", ...); set rollout.kv_pages=auto, train.checkpoint_activations=true, rollout.release_kv=true or"
-            + " train.moments=host or bf16, or lower rollout.max_batch, rollout.max_tokens or distill.batch_tokens.");
+            + " train.moments=host or bf16, or lower rollout.max_batch, rollout.max_tokens or distill.batch_tokens"
+            + (fixed ? ", or give speculation.plan fewer tokens." : "."));
     }
 
     /** Bytes at the fullest moment: pages and passes together, or by turns the larger of the two. */
@@ -179,17 +186,16 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
             }
             new AdamW(ops, actor.weights(), settings(), config.train().kept());
             stage(sizing, parts, "actor's gradients and moments");
-            Drafter drafter = drafterConfig == null ? null
-                : new Drafter(ops, drafterConfig, new ParameterSet(ops, "drafter", drafterConfig.tensors()), actor);
+            Drafter drafter = drafter(ops, actor);
             if (drafter != null) {
                 stage(sizing, parts, "drafter's weights");
             }
             boolean speculate = !config.speculation().mode().equals("off");
             boolean distill = config.distill().enabled();
             RolloutLimits least = limits.withPages(limits.leastPages());
-            engine(ops, actor, speculate || distill ? drafter : null, least, speculate);
+            engine(ops, actor, speculate || distill ? drafter : null, least, PlanPolicies.unmeasured(config.speculation()), speculate);
             for (int i = config.eval().temperature() == null ? 1 : 2; i > 0; i--) {
-                engine(ops, actor, null, least.withoutCaptures(), false);
+                engine(ops, actor, null, least.withoutCaptures(), PlanPolicies.off(), false);
             }
             // Counted by their number, which is what is planned.
             sizing.bytes().remove(PAGES);
@@ -201,9 +207,28 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
             return sizing.hostBytes();
         }
 
-        private void engine(Ops ops, Actor actor, Drafter drafter, RolloutLimits limits, boolean speculate) {
-            new RolloutEngine(ops, actor, drafter, limits, SamplingParams.temperature(1f), 0, new StopRule(List.of(0), List.of()),
-                PlanPolicies.off(), speculate, 1f);
+        /** What {@link #rolloutBytes} says. */
+        long rollout() {
+            SizingOps sizing = new SizingOps(device);
+            Ops ops = sizing.ops();
+            Actor actor = actor(ops, DType.F32);
+            Drafter drafter = drafter(ops, actor);
+            boolean speculate = !config.speculation().mode().equals("off");
+            long before = sum(sizing);
+            engine(ops, actor, drafter, limits.withPages(limits.leastPages()), PlanPolicies.unmeasured(config.speculation()), speculate);
+            sizing.bytes().remove(PAGES);
+            return sum(sizing) - before;
+        }
+
+        private void engine(Ops ops, Actor actor, Drafter drafter, RolloutLimits limits, PlanPolicy policy, boolean speculate) {
+            new RolloutEngine(ops, actor, drafter, limits, SamplingParams.temperature(1f), 0, new StopRule(List.of(0), List.of()), policy,
+                speculate, 1f);
+        }
+
+        /** Null for none. */
+        private Drafter drafter(Ops ops, Actor actor) {
+            return drafterConfig == null ? null
+                : new Drafter(ops, drafterConfig, new ParameterSet(ops, "drafter", drafterConfig.tensors()), actor);
         }
 
         private void learner(Ops ops, Drafter drafter) {

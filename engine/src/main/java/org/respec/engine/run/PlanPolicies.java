@@ -27,6 +27,16 @@ public final class PlanPolicies {
         return new FixedPolicy(SpeculationPlan.OFF);
     }
 
+    /** One that needs rows as that of {@code config} does, and does not speculate as it: for engines that only tell what they take. */
+    static PlanPolicy unmeasured(RunConfig.Speculation config) {
+        return config.mode().equals("fixed") ? new FixedPolicy(config.plan()) : off();
+    }
+
+    /** What {@code adaptive} chooses from. */
+    static List<SpeculationPlan> candidates(RunConfig.Speculation config) {
+        return PlanSolver.candidates(config.maxDepth(), config.maxBranch(), config.maxTokens());
+    }
+
     /** The policy of {@code config}; {@code adaptive} measures this machine first, which takes some seconds. */
     public static PlanPolicy of(RunConfig.Speculation config, Ops ops, Actor actor, Drafter drafter, RolloutLimits limits) {
         return switch (config.mode()) {
@@ -35,9 +45,8 @@ public final class PlanPolicies {
             case "adaptive" -> {
                 CostProfile profile = costs(config, ops, actor, drafter, limits);
                 AcceptanceTracker acceptance = AcceptanceTracker.hopeful();
-                List<SpeculationPlan> plans = PlanSolver.candidates(config.maxDepth(), config.maxBranch(), config.maxTokens());
                 UtilizationProbe probe = config.utilization().equals("off") ? null : UtilizationProbe.start(ops.uuid());
-                PlanSolver solver = new PlanSolver(plans, acceptance, profile, config.margin(), limits.maxRows(),
+                PlanSolver solver = new PlanSolver(candidates(config), acceptance, profile, config.margin(), limits.maxRows(),
                     probe == null ? () -> 0 : probe);
                 yield new AdaptivePolicy(solver, acceptance, probe);
             }

@@ -86,6 +86,9 @@ final class RunMetrics {
         if (parts.memory != null) {
             summary.set("memory", parts.memory.toJson());
         }
+        if (parts.leftOut != null) {
+            summary.set("plans_left_out", parts.leftOut.toJson());
+        }
         summary.put("dtype", parts.actor.dtype().name().toLowerCase(Locale.ROOT));
         ObjectNode eval = summary.putObject("eval");
         eval.put("problems", parts.evaluator.size());

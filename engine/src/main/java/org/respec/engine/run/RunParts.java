@@ -4,6 +4,7 @@ import java.nio.file.Files;
 import java.util.List;
 import java.util.function.Consumer;
 import org.respec.engine.BadInput;
+import org.respec.engine.HostMemory;
 import org.respec.engine.distill.DraftLearner;
 import org.respec.engine.distill.DrafterHealth;
 import org.respec.engine.distill.OnlineDrafter;
@@ -38,6 +39,8 @@ final class RunParts implements AutoCloseable {
     final Ops ops;
     /** Null where nobody counts memory. */
     final MemoryPlan memory;
+    /** What mode {@code adaptive} leaves out; null for nothing. */
+    final PassRoom leftOut;
     final Actor actor;
     /** Null for none. */
     final Drafter drafter;
@@ -89,6 +92,11 @@ final class RunParts implements AutoCloseable {
             int prompt = task.maxPromptTokens();
             RolloutLimits limits = MemoryPlan.limits(config, actor.config(), prompt);
             limits = memory == null ? limits : limits.withPages(memory.kvPages());
+            leftOut = PassRoom.of(config.speculation(), limits);
+            if (memory == null && config.speculation().mode().equals("fixed")) {
+                PassRoom.require(config, MemoryPlan.rolloutBytes(ops, config, actor.config(), drafter == null ? null : drafter.config(),
+                    dtype, prompt), HostMemory.availableBytes());
+            }
             if (resume && !Files.isDirectory(config.run().dir())) {
                 throw new BadInput(config.run().dir() + ": there is no such run folder to resume; start without --resume.");
             }

@@ -108,6 +108,9 @@ public final class TrainingRun implements AutoCloseable {
         if (parts.memory != null) {
             parts.memory.table().forEach(listener::note);
         }
+        if (parts.leftOut != null) {
+            listener.note(parts.leftOut.sentence());
+        }
         listener.started(state.iteration, iterations);
         if (state.iteration == 0) {
             state.accuracyBefore = parts.accuracy();

@@ -5,7 +5,8 @@ package org.respec.engine.simulate;
  *
  * @param maxBatch most live requests of a worker
  * @param workers engines that run side by side, each with a policy of its own
- * @param maxRows most rows of a verify pass; plans that need more are off, as in the engine
+ * @param maxRows most rows of a verify pass, which the solver and hindsight keep to; a plan that is kept to has passes as wide as it needs,
+ *     as in the engine
  * @param margin the plan solver's switching margin
  * @param noise standard deviation of the logarithm of what a step takes over what it should
  * @param seed of noise and acceptance

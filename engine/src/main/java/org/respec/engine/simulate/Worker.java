@@ -102,7 +102,7 @@ final class Worker {
     private int best() {
         int best = 0;
         for (int p = 1; p < expected.length; p++) {
-            if (rate(p) > rate(best)) {
+            if (world.fits(count, p) && rate(p) > rate(best)) {
                 best = p;
             }
         }
@@ -115,9 +115,6 @@ final class Worker {
             behind += missed[r];
         }
         SpeculationPlan plan = policy.choose(count, behind, Double.NaN);
-        if (!world.fits(count, plan)) {
-            plan = SpeculationPlan.OFF;
-        }
         int chosen = world.plans.indexOf(plan);
         double draft = plan.isOff() ? 0 : draftSeconds(plan, behind, freeSwitching);
         double jitter = world.jitter(index, step);

@@ -15,7 +15,7 @@ final class World {
     final PlanCosts costs;
     final SimulationSettings settings;
     private final Behaviour[] behaviours;
-    /** Seconds of a step without noise, switching left out, at {@code [batch][plan]}; infinite where the plan's rows are too many. */
+    /** Seconds of a step without noise, switching left out, at {@code [batch][plan]}. */
     private final double[][] steady;
 
     /**
@@ -37,14 +37,14 @@ final class World {
         for (int batch = 1; batch < steady.length; batch++) {
             for (int p = 0; p < plans.size(); p++) {
                 SpeculationPlan plan = plans.get(p);
-                steady[batch][p] = !fits(batch, plan) ? Double.POSITIVE_INFINITY
-                    : costs.verifySeconds(batch, plan) + (plan.isOff() ? 0 : costs.draftSeconds(batch, plan, 1));
+                steady[batch][p] = costs.verifySeconds(batch, plan) + (plan.isOff() ? 0 : costs.draftSeconds(batch, plan, 1));
             }
         }
     }
 
-    boolean fits(int batch, SpeculationPlan plan) {
-        return plan.isOff() || (long) batch * (plan.tokens() + 1) <= settings.maxRows();
+    /** Whether a batch's rows are no more than the widest pass has; off's always do. */
+    boolean fits(int batch, int plan) {
+        return plan == 0 || (long) batch * (plans.get(plan).tokens() + 1) <= settings.maxRows();
     }
 
     Behaviour behaviour(int request) {

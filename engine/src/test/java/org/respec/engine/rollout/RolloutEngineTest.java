@@ -1,6 +1,7 @@
 package org.respec.engine.rollout;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.ValueLayout;
@@ -15,6 +16,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.respec.engine.model.SmallModel;
+import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.SamplingParams;
 
 /** The same tokens and log-probabilities, bit for bit, whatever the plan, the batch, the pages or the drafter. */
@@ -60,6 +62,45 @@ class RolloutEngineTest {
             Rollout other = run(sampling, plan, maxBatch, 0, STOP);
             Rollouts.assertSame(reference, other, plan + " at batch " + maxBatch + ", " + sampling);
         }
+    }
+
+    /** A fixed plan is kept to at any batch: passes are made as wide as a full one needs. */
+    @Test
+    void aFixedPlanIsNeverLeftForOff() {
+        RolloutLimits narrow = new RolloutLimits(21, 17, 40, 4, 0, 5, 21);
+        Rollout reference = run(HOT, "off", 64, 0, STOP);
+        for (String plan : List.of("2x1x2", "4x4x16")) {
+            try (RolloutEngine engine = engine(narrow, HOT, STOP, plan)) {
+                Rollout rollout = engine.generate(prompts());
+                assertEquals(List.of(plan), List.copyOf(rollout.stats().plans().keySet()));
+                Rollouts.assertSame(reference, rollout, plan);
+            }
+        }
+    }
+
+    /** Whoever chooses a plan that does not fit is at fault: nothing else is run in its place. */
+    @Test
+    void aPlanThatDoesNotFitIsAnError() {
+        PlanPolicy careless = new ForwardingPolicy(new FixedPolicy(SpeculationPlan.parse("4x4x16"))) {
+            @Override
+            public int rowsEach() {
+                return 1;
+            }
+        };
+        try (RolloutEngine engine = new RolloutEngine(model.ops(), model.actor(), model.drafter(),
+            new RolloutLimits(7, 17, 40, 4, 0, 5, 7), HOT, Rollouts.SEED, STOP, careless, true, 1f)) {
+            IllegalStateException e = assertThrows(IllegalStateException.class, () -> engine.generate(prompts()));
+            assertTrue(e.getMessage().contains("4x4x16 for 7 requests"), e.getMessage());
+        }
+    }
+
+    @Test
+    void limitsKeepTheirRows() {
+        RolloutLimits narrow = new RolloutLimits(7, 17, 40, 4, 0, 5, 9);
+        assertEquals(9, narrow.withPages(80).maxRows());
+        assertEquals(9, narrow.withoutCaptures().maxRows());
+        assertEquals(9, narrow.withRowsEach(1).maxRows());
+        assertEquals(14, narrow.withRowsEach(2).maxRows());
     }
 
     @ParameterizedTest

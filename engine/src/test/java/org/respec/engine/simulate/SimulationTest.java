@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.function.ToDoubleFunction;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -95,6 +96,18 @@ class SimulationTest {
         assertEquals(report.hindsight().plans(), chain.plans());
         assertEquals(0, chain.stepLoss());
         assertTrue(report.off().stepLoss() > 0.25, report.off().toString());
+    }
+
+    /** A plan that is kept to has passes as wide as it needs; who chooses keeps to the widest there is. */
+    @Test
+    void onlyThoseWhoChooseLeavePlansOut() {
+        List<TraceRequest> trace = List.of(request(30), request(30), request(60));
+        Linear costs = new Linear(10, 0, 0, 0);
+        SimulationReport report = new Simulation(plans("2x1x2"), trace, new AcceptanceTable(new double[][] {{1}}), costs, costs,
+            new SimulationSettings(3, 1, 5, 0.05, 0, 5)).run();
+        assertEquals(Map.of("2x1x2", 20L), report.statics().get(1).plans());
+        assertEquals(Map.of("off", 30L, "2x1x2", 10L), report.hindsight().plans());
+        assertTrue(report.adaptive().plans().get("off") >= 30, report.adaptive().toString());
     }
 
     private static double byHand(List<TraceRequest> trace, int each, ToDoubleFunction<Integer> seconds) {

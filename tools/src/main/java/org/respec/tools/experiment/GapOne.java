@@ -136,7 +136,7 @@ final class GapOne implements Experiment {
             ratio.median(), bar));
     }
 
-    /** Share of the steps that speculated: a static plan too falls back to off where its rows exceed the widest pass. */
+    /** Share of the steps that speculated: all of a static plan's, but where pages run out. */
     private static double speculated(RolloutStats stats) {
         return 1 - (double) stats.plans().getOrDefault("off", 0L) / stats.steps();
     }
