@@ -1,6 +1,5 @@
 package org.respec.engine.model;
 
-import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -13,9 +12,13 @@ import org.respec.kernels.AttentionShape;
  *
  * @param featureLayers after how many of the actor's layers each of the three hidden states is taken, ascending
  */
-public record DrafterConfig(int hiddenSize, int[] featureLayers, int intermediateSize, int numAttentionHeads, int numKeyValueHeads,
+public record DrafterConfig(int hiddenSize, List<Integer> featureLayers, int intermediateSize, int numAttentionHeads, int numKeyValueHeads,
                             int headDim, double rmsNormEps, double ropeTheta, int maxPositionEmbeddings, int vocabSize) {
     static final String ARCHITECTURE = "RespecEagle3Drafter";
+
+    public DrafterConfig {
+        featureLayers = List.copyOf(featureLayers);
+    }
 
     /** Reads and checks {@code config.json}. */
     public static DrafterConfig read(Path file) {
@@ -30,7 +33,7 @@ public record DrafterConfig(int hiddenSize, int[] featureLayers, int intermediat
         if (layers.size() != 3 || layers.get(0) >= layers.get(1) || layers.get(1) >= layers.get(2)) {
             throw json.bad("feature_layers", "is " + layers + "; it must be three rising numbers of layers");
         }
-        return new DrafterConfig(json.integer("hidden_size", 1, 1 << 17), layers.stream().mapToInt(Integer::intValue).toArray(),
+        return new DrafterConfig(json.integer("hidden_size", 1, 1 << 17), layers,
             json.integer("intermediate_size", 1, 1 << 19), attention.heads(), attention.kvHeads(), attention.headDim(),
             json.number("rms_norm_eps", 1e-12, 1e-2), json.number("rope_theta", 1, 1e9),
             json.integer("max_position_embeddings", 1, 1 << 20), vocab);
@@ -46,8 +49,8 @@ public record DrafterConfig(int hiddenSize, int[] featureLayers, int intermediat
             throw new BadInput(file + ": vocab_size is " + vocabSize + ", but the actor's is " + actor.vocabSize()
                 + "; use a drafter made for this actor.");
         }
-        if (featureLayers[2] > actor.numHiddenLayers()) {
-            throw new BadInput(file + ": feature_layers names layer " + featureLayers[2] + ", but the actor has "
+        if (featureLayers.get(2) > actor.numHiddenLayers()) {
+            throw new BadInput(file + ": feature_layers names layer " + featureLayers.get(2) + ", but the actor has "
                 + actor.numHiddenLayers() + "; use a drafter made for this actor.");
         }
         if (maxPositionEmbeddings < actor.maxPositionEmbeddings()) {
@@ -61,10 +64,7 @@ public record DrafterConfig(int hiddenSize, int[] featureLayers, int intermediat
         ObjectNode json = JsonFields.MAPPER.createObjectNode();
         json.putArray("architectures").add(ARCHITECTURE);
         json.put("hidden_size", hiddenSize);
-        ArrayNode layers = json.putArray("feature_layers");
-        for (int layer : featureLayers) {
-            layers.add(layer);
-        }
+        featureLayers.forEach(json.putArray("feature_layers")::add);
         json.put("intermediate_size", intermediateSize);
         json.put("num_attention_heads", numAttentionHeads);
         json.put("num_key_value_heads", numKeyValueHeads);
@@ -76,6 +76,11 @@ public record DrafterConfig(int hiddenSize, int[] featureLayers, int intermediat
         json.put("draft_vocab_size", vocabSize);
         json.put("torch_dtype", "bfloat16");
         return json;
+    }
+
+    /** {@link #featureLayers} as the passes take them. */
+    public int[] featureLayerNumbers() {
+        return featureLayers.stream().mapToInt(Integer::intValue).toArray();
     }
 
     /** Names and shapes of all weights, in the order they are kept in. */

@@ -194,7 +194,7 @@ public final class CostProbe {
             super(ops, arena, new KvLayout(actor.dtype(), actor.config().numHiddenLayers(), actor.shape().kvHeads(), actor.shape().headDim(),
                 16, pages(maxBatch, 16)), maxBatch, maxRows);
             capture = drafter != null;
-            inference = new ActorInference(ops, actor, maxRows, capture ? drafter.config().featureLayers() : new int[0]);
+            inference = new ActorInference(ops, actor, maxRows, capture ? drafter.config().featureLayerNumbers() : new int[0]);
             tokens = arena.mirror(DType.I32, 1, maxRows);
             logProbs = arena.mirror(DType.F32, 1, maxRows);
         }

@@ -31,7 +31,7 @@ final class KeptRows {
     /** @param drafter null for none */
     KeptRows(Ops ops, TensorArena arena, Actor actor, Drafter drafter, RolloutLimits limits) {
         this.ops = ops;
-        int width = drafter == null ? 0 : drafter.config().featureLayers().length * actor.config().hiddenSize();
+        int width = drafter == null ? 0 : drafter.config().featureLayers().size() * actor.config().hiddenSize();
         features = drafter == null ? null : new FeatureStore(arena, actor.dtype(), limits.maxBatch(), limits.maxLength(), width);
         teachers = drafter != null && limits.captureTopK() > 0 ? new TeacherStore(ops, arena, limits, limits.maxRows()) : null;
         reader = teachers == null ? null : new CaptureReader(ops, arena, features, teachers, limits.maxLength());
@@ -39,7 +39,7 @@ final class KeptRows {
         rows = new HostView(block.mirror(DType.I32, 1, limits.maxRows()));
         places = new HostView(block.mirror(DType.I32, 1, limits.maxRows()));
         both = block.range(rows.mirror(), places.mirror());
-        target = features == null ? null : features.target(drafter.config().featureLayers().length, places.mirror().device());
+        target = features == null ? null : features.target(drafter.config().featureLayers().size(), places.mirror().device());
     }
 
     /** The features; null without a drafter. */

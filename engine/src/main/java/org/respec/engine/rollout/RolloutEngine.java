@@ -93,7 +93,7 @@ public final class RolloutEngine implements AutoCloseable {
         this.arena = ops.arena("rollout");
         this.cache = new PagedKvCache(ops, layout, 2 * maxBatch, limits.perSequence(), "actor KV");
         this.pass = new VerifyPass(ops, actor, arena, cache, limits, sampling, seed,
-            drafter == null ? new int[0] : drafter.config().featureLayers());
+            drafter == null ? new int[0] : drafter.config().featureLayerNumbers());
         this.keptRows = new KeptRows(ops, arena, actor, drafter, limits);
         this.moves = new KvMoves(ops, arena, limits.maxRows());
         this.speculators = new Speculators(ops, drafter, limits, sampling, seed, drafting, pass.trees(), keptRows.features());

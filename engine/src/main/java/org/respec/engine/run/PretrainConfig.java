@@ -67,8 +67,8 @@ public record PretrainConfig(RunConfig.Run run, Output output, TaskConfig task, 
         }
 
         DrafterConfig config(ModelConfig actor) {
-            return new DrafterConfig(actor.hiddenSize(), featureLayers.stream().mapToInt(Integer::intValue).toArray(), intermediate, heads,
-                kvHeads, headDim, actor.rmsNormEps(), actor.ropeTheta(), actor.maxPositionEmbeddings(), actor.vocabSize());
+            return new DrafterConfig(actor.hiddenSize(), featureLayers, intermediate, heads, kvHeads, headDim,
+                actor.rmsNormEps(), actor.ropeTheta(), actor.maxPositionEmbeddings(), actor.vocabSize());
         }
     }
 

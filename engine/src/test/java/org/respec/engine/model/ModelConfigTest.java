@@ -1,7 +1,7 @@
 package org.respec.engine.model;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -47,7 +47,19 @@ class ModelConfigTest {
         assertEquals(wide, ModelConfig.read(file(wide.toJson())));
         DrafterConfig read = DrafterConfig.read(file(DRAFTER.toJson()));
         assertEquals(DRAFTER.toJson(), read.toJson());
-        assertArrayEquals(new int[] {1, 2, 3}, read.featureLayers());
+        assertEquals(List.of(1, 2, 3), read.featureLayers());
+    }
+
+    /** Keys of caches are made of it: one that is read twice is the same, in words too, and with other layers it is another. */
+    @Test
+    void draftersOfTheSameSizesAreEqual() throws IOException {
+        DrafterConfig read = DrafterConfig.read(file(DRAFTER.toJson()));
+        assertEquals(DRAFTER, read);
+        assertEquals(DRAFTER.hashCode(), read.hashCode());
+        assertEquals(DRAFTER.toString(), read.toString());
+        DrafterConfig other = DrafterConfig.read(file(changed(DRAFTER.toJson(), "feature_layers", "[1, 2, 4]")));
+        assertNotEquals(DRAFTER, other);
+        assertNotEquals(DRAFTER.toString(), other.toString());
     }
 
     @Test

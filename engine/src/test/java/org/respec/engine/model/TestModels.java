@@ -21,7 +21,7 @@ public final class TestModels {
 
     /** One layer of 2 query heads on 1 KV head of size 8. */
     public static DrafterConfig drafterConfig(ModelConfig actor) {
-        return new DrafterConfig(actor.hiddenSize(), new int[] {1, 2, 3}, 32, 2, 1, 8, 1e-6, 10000, 512, actor.vocabSize());
+        return new DrafterConfig(actor.hiddenSize(), List.of(1, 2, 3), 32, 2, 1, 8, 1e-6, 10000, 512, actor.vocabSize());
     }
 
     /** Heads of 32, which GPUs take: 3 layers, hidden 64, 2 query heads on 1 KV head. */
@@ -31,7 +31,7 @@ public final class TestModels {
 
     /** One layer with heads as in {@link #wideConfig}. */
     public static DrafterConfig wideDrafterConfig(ModelConfig actor) {
-        return new DrafterConfig(actor.hiddenSize(), new int[] {1, 2, 3}, 64, 2, 1, 32, 1e-6, 10000, actor.maxPositionEmbeddings(),
+        return new DrafterConfig(actor.hiddenSize(), List.of(1, 2, 3), 64, 2, 1, 32, 1e-6, 10000, actor.maxPositionEmbeddings(),
             actor.vocabSize());
     }
 

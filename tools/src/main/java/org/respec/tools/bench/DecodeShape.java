@@ -44,7 +44,7 @@ public enum DecodeShape {
     /** One layer of the actor's own width, with a head over the whole vocabulary. */
     public DrafterConfig drafter() {
         int layers = actor.numHiddenLayers();
-        return new DrafterConfig(actor.hiddenSize(), new int[] {1, Math.max(2, layers / 2), layers}, actor.intermediateSize(),
+        return new DrafterConfig(actor.hiddenSize(), List.of(1, Math.max(2, layers / 2), layers), actor.intermediateSize(),
             actor.numAttentionHeads(), actor.numKeyValueHeads(), actor.headDim(), actor.rmsNormEps(), actor.ropeTheta(),
             actor.maxPositionEmbeddings(), actor.vocabSize());
     }

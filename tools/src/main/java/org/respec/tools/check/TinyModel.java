@@ -3,6 +3,7 @@ package org.respec.tools.check;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.respec.engine.BadInput;
 import org.respec.engine.model.DrafterConfig;
 import org.respec.engine.model.Initializer;
@@ -22,7 +23,7 @@ final class TinyModel {
         ModelConfig of = ModelConfig.read(like.resolve("config.json"));
         ModelConfig config = new ModelConfig(of.vocabSize(), 64, 96, 3, 2, 1, 32, 1e-6, 10000, 256, true, of.eosTokenIds(),
             of.padTokenId());
-        DrafterConfig draft = new DrafterConfig(64, new int[] {1, 2, 3}, 64, 2, 1, 32, 1e-6, 10000, 256, of.vocabSize());
+        DrafterConfig draft = new DrafterConfig(64, List.of(1, 2, 3), 64, 2, 1, 32, 1e-6, 10000, 256, of.vocabSize());
         Path actor = folder.resolve("tiny-actor");
         Path drafter = folder.resolve("tiny-drafter");
         try (Ops ops = Devices.open("cpu", 1); ParameterSet weights = new ParameterSet(ops, "tiny actor", config.tensors());
