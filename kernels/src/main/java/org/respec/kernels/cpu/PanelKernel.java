@@ -23,6 +23,11 @@ import org.respec.bindings.memory.RawMemory;
  *
  * <p>The loops call the Vector API alone, no helper of our own with vectors for arguments: where the JIT leaves such a call out of
  * line, as it did with one that stored two accumulators, every one of them is boxed (800 KB a decode step of a tiny model).
+ *
+ * <p>Vectors are cast to their class wherever a method is called on them and C2 cannot tell that class: where they are read, spread or
+ * carried around a loop. Else it goes by the classes that it has counted in the Vector API's own methods, which all users share: where
+ * nine in ten were vectors of {@link Simd}'s width, calls on wider ones stayed virtual, and every accumulator was boxed at every input
+ * (4 MB a product of 2 rows by 384 inputs to 1024 outputs, in ten times the time, for the life of the process).
  */
 final class PanelKernel {
     static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
@@ -33,6 +38,8 @@ final class PanelKernel {
     /** Row strides in bytes, up to here. */
     static final long MAX_STRIDE = (1L << 40) - 1;
 
+    /** The class of all vectors here, to which compiled code casts them at no cost. */
+    private static final Class<? extends FloatVector> TYPE = FloatVector.zero(SPECIES).getClass();
     private static final ByteOrder ORDER = ByteOrder.nativeOrder();
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
     private static final long VECTOR = SPECIES.vectorByteSize();
@@ -54,7 +61,7 @@ final class PanelKernel {
         while (x != end) {
             x &= ADDRESS;
             panel &= ADDRESS;
-            FloatVector a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x));
+            FloatVector a = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x)));
             s0 = a.fma(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel, ORDER), s0);
             s1 = a.fma(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel + VECTOR, ORDER), s1);
             s2 = a.fma(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel + next, ORDER), s2);
@@ -63,15 +70,15 @@ final class PanelKernel {
             panel += STEP;
         }
         if (accumulate) {
-            s0 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER).add(s0);
-            s1 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER).add(s1);
-            s2 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + STEP, ORDER).add(s2);
-            s3 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + STEP + VECTOR, ORDER).add(s3);
+            s0 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER)).add(s0);
+            s1 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER)).add(s1);
+            s2 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + STEP, ORDER)).add(s2);
+            s3 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + STEP + VECTOR, ORDER)).add(s3);
         }
-        s0.intoMemorySegment(RawMemory.ALL, y, ORDER);
-        s1.intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
-        s2.intoMemorySegment(RawMemory.ALL, y + STEP, ORDER);
-        s3.intoMemorySegment(RawMemory.ALL, y + STEP + VECTOR, ORDER);
+        TYPE.cast(s0).intoMemorySegment(RawMemory.ALL, y, ORDER);
+        TYPE.cast(s1).intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
+        TYPE.cast(s2).intoMemorySegment(RawMemory.ALL, y + STEP, ORDER);
+        TYPE.cast(s3).intoMemorySegment(RawMemory.ALL, y + STEP + VECTOR, ORDER);
     }
 
     /** Two rows by two neighbouring panels. */
@@ -90,8 +97,8 @@ final class PanelKernel {
         while (x != end) {
             x &= ADDRESS;
             panel &= ADDRESS;
-            FloatVector a0 = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x));
-            FloatVector a1 = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row1));
+            FloatVector a0 = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x)));
+            FloatVector a1 = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row1)));
             FloatVector b = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel, ORDER);
             s00 = a0.fma(b, s00);
             s10 = a1.fma(b, s10);
@@ -108,23 +115,23 @@ final class PanelKernel {
             panel += STEP;
         }
         if (accumulate) {
-            s00 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER).add(s00);
-            s01 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER).add(s01);
-            s02 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + STEP, ORDER).add(s02);
-            s03 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + STEP + VECTOR, ORDER).add(s03);
-            s10 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride, ORDER).add(s10);
-            s11 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride + VECTOR, ORDER).add(s11);
-            s12 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride + STEP, ORDER).add(s12);
-            s13 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride + STEP + VECTOR, ORDER).add(s13);
+            s00 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER)).add(s00);
+            s01 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER)).add(s01);
+            s02 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + STEP, ORDER)).add(s02);
+            s03 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + STEP + VECTOR, ORDER)).add(s03);
+            s10 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride, ORDER)).add(s10);
+            s11 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride + VECTOR, ORDER)).add(s11);
+            s12 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride + STEP, ORDER)).add(s12);
+            s13 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + yStride + STEP + VECTOR, ORDER)).add(s13);
         }
-        s00.intoMemorySegment(RawMemory.ALL, y, ORDER);
-        s01.intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
-        s02.intoMemorySegment(RawMemory.ALL, y + STEP, ORDER);
-        s03.intoMemorySegment(RawMemory.ALL, y + STEP + VECTOR, ORDER);
-        s10.intoMemorySegment(RawMemory.ALL, y + yStride, ORDER);
-        s11.intoMemorySegment(RawMemory.ALL, y + yStride + VECTOR, ORDER);
-        s12.intoMemorySegment(RawMemory.ALL, y + yStride + STEP, ORDER);
-        s13.intoMemorySegment(RawMemory.ALL, y + yStride + STEP + VECTOR, ORDER);
+        TYPE.cast(s00).intoMemorySegment(RawMemory.ALL, y, ORDER);
+        TYPE.cast(s01).intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
+        TYPE.cast(s02).intoMemorySegment(RawMemory.ALL, y + STEP, ORDER);
+        TYPE.cast(s03).intoMemorySegment(RawMemory.ALL, y + STEP + VECTOR, ORDER);
+        TYPE.cast(s10).intoMemorySegment(RawMemory.ALL, y + yStride, ORDER);
+        TYPE.cast(s11).intoMemorySegment(RawMemory.ALL, y + yStride + VECTOR, ORDER);
+        TYPE.cast(s12).intoMemorySegment(RawMemory.ALL, y + yStride + STEP, ORDER);
+        TYPE.cast(s13).intoMemorySegment(RawMemory.ALL, y + yStride + STEP + VECTOR, ORDER);
     }
 
     /** Three rows by one panel. */
@@ -143,13 +150,13 @@ final class PanelKernel {
             panel &= ADDRESS;
             FloatVector b0 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel, ORDER);
             FloatVector b1 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel + VECTOR, ORDER);
-            FloatVector a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x));
+            FloatVector a = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x)));
             s00 = a.fma(b0, s00);
             s01 = a.fma(b1, s01);
-            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row1));
+            a = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row1)));
             s10 = a.fma(b0, s10);
             s11 = a.fma(b1, s11);
-            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row2));
+            a = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row2)));
             s20 = a.fma(b0, s20);
             s21 = a.fma(b1, s21);
             x += 4;
@@ -158,19 +165,19 @@ final class PanelKernel {
         long y1 = y + yStride;
         long y2 = y + 2 * yStride;
         if (accumulate) {
-            s00 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER).add(s00);
-            s01 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER).add(s01);
-            s10 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1, ORDER).add(s10);
-            s11 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1 + VECTOR, ORDER).add(s11);
-            s20 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2, ORDER).add(s20);
-            s21 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2 + VECTOR, ORDER).add(s21);
+            s00 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER)).add(s00);
+            s01 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER)).add(s01);
+            s10 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1, ORDER)).add(s10);
+            s11 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1 + VECTOR, ORDER)).add(s11);
+            s20 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2, ORDER)).add(s20);
+            s21 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2 + VECTOR, ORDER)).add(s21);
         }
-        s00.intoMemorySegment(RawMemory.ALL, y, ORDER);
-        s01.intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
-        s10.intoMemorySegment(RawMemory.ALL, y1, ORDER);
-        s11.intoMemorySegment(RawMemory.ALL, y1 + VECTOR, ORDER);
-        s20.intoMemorySegment(RawMemory.ALL, y2, ORDER);
-        s21.intoMemorySegment(RawMemory.ALL, y2 + VECTOR, ORDER);
+        TYPE.cast(s00).intoMemorySegment(RawMemory.ALL, y, ORDER);
+        TYPE.cast(s01).intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
+        TYPE.cast(s10).intoMemorySegment(RawMemory.ALL, y1, ORDER);
+        TYPE.cast(s11).intoMemorySegment(RawMemory.ALL, y1 + VECTOR, ORDER);
+        TYPE.cast(s20).intoMemorySegment(RawMemory.ALL, y2, ORDER);
+        TYPE.cast(s21).intoMemorySegment(RawMemory.ALL, y2 + VECTOR, ORDER);
     }
 
     /** Four rows by one panel. */
@@ -192,16 +199,16 @@ final class PanelKernel {
             panel &= ADDRESS;
             FloatVector b0 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel, ORDER);
             FloatVector b1 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel + VECTOR, ORDER);
-            FloatVector a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x));
+            FloatVector a = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x)));
             s00 = a.fma(b0, s00);
             s01 = a.fma(b1, s01);
-            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row1));
+            a = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row1)));
             s10 = a.fma(b0, s10);
             s11 = a.fma(b1, s11);
-            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row2));
+            a = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row2)));
             s20 = a.fma(b0, s20);
             s21 = a.fma(b1, s21);
-            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row3));
+            a = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row3)));
             s30 = a.fma(b0, s30);
             s31 = a.fma(b1, s31);
             x += 4;
@@ -211,23 +218,23 @@ final class PanelKernel {
         long y2 = y + 2 * yStride;
         long y3 = y + 3 * yStride;
         if (accumulate) {
-            s00 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER).add(s00);
-            s01 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER).add(s01);
-            s10 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1, ORDER).add(s10);
-            s11 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1 + VECTOR, ORDER).add(s11);
-            s20 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2, ORDER).add(s20);
-            s21 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2 + VECTOR, ORDER).add(s21);
-            s30 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y3, ORDER).add(s30);
-            s31 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y3 + VECTOR, ORDER).add(s31);
+            s00 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER)).add(s00);
+            s01 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER)).add(s01);
+            s10 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1, ORDER)).add(s10);
+            s11 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1 + VECTOR, ORDER)).add(s11);
+            s20 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2, ORDER)).add(s20);
+            s21 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2 + VECTOR, ORDER)).add(s21);
+            s30 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y3, ORDER)).add(s30);
+            s31 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y3 + VECTOR, ORDER)).add(s31);
         }
-        s00.intoMemorySegment(RawMemory.ALL, y, ORDER);
-        s01.intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
-        s10.intoMemorySegment(RawMemory.ALL, y1, ORDER);
-        s11.intoMemorySegment(RawMemory.ALL, y1 + VECTOR, ORDER);
-        s20.intoMemorySegment(RawMemory.ALL, y2, ORDER);
-        s21.intoMemorySegment(RawMemory.ALL, y2 + VECTOR, ORDER);
-        s30.intoMemorySegment(RawMemory.ALL, y3, ORDER);
-        s31.intoMemorySegment(RawMemory.ALL, y3 + VECTOR, ORDER);
+        TYPE.cast(s00).intoMemorySegment(RawMemory.ALL, y, ORDER);
+        TYPE.cast(s01).intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
+        TYPE.cast(s10).intoMemorySegment(RawMemory.ALL, y1, ORDER);
+        TYPE.cast(s11).intoMemorySegment(RawMemory.ALL, y1 + VECTOR, ORDER);
+        TYPE.cast(s20).intoMemorySegment(RawMemory.ALL, y2, ORDER);
+        TYPE.cast(s21).intoMemorySegment(RawMemory.ALL, y2 + VECTOR, ORDER);
+        TYPE.cast(s30).intoMemorySegment(RawMemory.ALL, y3, ORDER);
+        TYPE.cast(s31).intoMemorySegment(RawMemory.ALL, y3 + VECTOR, ORDER);
     }
 
     /** Five rows by one panel. */
@@ -252,19 +259,19 @@ final class PanelKernel {
             panel &= ADDRESS;
             FloatVector b0 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel, ORDER);
             FloatVector b1 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel + VECTOR, ORDER);
-            FloatVector a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x));
+            FloatVector a = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x)));
             s00 = a.fma(b0, s00);
             s01 = a.fma(b1, s01);
-            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row1));
+            a = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row1)));
             s10 = a.fma(b0, s10);
             s11 = a.fma(b1, s11);
-            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row2));
+            a = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row2)));
             s20 = a.fma(b0, s20);
             s21 = a.fma(b1, s21);
-            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row3));
+            a = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row3)));
             s30 = a.fma(b0, s30);
             s31 = a.fma(b1, s31);
-            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row4));
+            a = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row4)));
             s40 = a.fma(b0, s40);
             s41 = a.fma(b1, s41);
             x += 4;
@@ -275,27 +282,27 @@ final class PanelKernel {
         long y3 = y + 3 * yStride;
         long y4 = y + 4 * yStride;
         if (accumulate) {
-            s00 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER).add(s00);
-            s01 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER).add(s01);
-            s10 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1, ORDER).add(s10);
-            s11 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1 + VECTOR, ORDER).add(s11);
-            s20 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2, ORDER).add(s20);
-            s21 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2 + VECTOR, ORDER).add(s21);
-            s30 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y3, ORDER).add(s30);
-            s31 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y3 + VECTOR, ORDER).add(s31);
-            s40 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y4, ORDER).add(s40);
-            s41 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y4 + VECTOR, ORDER).add(s41);
+            s00 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER)).add(s00);
+            s01 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER)).add(s01);
+            s10 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1, ORDER)).add(s10);
+            s11 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1 + VECTOR, ORDER)).add(s11);
+            s20 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2, ORDER)).add(s20);
+            s21 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2 + VECTOR, ORDER)).add(s21);
+            s30 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y3, ORDER)).add(s30);
+            s31 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y3 + VECTOR, ORDER)).add(s31);
+            s40 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y4, ORDER)).add(s40);
+            s41 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y4 + VECTOR, ORDER)).add(s41);
         }
-        s00.intoMemorySegment(RawMemory.ALL, y, ORDER);
-        s01.intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
-        s10.intoMemorySegment(RawMemory.ALL, y1, ORDER);
-        s11.intoMemorySegment(RawMemory.ALL, y1 + VECTOR, ORDER);
-        s20.intoMemorySegment(RawMemory.ALL, y2, ORDER);
-        s21.intoMemorySegment(RawMemory.ALL, y2 + VECTOR, ORDER);
-        s30.intoMemorySegment(RawMemory.ALL, y3, ORDER);
-        s31.intoMemorySegment(RawMemory.ALL, y3 + VECTOR, ORDER);
-        s40.intoMemorySegment(RawMemory.ALL, y4, ORDER);
-        s41.intoMemorySegment(RawMemory.ALL, y4 + VECTOR, ORDER);
+        TYPE.cast(s00).intoMemorySegment(RawMemory.ALL, y, ORDER);
+        TYPE.cast(s01).intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
+        TYPE.cast(s10).intoMemorySegment(RawMemory.ALL, y1, ORDER);
+        TYPE.cast(s11).intoMemorySegment(RawMemory.ALL, y1 + VECTOR, ORDER);
+        TYPE.cast(s20).intoMemorySegment(RawMemory.ALL, y2, ORDER);
+        TYPE.cast(s21).intoMemorySegment(RawMemory.ALL, y2 + VECTOR, ORDER);
+        TYPE.cast(s30).intoMemorySegment(RawMemory.ALL, y3, ORDER);
+        TYPE.cast(s31).intoMemorySegment(RawMemory.ALL, y3 + VECTOR, ORDER);
+        TYPE.cast(s40).intoMemorySegment(RawMemory.ALL, y4, ORDER);
+        TYPE.cast(s41).intoMemorySegment(RawMemory.ALL, y4 + VECTOR, ORDER);
     }
 
     /** Six rows by one panel. */
@@ -323,22 +330,22 @@ final class PanelKernel {
             panel &= ADDRESS;
             FloatVector b0 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel, ORDER);
             FloatVector b1 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, panel + VECTOR, ORDER);
-            FloatVector a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x));
+            FloatVector a = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x)));
             s00 = a.fma(b0, s00);
             s01 = a.fma(b1, s01);
-            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row1));
+            a = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row1)));
             s10 = a.fma(b0, s10);
             s11 = a.fma(b1, s11);
-            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row2));
+            a = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row2)));
             s20 = a.fma(b0, s20);
             s21 = a.fma(b1, s21);
-            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row3));
+            a = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row3)));
             s30 = a.fma(b0, s30);
             s31 = a.fma(b1, s31);
-            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row4));
+            a = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row4)));
             s40 = a.fma(b0, s40);
             s41 = a.fma(b1, s41);
-            a = FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row5));
+            a = TYPE.cast(FloatVector.broadcast(SPECIES, RawMemory.ALL.get(FLOAT, x + row5)));
             s50 = a.fma(b0, s50);
             s51 = a.fma(b1, s51);
             x += 4;
@@ -350,30 +357,30 @@ final class PanelKernel {
         long y4 = y + 4 * yStride;
         long y5 = y + 5 * yStride;
         if (accumulate) {
-            s00 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER).add(s00);
-            s01 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER).add(s01);
-            s10 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1, ORDER).add(s10);
-            s11 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1 + VECTOR, ORDER).add(s11);
-            s20 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2, ORDER).add(s20);
-            s21 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2 + VECTOR, ORDER).add(s21);
-            s30 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y3, ORDER).add(s30);
-            s31 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y3 + VECTOR, ORDER).add(s31);
-            s40 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y4, ORDER).add(s40);
-            s41 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y4 + VECTOR, ORDER).add(s41);
-            s50 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y5, ORDER).add(s50);
-            s51 = FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y5 + VECTOR, ORDER).add(s51);
+            s00 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y, ORDER)).add(s00);
+            s01 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y + VECTOR, ORDER)).add(s01);
+            s10 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1, ORDER)).add(s10);
+            s11 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y1 + VECTOR, ORDER)).add(s11);
+            s20 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2, ORDER)).add(s20);
+            s21 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y2 + VECTOR, ORDER)).add(s21);
+            s30 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y3, ORDER)).add(s30);
+            s31 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y3 + VECTOR, ORDER)).add(s31);
+            s40 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y4, ORDER)).add(s40);
+            s41 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y4 + VECTOR, ORDER)).add(s41);
+            s50 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y5, ORDER)).add(s50);
+            s51 = TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, y5 + VECTOR, ORDER)).add(s51);
         }
-        s00.intoMemorySegment(RawMemory.ALL, y, ORDER);
-        s01.intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
-        s10.intoMemorySegment(RawMemory.ALL, y1, ORDER);
-        s11.intoMemorySegment(RawMemory.ALL, y1 + VECTOR, ORDER);
-        s20.intoMemorySegment(RawMemory.ALL, y2, ORDER);
-        s21.intoMemorySegment(RawMemory.ALL, y2 + VECTOR, ORDER);
-        s30.intoMemorySegment(RawMemory.ALL, y3, ORDER);
-        s31.intoMemorySegment(RawMemory.ALL, y3 + VECTOR, ORDER);
-        s40.intoMemorySegment(RawMemory.ALL, y4, ORDER);
-        s41.intoMemorySegment(RawMemory.ALL, y4 + VECTOR, ORDER);
-        s50.intoMemorySegment(RawMemory.ALL, y5, ORDER);
-        s51.intoMemorySegment(RawMemory.ALL, y5 + VECTOR, ORDER);
+        TYPE.cast(s00).intoMemorySegment(RawMemory.ALL, y, ORDER);
+        TYPE.cast(s01).intoMemorySegment(RawMemory.ALL, y + VECTOR, ORDER);
+        TYPE.cast(s10).intoMemorySegment(RawMemory.ALL, y1, ORDER);
+        TYPE.cast(s11).intoMemorySegment(RawMemory.ALL, y1 + VECTOR, ORDER);
+        TYPE.cast(s20).intoMemorySegment(RawMemory.ALL, y2, ORDER);
+        TYPE.cast(s21).intoMemorySegment(RawMemory.ALL, y2 + VECTOR, ORDER);
+        TYPE.cast(s30).intoMemorySegment(RawMemory.ALL, y3, ORDER);
+        TYPE.cast(s31).intoMemorySegment(RawMemory.ALL, y3 + VECTOR, ORDER);
+        TYPE.cast(s40).intoMemorySegment(RawMemory.ALL, y4, ORDER);
+        TYPE.cast(s41).intoMemorySegment(RawMemory.ALL, y4 + VECTOR, ORDER);
+        TYPE.cast(s50).intoMemorySegment(RawMemory.ALL, y5, ORDER);
+        TYPE.cast(s51).intoMemorySegment(RawMemory.ALL, y5 + VECTOR, ORDER);
     }
 }
