@@ -68,6 +68,19 @@ def both(function, inputs):
     return [Peer("eager", lambda: (lambda tensors: (lambda: function(*tensors)))(inputs())), Peer("compile", once(compiled))]
 
 
+def gradients(loss, inputs):
+    """Eager and compiled peers of a loss and its gradient by the first of its tensors."""
+
+    def calls(function):
+        def make():
+            tensors = inputs()
+            return lambda: torch.autograd.grad(function(*tensors), tensors[0])
+
+        return make
+
+    return [Peer("eager", calls(loss)), Peer("compile", once(lambda: calls(torch.compile(loss, dynamic=False))))]
+
+
 # --------------------------------------------------------------------------------------------------------------------- peers by kernel
 
 
@@ -100,7 +113,8 @@ def embedding(s):
     return both(lambda table, tokens: F.embedding(tokens, table), inputs)
 
 
-def qk_norm_rope(s):
+def rotary(s):
+    """A function of fused rows, norm weights and angles, for queries and keys normed and turned, and values."""
     heads, kv, dim = s["heads"], s["kvHeads"], s["headDim"]
 
     def function(qkv, q_weight, k_weight, cos, sin):
@@ -111,28 +125,44 @@ def qk_norm_rope(s):
             low, high = x.chunk(2, dim=-1)
             return torch.cat((low * cos - high * sin, high * cos + low * sin), -1).to(qkv.dtype)
 
-        q = turn(rows[:, :heads], q_weight)
-        k = turn(rows[:, heads:heads + kv], k_weight)
-        return torch.cat((q, k, rows[:, heads + kv:]), 1)
+        return turn(rows[:, :heads], q_weight), turn(rows[:, heads:heads + kv], k_weight), rows[:, heads + kv:]
 
-    def inputs():
-        angle = torch.rand(s["rows"], 1, dim // 2, device="cuda") * 6
-        return normal(s["rows"], (heads + 2 * kv) * dim), normal(dim), normal(dim), angle.cos(), angle.sin()
+    return function
 
-    return both(function, inputs)
+
+def rotary_inputs(s):
+    dim = s["headDim"]
+    angle = torch.rand(s["rows"], 1, dim // 2, device="cuda") * 6
+    return normal(s["rows"], (s["heads"] + 2 * s["kvHeads"]) * dim), normal(dim), normal(dim), angle.cos(), angle.sin()
+
+
+def qk_norm_rope(s):
+    turned = rotary(s)
+    return both(lambda *fused: torch.cat(turned(*fused), 1), lambda: rotary_inputs(s))
+
+
+def cache_inputs(s):
+    """A cache of keys and values, and the places that rows go to."""
+    slots = torch.randperm(s["rows"] + 16, device="cuda")[: s["rows"]]
+    return normal(s["rows"] + 16, 2 * s["kvHeads"] * s["headDim"]), slots
 
 
 def kv_append(s):
-    width = s["kvHeads"] * s["headDim"]
-
     def function(cache, slots, rows):
         return cache.index_copy_(0, slots, rows)
 
-    def inputs():
-        slots = torch.randperm(s["rows"] + 16, device="cuda")[: s["rows"]]
-        return normal(s["rows"] + 16, 2 * width), slots, normal(s["rows"], 2 * width)
+    return both(function, lambda: cache_inputs(s) + (normal(s["rows"], 2 * s["kvHeads"] * s["headDim"]),))
 
-    return both(function, inputs)
+
+def qk_norm_rope_append(s):
+    turned = rotary(s)
+
+    def function(cache, slots, *fused):
+        q, k, v = turned(*fused)
+        cache.index_copy_(0, slots, torch.cat((k, v), 1).flatten(1))
+        return q
+
+    return both(function, lambda: cache_inputs(s) + rotary_inputs(s))
 
 
 def tree_masks(nodes):
@@ -214,12 +244,11 @@ def top_log_probs(s):
 
 
 def kl_distill(s):
-    def function(logits, ids, log_probs, tails):
+    def loss(logits, ids, log_probs, tails):
         log_q = torch.log_softmax(logits.float(), -1)
         picked = log_q.gather(-1, ids)
         rest = torch.log1p(-picked.exp().sum(-1).clamp(max=1 - 1e-6))
-        loss = (log_probs.exp() * (log_probs - picked)).sum(-1) + tails.exp() * (tails - rest)
-        return torch.autograd.grad((0.5 * loss).sum(), logits)
+        return (0.5 * ((log_probs.exp() * (log_probs - picked)).sum(-1) + tails.exp() * (tails - rest))).sum()
 
     def inputs():
         logits = normal(s["rows"], s["vocab"]).requires_grad_()
@@ -227,22 +256,26 @@ def kl_distill(s):
         log_probs = torch.full((s["rows"], s["k"]), math.log(0.9 / s["k"]), device="cuda")
         return logits, ids, log_probs, torch.full((s["rows"],), math.log(0.1), device="cuda")
 
-    def forward_compiled():
-        def loss(logits, ids, log_probs, tails):
-            log_q = torch.log_softmax(logits.float(), -1)
-            picked = log_q.gather(-1, ids)
-            rest = torch.log1p(-picked.exp().sum(-1).clamp(max=1 - 1e-6))
-            return (0.5 * ((log_probs.exp() * (log_probs - picked)).sum(-1) + tails.exp() * (tails - rest))).sum()
+    return gradients(loss, inputs)
 
-        compiled = torch.compile(loss, dynamic=False)
 
-        def make():
-            tensors = inputs()
-            return lambda: torch.autograd.grad(compiled(*tensors), tensors[0])
+def policy_loss(s):
+    """The gradient is F32, as the logits are: PyTorch has no other for them."""
 
-        return make
+    def loss(logits, targets, weights, advantages, old, rollout):
+        log_probs = torch.log_softmax(logits, -1).gather(-1, targets).squeeze(-1)
+        ratio = (log_probs - old).exp()
+        gain = torch.minimum(ratio * advantages, ratio.clamp(0.8, 1.2) * advantages)
+        return -(weights * (old - rollout).exp().clamp(max=2) * gain).sum()
 
-    return [both(function, inputs)[0], Peer("compile", once(forward_compiled))]
+    def inputs():
+        rows, vocab = s["rows"], s["vocab"]
+        logits = normal(rows, vocab, dtype=torch.float32).requires_grad_()
+        targets = torch.randint(vocab, (rows, 1), device="cuda")
+        weights, advantages, old = (torch.full((rows,), value, device="cuda") for value in (1e-3, 0.5, -10.0))
+        return logits, targets, weights, advantages, old, old
+
+    return gradients(loss, inputs)
 
 
 def chain_inputs(s, gradient):
@@ -290,12 +323,23 @@ def chain(s, gradient):
     return peers
 
 
-def adam_w(s):
+def adam_w(s, convert):
+    """A step, then, if `convert`, a copy of the new weights in bf16, which no optimizer of PyTorch's makes itself."""
+
     def optimizer(**options):
         def make():
             weight = torch.nn.Parameter(normal(s["elements"], dtype=torch.float32))
             weight.grad = normal(s["elements"], dtype=torch.float32)
-            return torch.optim.AdamW([weight], lr=1e-5, betas=(0.9, 0.95), weight_decay=0.01, **options).step
+            step = torch.optim.AdamW([weight], lr=1e-5, betas=(0.9, 0.95), weight_decay=0.01, **options).step
+            if not convert:
+                return step
+            copy = torch.empty(s["elements"], device="cuda", dtype=torch.bfloat16)
+
+            def step_and_copy():
+                step()
+                copy.copy_(weight.detach())
+
+            return step_and_copy
 
         return make
 
@@ -308,9 +352,10 @@ def squared_norm(s):
 
 PEERS = {
     "rmsNorm": rms_norm, "copyRmsNorm": copy_rms_norm, "swiglu": swiglu, "embedding": embedding, "qkNormRope": qk_norm_rope,
-    "kvAppend": kv_append, "treeAttention": tree_attention, "sample": sample, "draftExpand": draft_expand,
-    "topLogProbs": top_log_probs, "klDistill": kl_distill, "chainAttention": lambda s: chain(s, False),
-    "chainAttentionBackward": lambda s: chain(s, True), "adamW": adam_w, "squaredNorm": squared_norm,
+    "kvAppend": kv_append, "qkNormRopeAppend": qk_norm_rope_append, "treeAttention": tree_attention, "sample": sample,
+    "draftExpand": draft_expand, "topLogProbs": top_log_probs, "klDistill": kl_distill, "policyLoss": policy_loss,
+    "chainAttention": lambda s: chain(s, False), "chainAttentionBackward": lambda s: chain(s, True),
+    "adamW": lambda s: adam_w(s, False), "adamWConvert": lambda s: adam_w(s, True), "squaredNorm": squared_norm,
 }
 
 # ---------------------------------------------------------------------------------------------------------------------------- timing

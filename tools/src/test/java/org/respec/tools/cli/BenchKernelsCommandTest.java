@@ -7,11 +7,17 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Set;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.respec.kernels.Backends;
 import org.respec.kernels.Ops;
+import org.respec.kernels.bench.BenchCase;
+import org.respec.kernels.bench.KernelBench;
 
 /** {@code bench kernels} on the emulator: what it writes, not how fast anything is. */
 class BenchKernelsCommandTest {
@@ -39,5 +45,15 @@ class BenchKernelsCommandTest {
             assertTrue(row.path("host_nanos_per_call").doubleValue() > 0, row.toString());
             assertTrue(row.path("bytes").longValue() > 0 && row.path("shape").size() > 0, row.toString());
         }
+    }
+
+    /** Every kernel has something of PyTorch's to be held against. */
+    @Test
+    void everyKernelHasPeers() throws IOException {
+        String script = Files.readString(Path.of("bench", "peers.py"));
+        int begin = script.indexOf("\nPEERS = {");
+        String table = script.substring(begin, script.indexOf("\n}", begin));
+        Set<String> named = Pattern.compile("\"(\\w+)\":").matcher(table).results().map(m -> m.group(1)).collect(Collectors.toSet());
+        assertEquals(KernelBench.cases(true).stream().map(BenchCase::kernel).collect(Collectors.toSet()), named);
     }
 }
