@@ -53,6 +53,11 @@ public interface Ops extends AutoCloseable {
         return Long.MAX_VALUE;
     }
 
+    /** What each set of operators takes for itself of the memory that {@link #freeBytes} counts, and of page-locked memory. */
+    default OwnMemory ownMemory() {
+        return OwnMemory.NONE;
+    }
+
     /** A new place for work that repeats; {@code name} appears in messages about it. */
     default Replay replay(String name) {
         return new DirectReplay();

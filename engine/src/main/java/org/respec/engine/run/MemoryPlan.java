@@ -25,6 +25,7 @@ import org.respec.engine.rollout.StopRule;
 import org.respec.kernels.DType;
 import org.respec.kernels.KvLayout;
 import org.respec.kernels.Ops;
+import org.respec.kernels.OwnMemory;
 import org.respec.kernels.SamplingParams;
 import org.respec.kernels.SizingOps;
 
@@ -173,7 +174,10 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
             return new Actor(ops, actorConfig, new ParameterSet(ops, "actor", actorConfig.tensors(), kept), dtype);
         }
 
-        /** All but pages and training passes into {@code parts}; returns what they take of the host. */
+        /**
+         * All but pages and training passes, and what the run's own operators took when they were opened, into {@code parts}; returns
+         * what they take of the host.
+         */
         long fixed(Map<String, Long> parts) {
             SizingOps sizing = new SizingOps(device);
             Ops ops = sizing.ops();
@@ -204,7 +208,15 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
                 learner(ops, drafter);
                 stage(sizing, parts, "drafter's learning");
             }
-            return sizing.hostBytes();
+            OwnMemory own = device.ownMemory();
+            boolean beside = distill && config.distill().overlap();
+            if (beside) {
+                parts.put("learner's workspace for matrix products", own.device());
+            }
+            if (config.train().kept() == AdamW.Moments.HOST) {
+                parts.put("places that moments come to from the host", own.hostMoments());
+            }
+            return sizing.hostBytes() + own.pinned() * (beside ? 2 : 1);
         }
 
         /** What {@link #rolloutBytes} says. */

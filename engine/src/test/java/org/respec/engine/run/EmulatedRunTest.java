@@ -134,6 +134,12 @@ class EmulatedRunTest {
         long bytes = 8 * ModelConfig.read(folder.resolve("actor/config.json")).tensors().stream()
             .mapToLong(spec -> (long) spec.rows() * spec.cols()).sum();
         assertEquals(bytes, host.at("/memory/host_bytes").longValue() - device.at("/memory/host_bytes").longValue());
+        String places = "/memory/bytes/places that moments come to from the host";
+        assertEquals(16 << 20, host.at(places).longValue());
+        assertTrue(device.at(places).isMissingNode());
+        // The emulator's products need no workspace; each of two sets of operators has 8 MiB that copies go through.
+        assertEquals(0, device.at("/memory/bytes/learner's workspace for matrix products").asLong(-1));
+        assertTrue(device.at("/memory/host_bytes").longValue() > 16 << 20);
         String part = "/memory/bytes/actor's gradients and moments";
         assertEquals(bytes, device.at(part).longValue() - host.at(part).longValue(), 512, "the device aligns what it gives");
         String[] moved = smaller("run.dir=" + folder.resolve("moments-moved"));

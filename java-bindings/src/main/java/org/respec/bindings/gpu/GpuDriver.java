@@ -41,6 +41,9 @@ public interface GpuDriver extends AutoCloseable {
     /** Matrix products in a stream. */
     GpuBlas blas(GpuStream stream);
 
+    /** Bytes of device memory that each {@link #blas} takes for itself. */
+    long blasBytes();
+
     /** Bytes of device memory that can still be allocated. */
     long freeBytes();
 

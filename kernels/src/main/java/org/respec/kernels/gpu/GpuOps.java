@@ -7,6 +7,7 @@ import org.respec.kernels.DType;
 import org.respec.kernels.HostMirror;
 import org.respec.kernels.KvStore;
 import org.respec.kernels.Ops;
+import org.respec.kernels.OwnMemory;
 import org.respec.kernels.PackedMatrix;
 import org.respec.kernels.PolicyTerms;
 import org.respec.kernels.Replay;
@@ -165,6 +166,11 @@ public final class GpuOps implements Ops {
     @Override
     public long freeBytes() {
         return driver().freeBytes();
+    }
+
+    @Override
+    public OwnMemory ownMemory() {
+        return new OwnMemory(driver().blasBytes(), 2 * STAGING_BYTES, HostMoments.BYTES);
     }
 
     @Override

@@ -13,6 +13,8 @@ import org.respec.kernels.Tensor;
 final class HostMoments implements AutoCloseable {
     /** Elements of a piece: 4 MiB of each moment, enough for a bus to be at full speed. */
     private static final int PIECE = 1 << 20;
+    /** Of the device, by both places. */
+    static final long BYTES = 2 * Place.bytes(PIECE);
 
     private final GpuContext gpu;
     private final AdamwKernel adamw;
@@ -46,8 +48,13 @@ final class HostMoments implements AutoCloseable {
         final GpuEvent done;
         final GpuEvent gone;
 
+        /** Of both moments' pieces. */
+        static long bytes(int piece) {
+            return 2L * DType.F32.bytes() * piece;
+        }
+
         Place(GpuContext gpu, int piece) {
-            memory = gpu.allocate(8L * piece);
+            memory = gpu.allocate(bytes(piece));
             GpuStorage storage = new GpuStorage(memory, "AdamW", memory.bytes());
             first = new Tensor(DType.F32, 1, piece, piece, 0, storage);
             second = new Tensor(DType.F32, 1, piece, piece, piece, storage);

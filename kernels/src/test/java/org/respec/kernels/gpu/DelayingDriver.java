@@ -20,26 +20,42 @@ import org.respec.bindings.gpu.KernelSource;
 import org.respec.bindings.gpu.PinnedMemory;
 
 /**
- * Another driver whose streams do their work when a device might. By a seeded draw a stream works as late as it may (when the host waits for
- * it, or when a stream that is at work has come to an event of it), at once, or now and then: so streams that should wait for each other
- * and do not are found out. For one thread; graphs are refused.
+ * Another driver whose streams do their work when a device might: as late as they may (when the host waits for them, or when a stream that
+ * is at work has come to an event of them), at once, or now and then; so streams that should wait for each other and do not are found out.
+ * For one thread; graphs are refused.
  */
 final class DelayingDriver implements GpuDriver {
     private final GpuDriver inner;
     private final Arena arguments = Arena.ofShared();
     private final List<Stream> streams = new ArrayList<>();
+    /** Null where all streams are late. */
     private final SplittableRandom random;
+    private int waits;
 
-    /** @param inner whose work is done when it is asked for; closed with this */
-    DelayingDriver(GpuDriver inner, long seed) {
+    private DelayingDriver(GpuDriver inner, SplittableRandom random) {
         this.inner = inner;
-        this.random = new SplittableRandom(seed);
+        this.random = random;
+    }
+
+    /** With streams that are all late; {@code inner} does its work when it is asked for, and is closed with this. */
+    static DelayingDriver late(GpuDriver inner) {
+        return new DelayingDriver(inner, null);
+    }
+
+    /** With streams whose zeal is drawn. */
+    static DelayingDriver drawn(GpuDriver inner, long seed) {
+        return new DelayingDriver(inner, new SplittableRandom(seed));
+    }
+
+    /** How often the host has waited for an event with work to do before it. */
+    int waits() {
+        return waits;
     }
 
     private enum Zeal { LATE, AT_ONCE, NOW_AND_THEN }
 
     private GpuStream add(GpuStream now) {
-        Stream stream = new Stream(now, Zeal.values()[random.nextInt(3)]);
+        Stream stream = new Stream(now, random == null ? Zeal.LATE : Zeal.values()[random.nextInt(3)]);
         streams.add(stream);
         return stream;
     }
@@ -53,13 +69,14 @@ final class DelayingDriver implements GpuDriver {
         }
     }
 
-    private static final class Event implements GpuEvent {
+    private final class Event implements GpuEvent {
         private Stream stream;
         private long place;
 
         @Override
         public void synchronize() {
-            if (stream != null) {
+            if (!isDone()) {
+                waits++;
                 stream.workUntil(place);
             }
         }
@@ -223,6 +240,11 @@ final class DelayingDriver implements GpuDriver {
                 now.close();
             }
         };
+    }
+
+    @Override
+    public long blasBytes() {
+        return inner.blasBytes();
     }
 
     @Override

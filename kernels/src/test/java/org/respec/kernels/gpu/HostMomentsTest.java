@@ -32,9 +32,26 @@ class HostMomentsTest {
     @Test
     void everyScheduleGivesTheBitsOfMomentsOnTheDevice() {
         for (long seed = 0; seed < SEEDS; seed++) {
-            try (GpuOps ops = new GpuOps(new DelayingDriver(open(), seed))) {
+            try (GpuOps ops = new GpuOps(DelayingDriver.drawn(open(), seed))) {
                 compare(ops, seed);
             }
+        }
+    }
+
+    /** What a memory plan counts for it is what it takes, once. */
+    @Test
+    void itTakesWhatItSays() {
+        try (GpuOps ops = new GpuOps(open()); TensorArena arena = ops.arena("test")) {
+            Tensor weights = arena.allocate(DType.F32, 1, SIZE);
+            Tensor gradients = arena.allocate(DType.F32, 1, SIZE);
+            Tensor first = arena.pinned(DType.F32, 1, SIZE);
+            Tensor second = arena.pinned(DType.F32, 1, SIZE);
+            long free = ops.freeBytes();
+            for (int number = 1; number <= 2; number++) {
+                ops.adamW(weights, gradients, first, second, 0.1f, 0.9f, 0.95f, 1e-8f, 0.1f, number, 1f);
+            }
+            ops.synchronize();
+            assertEquals(ops.ownMemory().hostMoments(), free - ops.freeBytes());
         }
     }
 

@@ -18,9 +18,13 @@ import org.respec.kernels.TensorArena;
 
 /** On a device that copies as late as it may, what was pushed is what the host's side held at the time. */
 class StagingTest {
+    private static DelayingDriver driver() {
+        return DelayingDriver.late(new CopyingDriver());
+    }
+
     @Test
     void theHostMayChangeWhatItPushed() {
-        try (Ops ops = new GpuOps(new LateDriver()); TensorArena arena = ops.arena("test")) {
+        try (Ops ops = new GpuOps(driver()); TensorArena arena = ops.arena("test")) {
             HostMirror first = arena.mirror(DType.I32, 1, 8);
             HostMirror second = arena.mirror(DType.I32, 1, 8);
             first.host().host().setAtIndex(ValueLayout.JAVA_INT, 3, 11);
@@ -40,7 +44,7 @@ class StagingTest {
     /** What was asked for without waiting is there after the next wait, and pulls of several mirrors wait once. */
     @Test
     void severalPullsWaitOnce() {
-        try (Ops ops = new GpuOps(new LateDriver()); TensorArena arena = ops.arena("test")) {
+        try (Ops ops = new GpuOps(driver()); TensorArena arena = ops.arena("test")) {
             HostMirror first = arena.mirror(DType.I32, 1, 8);
             HostMirror second = arena.mirror(DType.I32, 1, 8);
             first.host().host().setAtIndex(ValueLayout.JAVA_INT, 1, 11);
@@ -60,7 +64,7 @@ class StagingTest {
     /** Mirrors of one block go in one transfer, each to its own place. */
     @Test
     void blocksGoWhole() {
-        try (Ops ops = new GpuOps(new LateDriver()); TensorArena arena = ops.arena("test")) {
+        try (Ops ops = new GpuOps(driver()); TensorArena arena = ops.arena("test")) {
             MirrorBlock block = new MirrorBlock(arena, 2 * MirrorBlock.bytes(DType.I32, 1, 3) + MirrorBlock.bytes(DType.I64, 2, 5));
             HostMirror first = block.mirror(DType.I32, 1, 3);
             HostMirror wide = block.mirror(DType.I64, 2, 5);
@@ -89,7 +93,7 @@ class StagingTest {
     void halvesTakeTurns() {
         long seed = 7;
         SplittableRandom random = new SplittableRandom(seed);
-        LateDriver driver = new LateDriver();
+        DelayingDriver driver = driver();
         try (driver; GpuStream stream = driver.stream(); Staging staging = new Staging(driver, stream, 1024)) {
             int bytes = 4096;
             GpuMemory device = driver.allocate(bytes);

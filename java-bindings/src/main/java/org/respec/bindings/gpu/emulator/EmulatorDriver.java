@@ -200,6 +200,11 @@ public final class EmulatorDriver implements GpuDriver {
     }
 
     @Override
+    public long blasBytes() {
+        return 0;
+    }
+
+    @Override
     public long freeBytes() {
         check();
         return runtime.freeBytes(handle);

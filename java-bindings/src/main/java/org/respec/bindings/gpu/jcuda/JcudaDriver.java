@@ -168,6 +168,11 @@ public final class JcudaDriver implements GpuDriver {
     }
 
     @Override
+    public long blasBytes() {
+        return Cublas.WORKSPACE_BYTES;
+    }
+
+    @Override
     public long freeBytes() {
         long[] free = new long[1];
         long[] total = new long[1];

@@ -502,7 +502,9 @@ public final class FakeGpuScenarios {
         SplittableRandom random = new SplittableRandom(5);
         try (JcudaDriver driver = JcudaDriver.open(libraries, cache, 0)) {
             GpuStream stream = driver.stream();
+            long free = driver.freeBytes();
             GpuBlas blas = driver.blas(stream);
+            same(driver.blasBytes(), free - driver.freeBytes());
             for (int trial = 0; trial < 64; trial++) {
                 boolean ta = (trial & 1) != 0;
                 boolean tb = (trial & 2) != 0;
