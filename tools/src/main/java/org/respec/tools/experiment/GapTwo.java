@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.respec.engine.speculation.SpeculationPlan;
@@ -24,6 +25,17 @@ final class GapTwo implements Experiment {
     private static final double EXPOSED_BAR = 0.1;
     /** Iterations at the end of a run that count as its end. */
     private static final int END = 3;
+
+    private final Function<Lab, Path> staleDrafter;
+
+    GapTwo() {
+        this(lab -> new StaleDrafter(lab).make(lab.output().resolve("gap2-stale")));
+    }
+
+    /** @param staleDrafter gives the folder of the drafter that has gone stale */
+    GapTwo(Function<Lab, Path> staleDrafter) {
+        this.staleDrafter = staleDrafter;
+    }
 
     @Override
     public String name() {
@@ -72,7 +84,7 @@ final class GapTwo implements Experiment {
         common.add("train.iterations=" + lab.choose(10, 60));
         common.add("train.prompts_per_iteration=" + lab.choose(16, 32));
         List<Variant> fresh = variants(lab.quick());
-        List<Variant> stale = beginningWith(new StaleDrafter(lab).make(lab.output().resolve("gap2-stale")),
+        List<Variant> stale = beginningWith(staleDrafter.apply(lab),
             lab.quick() ? List.of(FROZEN, fresh.getLast()) : fresh);
         PairedRuns runs = new PairedRuns(lab, name(), common);
         List<Claim> claims = new ArrayList<>();
