@@ -27,8 +27,10 @@ class GapTwoTest {
     private static final Path CONFIG = Path.of("examples", "quickstart.yaml");
     private static final Path DRAFTER = Path.of("models", "arithmetic", "drafter");
     private static final List<String> TINY = List.of("train.iterations=4", "train.prompts_per_iteration=2", "train.group_size=2",
-        "train.mini_batches=1", "train.micro_batch_tokens=512", "rollout.max_tokens=24", "distill.steps_per_update=1",
-        "distill.batch_tokens=256", "distill.capacity_tokens=1024", "run.threads=2");
+        "train.mini_batches=1", "train.micro_batch_tokens=512", "rollout.max_tokens=24", "run.threads=2",
+        "distill.batch_tokens=256", "distill.capacity_tokens=1024",
+        // So few and so large steps that what was learnt, for better or worse, shows at once.
+        "distill.steps_per_update=4", "distill.learning_rate=0.01", "distill.warmup_steps=0");
 
     @TempDir
     private Path folder;
@@ -114,6 +116,7 @@ class GapTwoTest {
                 best = Math.max(best, median(row, 3));
             }
         }
+        assertEquals(runs.size(), runs.values().stream().mapToDouble(Run::end).distinct().count(), "ends that can be told apart");
         assertTrue(claim.claim().contains(name), claim.claim());
         assertEquals(best, claim.value(), 1e-12, claim.claim());
         return runs;
