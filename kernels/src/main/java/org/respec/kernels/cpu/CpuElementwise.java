@@ -250,7 +250,7 @@ final class CpuElementwise {
             normed.fma(up, FloatVector.fromArray(Simd.SPECIES, partials, partial + i)).intoArray(partials, partial + i);
             dots = up.mul(Simd.load(weight + 4L * i)).fma(normed, dots);
         }
-        float dot = Simd.sum(dots);
+        float dot = Simd.sum(Simd.TYPE.cast(dots));
         for (int i = whole; i < cols; i++) {
             float normed = Simd.get(x + 4L * i) * scale;
             float up = Simd.get(dy + 4L * i);

@@ -105,7 +105,7 @@ final class FastMath {
         FloatVector shift = Simd.broadcast(max);
         FloatVector sum = Simd.zero();
         for (int i = 0; i < n; i += BLOCK) {
-            FloatVector x = FloatVector.fromArray(Simd.SPECIES, in, i).sub(shift);
+            FloatVector x = Simd.TYPE.cast(FloatVector.fromArray(Simd.SPECIES, in, i)).sub(shift);
             FloatVector shifted = x.fma(log2e, round);
             FloatVector whole = shifted.sub(round);
             FloatVector r = whole.fma(ln2Rest, whole.fma(ln2, x));
@@ -120,9 +120,9 @@ final class FastMath {
                 .blend(infinity, x.compare(VectorOperators.GT, LARGEST))
                 .blend(x, x.compare(VectorOperators.NE, x));
             e.intoArray(out, i);
-            sum = sum.add(e);
+            sum = Simd.TYPE.cast(sum).add(e);
 
-            x = FloatVector.fromArray(Simd.SPECIES, in, i + Simd.LANES).sub(shift);
+            x = Simd.TYPE.cast(FloatVector.fromArray(Simd.SPECIES, in, i + Simd.LANES)).sub(shift);
             shifted = x.fma(log2e, round);
             whole = shifted.sub(round);
             r = whole.fma(ln2Rest, whole.fma(ln2, x));
@@ -140,6 +140,7 @@ final class FastMath {
             sum = sum.add(e);
         }
         // Simd.sum, written out: past C2's node limit calls are no longer inlined, but the Vector API's own are always.
+        sum = Simd.TYPE.cast(sum);
         FloatVector halves = sum.add(sum.rearrange(Simd.SWAP_4));
         FloatVector quarters = halves.add(halves.rearrange(Simd.SWAP_2));
         return quarters.lane(0) + quarters.lane(1);

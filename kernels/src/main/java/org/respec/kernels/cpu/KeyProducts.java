@@ -18,6 +18,7 @@ import org.respec.bindings.memory.RawMemory;
 final class KeyProducts {
     /** Keys of one block. */
     static final int KEYS = 8;
+    private static final Class<? extends FloatVector> TYPE = Simd.TYPE;
     private static final ByteOrder ORDER = ByteOrder.nativeOrder();
     /** Changes no address that a process can have, and proves to C2 that it lies in {@link RawMemory#ALL}. */
     private static final long ADDRESS = (1L << 56) - 1;
@@ -58,7 +59,7 @@ final class KeyProducts {
             long at = 0;
             long end = vectors * Simd.BYTES;
             while (at != end) {
-                FloatVector a = FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, (q + at) & ADDRESS, ORDER);
+                FloatVector a = TYPE.cast(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, (q + at) & ADDRESS, ORDER));
                 s0 = a.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, (k0 + at) & ADDRESS, ORDER), s0);
                 s1 = a.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, (k1 + at) & ADDRESS, ORDER), s1);
                 s2 = a.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, (k2 + at) & ADDRESS, ORDER), s2);
@@ -69,6 +70,14 @@ final class KeyProducts {
                 s7 = a.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, (k7 + at) & ADDRESS, ORDER), s7);
                 at += Simd.BYTES;
             }
+            s0 = TYPE.cast(s0);
+            s1 = TYPE.cast(s1);
+            s2 = TYPE.cast(s2);
+            s3 = TYPE.cast(s3);
+            s4 = TYPE.cast(s4);
+            s5 = TYPE.cast(s5);
+            s6 = TYPE.cast(s6);
+            s7 = TYPE.cast(s7);
             // Lane i of a sum of halves is v[i] + v[i + 4]: keys 0 to 3 keep theirs in the low half, 4 to 7 in the high one.
             s0 = s0.blend(s4, HIGH_4).add(s4.blend(s0, HIGH_4).rearrange(Simd.SWAP_4));
             s1 = s1.blend(s5, HIGH_4).add(s5.blend(s1, HIGH_4).rearrange(Simd.SWAP_4));
@@ -78,9 +87,10 @@ final class KeyProducts {
             s1 = s1.blend(s3, HIGH_2).add(s3.blend(s1, HIGH_2).rearrange(Simd.SWAP_2));
             s0 = s0.blend(s1, HIGH_1).add(s1.blend(s0, HIGH_1).rearrange(Simd.SWAP_1));
             s0 = s0.mul(scale);
-            most = most.max(s0);
+            most = TYPE.cast(most).max(s0);
             s0.intoArray(scores, t);
         }
+        most = TYPE.cast(most);
         most = most.max(most.rearrange(Simd.SWAP_4));
         most = most.max(most.rearrange(Simd.SWAP_2));
         return most.max(most.rearrange(Simd.SWAP_1)).lane(0);
@@ -112,13 +122,13 @@ final class KeyProducts {
             FloatVector b2 = a0;
             FloatVector b3 = a0;
             for (int t = 0; t < count; t += 2) {
-                FloatVector w = FloatVector.broadcast(Simd.SPECIES, p[t]);
+                FloatVector w = TYPE.cast(FloatVector.broadcast(Simd.SPECIES, p[t]));
                 long v = keys[t] + shift + 4L * d & ADDRESS;
                 a0 = w.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v, ORDER), a0);
                 a1 = w.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v + Simd.BYTES, ORDER), a1);
                 a2 = w.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v + 2 * Simd.BYTES, ORDER), a2);
                 a3 = w.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v + 3 * Simd.BYTES, ORDER), a3);
-                w = FloatVector.broadcast(Simd.SPECIES, p[t + 1]);
+                w = TYPE.cast(FloatVector.broadcast(Simd.SPECIES, p[t + 1]));
                 v = keys[t + 1] + shift + 4L * d & ADDRESS;
                 b0 = w.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v, ORDER), b0);
                 b1 = w.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v + Simd.BYTES, ORDER), b1);
@@ -126,10 +136,10 @@ final class KeyProducts {
                 b3 = w.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v + 3 * Simd.BYTES, ORDER), b3);
             }
             long at = target + 4L * d & ADDRESS;
-            a0.add(b0).mul(inverse).intoMemorySegment(RawMemory.ALL, at, ORDER);
-            a1.add(b1).mul(inverse).intoMemorySegment(RawMemory.ALL, at + Simd.BYTES, ORDER);
-            a2.add(b2).mul(inverse).intoMemorySegment(RawMemory.ALL, at + 2 * Simd.BYTES, ORDER);
-            a3.add(b3).mul(inverse).intoMemorySegment(RawMemory.ALL, at + 3 * Simd.BYTES, ORDER);
+            TYPE.cast(a0).add(b0).mul(inverse).intoMemorySegment(RawMemory.ALL, at, ORDER);
+            TYPE.cast(a1).add(b1).mul(inverse).intoMemorySegment(RawMemory.ALL, at + Simd.BYTES, ORDER);
+            TYPE.cast(a2).add(b2).mul(inverse).intoMemorySegment(RawMemory.ALL, at + 2 * Simd.BYTES, ORDER);
+            TYPE.cast(a3).add(b3).mul(inverse).intoMemorySegment(RawMemory.ALL, at + 3 * Simd.BYTES, ORDER);
         }
         if (d < dim) {
             mixRest(p, keys, shift, d, dim, count, inverse, target);
@@ -142,9 +152,10 @@ final class KeyProducts {
             FloatVector a = FloatVector.zero(Simd.SPECIES);
             for (int t = 0; t < count; t++) {
                 long v = keys[t] + shift + 4L * d & ADDRESS;
-                a = FloatVector.broadcast(Simd.SPECIES, p[t]).fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v, ORDER), a);
+                a = TYPE.cast(FloatVector.broadcast(Simd.SPECIES, p[t]))
+                    .fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v, ORDER), a);
             }
-            a.mul(inverse).intoMemorySegment(RawMemory.ALL, target + 4L * d & ADDRESS, ORDER);
+            TYPE.cast(a).mul(inverse).intoMemorySegment(RawMemory.ALL, target + 4L * d & ADDRESS, ORDER);
         }
         for (; d < dim; d++) {
             float sum = 0;

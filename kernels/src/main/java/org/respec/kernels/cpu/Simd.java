@@ -13,6 +13,8 @@ import org.respec.bindings.memory.RawMemory;
  */
 final class Simd {
     static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_256;
+    /** What vectors are cast to where methods are called on them and their class cannot be seen: see {@link PanelKernel}. */
+    static final Class<? extends FloatVector> TYPE = FloatVector.zero(SPECIES).getClass();
     static final int LANES = 8;
     static final long BYTES = 32;
     /** Changes no address that a process can have, and proves to C2 that it lies in {@link RawMemory#ALL}. */
@@ -30,19 +32,19 @@ final class Simd {
     }
 
     static FloatVector load(long address) {
-        return FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, address & ADDRESS, ORDER);
+        return TYPE.cast(FloatVector.fromMemorySegment(SPECIES, RawMemory.ALL, address & ADDRESS, ORDER));
     }
 
     static void store(FloatVector value, long address) {
-        value.intoMemorySegment(RawMemory.ALL, address & ADDRESS, ORDER);
+        TYPE.cast(value).intoMemorySegment(RawMemory.ALL, address & ADDRESS, ORDER);
     }
 
     static FloatVector zero() {
-        return FloatVector.zero(SPECIES);
+        return TYPE.cast(FloatVector.zero(SPECIES));
     }
 
     static FloatVector broadcast(float value) {
-        return FloatVector.broadcast(SPECIES, value);
+        return TYPE.cast(FloatVector.broadcast(SPECIES, value));
     }
 
     /** Sum of the lanes, in one fixed order: {@code reduceLanes} may add in another one once it is compiled. */
@@ -83,7 +85,7 @@ final class Simd {
         for (; i <= n - LANES; i += LANES) {
             sum = load(a + 4L * i).fma(load(b + 4L * i), sum);
         }
-        float result = sum(sum);
+        float result = sum(TYPE.cast(sum));
         for (; i < n; i++) {
             result = Math.fma(get(a + 4L * i), get(b + 4L * i), result);
         }
