@@ -1,6 +1,7 @@
 package org.respec.engine.speculation;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryStream;
@@ -16,7 +17,8 @@ import java.util.function.LongSupplier;
  * processor, the part in which they had to wait for one, from {@code /proc/self/task/TID/schedstat}. The kernel counts it in
  * nanoseconds and adds a wait when it ends, some milliseconds after it began, so that a load is seen long before ticks of 10 ms could
  * tell it from rounding. Whoever takes a processor from these threads counts, the drafter's learner among them; whoever uses one that
- * they leave idle does not, and neither does time that a hypervisor takes. Reading it takes some microseconds.
+ * they leave idle does not. Of the time that they did not wait, a hypervisor has taken such a share as of all that ran here, which is seen
+ * later: see {@link StolenTime}. Reading it takes some microseconds.
  */
 final class RunDelay implements DoubleSupplier, AutoCloseable {
     /** Time in which what was waited and run loses weight to 1/e: some of the kernel's time slices, of 3 to 4 ms where they are long. */
@@ -48,6 +50,7 @@ final class RunDelay implements DoubleSupplier, AutoCloseable {
     }
 
     private final Path proc;
+    private final StolenTime stolen;
     private final DecodeWork work;
     private final LongSupplier clock;
     private final ByteBuffer text = ByteBuffer.allocateDirect(128);
@@ -58,8 +61,9 @@ final class RunDelay implements DoubleSupplier, AutoCloseable {
     private double ran;
     private double waited;
 
-    private RunDelay(Path proc, DecodeWork work, LongSupplier clock) {
+    private RunDelay(Path proc, StolenTime stolen, DecodeWork work, LongSupplier clock) {
         this.proc = proc;
+        this.stolen = stolen;
         this.work = work;
         this.clock = clock;
         last = clock.getAsLong();
@@ -68,7 +72,7 @@ final class RunDelay implements DoubleSupplier, AutoCloseable {
     /**
      * A reader for the threads that {@code work} names.
      *
-     * @throws IOException if the kernel does not say how long threads wait
+     * @throws IOException if the kernel does not say how long threads wait, or what was stolen
      */
     static RunDelay open(Path proc, DecodeWork work, LongSupplier clock) throws IOException {
         Path own = proc.resolve("thread-self/schedstat");
@@ -77,7 +81,7 @@ final class RunDelay implements DoubleSupplier, AutoCloseable {
         if (words.length != 3 || words[0].equals("0")) {
             throw new IOException(own + " says '" + String.join(" ", words) + "'");
         }
-        return new RunDelay(proc, work, clock);
+        return new RunDelay(proc, new StolenTime(proc, clock.getAsLong()), work, clock);
     }
 
     /** The kernel's number of the calling thread; empty where it does not say. */
@@ -89,7 +93,7 @@ final class RunDelay implements DoubleSupplier, AutoCloseable {
         }
     }
 
-    /** The share of late, NaN as long as no thread of decoding has run. */
+    /** The share of late, NaN as long as no thread of decoding has run; {@link UncheckedIOException} if the kernel no longer says. */
     @Override
     public double getAsDouble() {
         long now = clock.getAsLong();
@@ -115,7 +119,12 @@ final class RunDelay implements DoubleSupplier, AutoCloseable {
         if (ran + waited < 1000) {
             return Double.NaN;
         }
-        double share = waited / (ran + waited);
+        double share;
+        try {
+            share = 1 - ran / (ran + waited) * (1 - stolen.share(now));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
         return share < LEAST ? 0 : share;
     }
 
@@ -201,5 +210,6 @@ final class RunDelay implements DoubleSupplier, AutoCloseable {
     public void close() {
         threads.forEach(RunDelay::close);
         threads.clear();
+        stolen.close();
     }
 }

@@ -27,6 +27,7 @@ class RunDelayTest {
     @BeforeEach
     void threads() throws IOException {
         write("thread-self/schedstat", "1000 0 1\n");
+        stat(0, 0);
         thread(7, "main", 0, 0);
         thread(8, "respec-cpu-1", 0, 0);
         thread(9, "C2 CompilerThre", 0, 0);
@@ -66,6 +67,52 @@ class RunDelayTest {
             thread(7, "main", 1014, 40);
             assertEquals(0, delay.getAsDouble());
         }
+    }
+
+    /** All processors' busy ticks, spread over what counts as busy, and stolen ones; idle ticks and single processors do not matter. */
+    private void stat(int busy, int stolen) throws IOException {
+        write("stat", "cpu  " + (busy - 5) + " 1 2 90000 777 1 1 " + stolen + " 33 0\ncpu0 7 7 7 7 7 7 7 700 0 0\nintr 5\n");
+    }
+
+    /** What a hypervisor takes comes off the time that was not waited, over the last second, and a tick or two is nobody. */
+    @Test
+    void stolenTimeCounts() throws IOException {
+        stat(1000, 500);
+        try (RunDelay delay = RunDelay.open(proc, work, () -> now)) {
+            work.add(1, MILLI);
+            delay.getAsDouble();
+            now += 100 * MILLI;
+            thread(7, "main", 8, 2);
+            stat(1010, 505);
+            assertEquals(0.2, delay.getAsDouble(), 1e-9, "fifteen ticks say nothing yet");
+            now += 900 * MILLI;
+            thread(7, "main", 808, 202);
+            stat(1070, 525);
+            double kept = Math.exp(-0.9);
+            double stolen = (5 * kept + 20) / (15 * kept + 80);
+            assertEquals(1 - 0.8 * (1 - stolen), delay.getAsDouble(), 1e-9);
+            // It is looked at ten times a second.
+            now += 50 * MILLI;
+            thread(7, "main", 848, 212);
+            stat(1070, 625);
+            assertEquals(1 - 0.8 * (1 - stolen), delay.getAsDouble(), 1e-9);
+            // Gone, it fades; three stolen ticks of a hundred are too few to tell.
+            now += 60_000 * MILLI;
+            thread(7, "main", 60_848, 212);
+            stat(1167, 528);
+            delay.getAsDouble();
+            now += 60_000 * MILLI;
+            thread(7, "main", 120_848, 212);
+            stat(1264, 531);
+            assertEquals(0, delay.getAsDouble());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "cpu 1 2 3\n", "cpu 1 2 3 4 5 6 7 x 0 0\n", "intr 1 2 3 4 5 6 7 8 9\n"})
+    void aKernelThatDoesNotTellOfStolenTimeIsAnError(String text) throws IOException {
+        write("stat", text);
+        assertThrows(IOException.class, () -> RunDelay.open(proc, work, () -> now));
     }
 
     @Test
