@@ -32,6 +32,8 @@ public final class PlanSolver {
     /** Weight of the latest first step after off in what such steps cost, of which no more than so many times its length counts. */
     private static final double LEARN_COLD = 0.2;
     private static final double MOST_COLD = 4;
+    /** By step of off what they cost fades: it was learnt while code was compiled, perhaps, and who stays off learns no better. */
+    private static final double COLD_DECAY = 0.998;
     /**
      * How many times the price of turning on staying off must have cost. 1 bounds the loss best; but the ends of most batches are short,
      * and at 1 turning on in the last dozen steps of 16 requests cost 1 % of the rollout.
@@ -342,6 +344,7 @@ public final class PlanSolver {
         corrections.observeVerify(batch, plan.tokens() + 1, verifySeconds / (costs.verifySeconds(batch, plan) * slowdown));
         if (plan.isOff()) {
             wasOff = true;
+            coldSeconds *= COLD_DECAY;
             return;
         }
         double predicted = costs.draftSeconds(batch, plan, gains.tokens(index));

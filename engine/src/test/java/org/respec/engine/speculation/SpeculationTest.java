@@ -263,6 +263,11 @@ class SpeculationTest {
         assertTrue(solver.choose(2, 1, 2).isOff());
         assertTrue(solver.choose(1, 1, 12).isOff(), "a dozen to go");
         assertTrue(solver.choose(4, 4, 1e6).tokens() > 0, "a million to go");
+        for (int step = 0; step < 3000; step++) {
+            solver.observe(SpeculationPlan.OFF, 2, 1, 2, 0, profile.verifySeconds(2, SpeculationPlan.OFF));
+        }
+        solver.choose(4, 4, 1e6);
+        assertTrue(!solver.choose(1, 1, 12).isOff(), "what was learnt fades while off");
     }
 
     /** No plan gains more than what is left to draw. */
