@@ -29,7 +29,7 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
      * @param decayNanos time in which an old sample's weight falls to 1/e; 0 for a source that takes means itself
      */
     private record Pace(int decodingMillis, int idleMillis, double decayNanos) {
-        /** A sample takes a processor from decoding for a moment: with 5 ms between them that was 1 % of its speed. */
+        /** A sample takes a processor from decoding for a moment. */
         static final Pace RUN_DELAY = new Pace(20, 20, 0);
         static final Pace TICKS = new Pace(50, 50, 1e8);
         /** GPM's counters need some 0.1 s between readings. */
