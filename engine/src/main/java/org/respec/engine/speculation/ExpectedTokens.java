@@ -13,9 +13,14 @@ public final class ExpectedTokens {
     private final double[] parents = new double[TreeBatch.MAX_BRANCH];
     private final double[] level = new double[TreeBatch.MAX_BRANCH * TreeBatch.MAX_BRANCH];
     private final double[][] chances = new double[TreeBatch.MAX_DEPTH + 1][TreeBatch.MAX_BRANCH];
+    /** What the pool holds, in rising order: candidates of trees of this depth and branch. */
+    private int pooled;
+    private int pooledDepth;
+    private int pooledBranch;
 
     /** Takes the chances that the next {@link #of} works with. */
     public ExpectedTokens refresh(Acceptance acceptance) {
+        pooledDepth = 0;
         for (int depth = 1; depth <= TreeBatch.MAX_DEPTH; depth++) {
             for (int rank = 0; rank < TreeBatch.MAX_BRANCH; rank++) {
                 chances[depth][rank] = acceptance.chance(depth, rank);
@@ -24,33 +29,42 @@ public final class ExpectedTokens {
         return this;
     }
 
-    /** Expected tokens per request and step, bonus included. */
+    /** Expected tokens per request and step, bonus included; quicker for one plan after another of the same depth and branch. */
     public double of(SpeculationPlan plan) {
         if (plan.isOff()) {
             return 1;
         }
+        if (plan.depth() != pooledDepth || plan.branch() != pooledBranch) {
+            pool(plan.depth(), plan.branch());
+        }
+        double sum = 1;
+        for (int i = 0; i < Math.min(plan.tokens(), pooled); i++) {
+            sum += pool[pooled - 1 - i];
+        }
+        return sum;
+    }
+
+    private void pool(int depths, int branch) {
         int count = 0;
         int expanded = 1;
         parents[0] = 1;
-        for (int depth = 1; depth <= plan.depth(); depth++) {
+        for (int depth = 1; depth <= depths; depth++) {
             int named = 0;
             for (int p = 0; p < expanded; p++) {
-                for (int r = 0; r < plan.branch(); r++) {
+                for (int r = 0; r < branch; r++) {
                     level[named] = parents[p] * chances[depth][r];
                     pool[count++] = level[named++];
                 }
             }
             Arrays.sort(level, 0, named);
-            expanded = plan.branch();
+            expanded = branch;
             for (int p = 0; p < expanded; p++) {
                 parents[p] = level[named - 1 - p];
             }
         }
         Arrays.sort(pool, 0, count);
-        double sum = 1;
-        for (int i = 0; i < Math.min(plan.tokens(), count); i++) {
-            sum += pool[count - 1 - i];
-        }
-        return sum;
+        pooled = count;
+        pooledDepth = depths;
+        pooledBranch = branch;
     }
 }
