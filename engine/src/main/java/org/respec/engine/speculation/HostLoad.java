@@ -10,18 +10,15 @@ import java.util.Map;
 import java.util.function.DoubleSupplier;
 
 /**
- * Share of the host's processors that others use: all that {@code /proc/stat} has as busy, stolen time included, less what this process
+ * Share of the host's processors that others use: all {@link ProcessorTicks} that were busy, stolen ones included, less what this process
  * used, to which the drafter's learner does not count: it competes with decoding like a stranger. Taken over the last 200 ms, since
  * the kernel counts in ticks of 10 ms, and 0 where it is too little to be told from rounding.
  */
-final class HostLoad implements DoubleSupplier {
+final class HostLoad implements DoubleSupplier, AutoCloseable {
     /** Readings that one is compared with the oldest of. */
     private static final int WINDOW = 4;
     /** Least share that is more than ticks and their rounding. */
     private static final double LEAST = 0.05;
-    private static final int IDLE = 3;
-    private static final int IO_WAIT = 4;
-    private static final int STEAL = 7;
     private static final String LEARNER = "respec-drafter";
 
     private final Path proc;
@@ -29,6 +26,8 @@ final class HostLoad implements DoubleSupplier {
     private final Map<String, Integer> looks = new HashMap<>();
     private final Map<String, Long> learners = new HashMap<>();
     private final double[][] readings = new double[WINDOW][];
+    /** Null before the first reading. */
+    private ProcessorTicks processors;
     private int count;
 
     HostLoad(Path proc) {
@@ -55,23 +54,13 @@ final class HostLoad implements DoubleSupplier {
 
     /** Ticks of all processors: all, busy, and our own without the learner's. */
     private double[] reading() throws IOException {
-        String[] words = Files.readString(proc.resolve("stat")).lines().findFirst().orElse("").split(" +");
-        if (words.length <= STEAL + 1 || !words[0].equals("cpu")) {
-            throw new IOException(proc.resolve("stat") + " has no line of all processors");
+        if (processors == null) {
+            processors = new ProcessorTicks(proc);
+        } else {
+            processors.read();
         }
-        double all = 0;
-        double idle = 0;
-        for (int field = 0; field <= STEAL; field++) {
-            double ticks;
-            try {
-                ticks = Double.parseDouble(words[field + 1]);
-            } catch (NumberFormatException e) {
-                throw new IOException(proc.resolve("stat") + " has '" + words[field + 1] + "' for a number of ticks", e);
-            }
-            all += ticks;
-            idle += field == IDLE || field == IO_WAIT ? ticks : 0;
-        }
-        return new double[] {all, all - idle, ticks(Files.readString(proc.resolve("self/stat"))) - learnerTicks()};
+        double busy = processors.busy() + processors.stolen();
+        return new double[] {busy + processors.idle(), busy, ticks(Files.readString(proc.resolve("self/stat"))) - learnerTicks()};
     }
 
     private double learnerTicks() throws IOException {
@@ -105,5 +94,12 @@ final class HostLoad implements DoubleSupplier {
     private static long ticks(String stat) {
         String[] words = stat.substring(stat.lastIndexOf(')') + 1).strip().split(" ");
         return words.length < 13 ? 0 : Long.parseLong(words[11]) + Long.parseLong(words[12]);
+    }
+
+    @Override
+    public void close() throws IOException {
+        if (processors != null) {
+            processors.close();
+        }
     }
 }

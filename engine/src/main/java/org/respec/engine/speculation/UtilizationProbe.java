@@ -87,7 +87,8 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
         } catch (IOException e) {
             System.err.println("respec: the kernel does not say how long threads wait for a processor (" + e.getMessage()
                 + "), so that what others use of the host is counted in ticks, and seen 0.2 s late.");
-            return new UtilizationProbe(new HostLoad(PROC), work, () -> { }, Pace.TICKS);
+            HostLoad load = new HostLoad(PROC);
+            return new UtilizationProbe(load, work, load, Pace.TICKS);
         }
     }
 
