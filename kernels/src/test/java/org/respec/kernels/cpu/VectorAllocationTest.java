@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import com.sun.management.ThreadMXBean;
 import java.lang.management.ManagementFactory;
 import org.junit.jupiter.api.Test;
+import org.respec.kernels.NoiseField;
 import org.respec.kernels.Ops;
 import org.respec.kernels.PackedMatrix;
 import org.respec.kernels.Tensor;
@@ -61,6 +62,23 @@ class VectorAllocationTest {
                 KeyProducts.mix(weights, addresses, 0, dim, keys, 1 / sum, out.address());
                 Simd.axpy(Simd.dot(out.address(), addresses[1], dim), addresses[1], out.address(), dim);
             }, "attention");
+        }
+    }
+
+    @Test
+    void noise() {
+        int vocab = 1021;
+        int[] words = new int[1024];
+        float[] out = new float[1024];
+        assertAllocatesNothing(() -> NoiseField.fill(1, 2, 3, vocab, words, out), "noise");
+    }
+
+    @Test
+    void gates() {
+        try (Ops ops = new CpuOps(1); TestTensors t = new TestTensors(13)) {
+            Tensor gateUp = t.normal(3, 2 * 391);
+            Tensor out = t.normal(3, 391);
+            assertAllocatesNothing(() -> ops.swiglu(gateUp, out, 3), "SwiGLU");
         }
     }
 
