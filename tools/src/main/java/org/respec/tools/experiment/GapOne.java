@@ -1,7 +1,9 @@
 package org.respec.tools.experiment;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import org.respec.engine.model.LoadedModel;
 import org.respec.engine.rollout.PromptGroup;
@@ -10,6 +12,7 @@ import org.respec.engine.rollout.RolloutLimits;
 import org.respec.engine.rollout.RolloutStats;
 import org.respec.engine.rollout.SpeedComparison;
 import org.respec.engine.rollout.StopRule;
+import org.respec.engine.rollout.Trajectory;
 import org.respec.engine.run.Devices;
 import org.respec.engine.run.PlanPolicies;
 import org.respec.engine.run.RunConfig;
@@ -23,10 +26,12 @@ import org.respec.tools.report.Series;
 
 /** Gap 1: a plan that is right for one batch is wrong for another, and a rollout passes through all of them. */
 final class GapOne implements Experiment {
-    private static final List<String> STATIC = List.of("off", "1x1x1", "2x1x2", "3x2x6", "4x2x8", "6x4x24");
+    private static final List<String> STATIC = List.of("off", "1x1x1", "2x1x2", "3x1x3", "3x2x6", "4x2x8", "6x4x24");
     private static final String ADAPTIVE = "adaptive";
     private static final double BAR = 0.98;
     private static final int LARGEST = 64;
+    /** Problems of which those of a whole rollout are picked. */
+    private static final int CANDIDATES = 16 * LARGEST;
 
     @Override
     public String name() {
@@ -44,8 +49,10 @@ final class GapOne implements Experiment {
             "accept_length", "speculated");
         Table best = new Table("adaptive", "Adaptive against the best static plan (paired, round by round)", "batch", "best_static",
             "ratio");
+        Table lengths = new Table("lengths", "Tokens of the whole rollout's responses", "seed", "requests", "mean", "median", "p90",
+            "longest");
         List<Claim> claims = new ArrayList<>();
-        List<Measured> all = new ArrayList<>();
+        List<PlanSpeeds> all = new ArrayList<>();
         RunConfig config = lab.config(List.of());
         List<String> plans = new ArrayList<>(STATIC);
         plans.add(ADAPTIVE);
@@ -53,46 +60,61 @@ final class GapOne implements Experiment {
              LoadedModel model = LoadedModel.load(ops, config.model().actor(), config.model().drafter())) {
             Task task = Tasks.of(config.task(), config.run().seed(), model);
             for (int batch : new int[] {1, 4, 16, LARGEST}) {
-                List<RolloutEngine> engines = new ArrayList<>();
-                try {
-                    plans.forEach(plan -> engines.add(engine(config, ops, model, task, plan, batch)));
-                    int requests = Math.max(lab.choose(16, 24), 2 * batch);
-                    Measured measured = measure(lab, task, engines, plans, requests, batch, lab.choose(4.0, 20.0), lab.choose(2, 8));
-                    all.add(measured);
-                    report(table, best, claims, Integer.toString(batch), measured, "at batch " + batch, BAR);
-                    if (batch == LARGEST) {
-                        // Many requests through few places, down to the last one: every batch occurs, most of all the smallest.
-                        Measured tail = measure(lab, task, engines, plans, lab.choose(3, 6) * batch, batch, 0, lab.choose(2, 4));
-                        report(table, best, claims, "whole rollout", tail, "over a whole rollout", 1);
+                int requests = Math.max(lab.choose(16, 48), 2 * batch);
+                List<List<PromptGroup>> seeds = perSeed(lab, seed -> prompts(task, (long) seed * requests, requests));
+                List<List<PromptGroup>> tails = new ArrayList<>();
+                List<List<RolloutStats>> steady = new ArrayList<>();
+                List<List<RolloutStats>> tail = new ArrayList<>();
+                // Two engines that do the same may differ by some per cent all their life; and all at once leave no cache for each other.
+                for (int copy = 0; copy < lab.choose(1, 3); copy++) {
+                    List<RolloutEngine> engines = new ArrayList<>();
+                    try {
+                        plans.forEach(plan -> engines.add(engine(config, ops, model, task, plan, batch)));
+                        steady.addAll(measure(lab, engines, seeds, lab.choose(4.0, 20.0)));
+                        if (batch == LARGEST) {
+                            // All begin at once and few take long: every batch occurs, down to the last request.
+                            if (copy == 0) {
+                                tails.addAll(perSeed(lab, seed -> longTail(task, engines.getFirst(), seed, lengths)));
+                            }
+                            tail.addAll(measure(lab, engines, tails, lab.choose(2.0, 10.0)));
+                        }
+                    } finally {
+                        engines.forEach(RolloutEngine::close);
                     }
-                } finally {
-                    engines.forEach(RolloutEngine::close);
+                }
+                PlanSpeeds measured = new PlanSpeeds(batch, plans, steady);
+                all.add(measured);
+                report(table, best, claims, Integer.toString(batch), measured, "at batch " + batch, BAR);
+                if (batch == LARGEST) {
+                    report(table, best, claims, "whole rollout", new PlanSpeeds(batch, plans, tail), "over a whole rollout", 1);
                 }
                 lab.log().accept("gap1: batch " + batch + " done");
             }
         }
-        return new Outcome(List.of(table, best), List.of(new Outcome.Chart("gap1", plot(plans, all))), claims);
+        return new Outcome(List.of(table, best, lengths), List.of(new Outcome.Chart("gap1", plot(plans, all))), claims);
     }
 
-    /** Ratios to off and to each plan come from the same round, in which all ran the same prompts one after another. */
-    private record Measured(int batch, List<String> plans, List<List<RolloutStats>> stats) {
-        double[] speeds(int plan) {
-            return stats.get(plan).stream().mapToDouble(RolloutStats::tokensPerSecond).toArray();
-        }
+    private static List<List<PromptGroup>> perSeed(Lab lab, IntFunction<List<PromptGroup>> prompts) {
+        return IntStream.range(0, lab.seeds()).mapToObj(prompts).toList();
+    }
 
-        Spread ratio(int plan, int to) {
-            double[] over = speeds(plan);
-            double[] under = speeds(to);
-            return Spread.of(IntStream.range(0, over.length).mapToDouble(i -> over[i] / under[i]).toArray());
+    private static List<PromptGroup> prompts(Task task, long first, int count) {
+        List<PromptGroup> prompts = new ArrayList<>();
+        for (long number = first; number < first + count; number++) {
+            prompts.add(new PromptGroup(task.encode(task.problems().training(number)), 1, number));
         }
+        return prompts;
+    }
 
-        int bestStatic() {
-            int best = 0;
-            for (int plan = 1; plan < STATIC.size(); plan++) {
-                best = Spread.of(speeds(plan)).median() > Spread.of(speeds(best)).median() ? plan : best;
-            }
-            return best;
-        }
+    private static List<PromptGroup> longTail(Task task, RolloutEngine engine, int seed, Table lengths) {
+        List<PromptGroup> prompts = prompts(task, (long) seed * CANDIDATES, CANDIDATES);
+        List<Trajectory> drawn = engine.generate(prompts).trajectories();
+        List<LongTail.Candidate> picked = LongTail.pick(IntStream.range(0, CANDIDATES)
+            .mapToObj(i -> new LongTail.Candidate(prompts.get(i), drawn.get(i).response().length)).toList(), LARGEST, seed);
+        int[] sorted = picked.stream().mapToInt(LongTail.Candidate::length).sorted().toArray();
+        lengths.add(seed, sorted.length, Arrays.stream(sorted).average().orElseThrow(), sorted[sorted.length / 2],
+            sorted[sorted.length * 9 / 10], sorted[sorted.length - 1]);
+        return picked.stream().map(LongTail.Candidate::prompt).toList();
     }
 
     private static RolloutEngine engine(RunConfig config, Ops ops, LoadedModel model, Task task, String plan, int batch) {
@@ -106,34 +128,25 @@ final class GapOne implements Experiment {
             PlanPolicies.of(setting, ops, model.actor(), model.drafter(), limits), !off, setting.sharpness());
     }
 
-    /** Every seed has prompts and noise of its own; it is measured {@code repeats} times. */
-    private static Measured measure(Lab lab, Task task, List<RolloutEngine> engines, List<String> plans, int requests, int batch,
-                                    double warmUp, int repeats) {
+    /** Every seed has prompts and noise of its own; it is measured some times. */
+    private static List<List<RolloutStats>> measure(Lab lab, List<RolloutEngine> engines, List<List<PromptGroup>> seeds, double warmUp) {
         List<List<PromptGroup>> rounds = new ArrayList<>();
-        for (int repeat = 0; repeat < repeats; repeat++) {
-            for (int seed = 0; seed < lab.seeds(); seed++) {
-                List<PromptGroup> prompts = new ArrayList<>();
-                for (int i = 0; i < requests; i++) {
-                    long number = (long) seed * requests + i;
-                    prompts.add(new PromptGroup(task.encode(task.problems().training(number)), 1, number));
-                }
-                rounds.add(prompts);
-            }
+        for (int repeat = 0; repeat < lab.choose(2, 4); repeat++) {
+            rounds.addAll(seeds);
         }
-        return new Measured(batch, plans, SpeedComparison.measure(engines, rounds, warmUp));
+        return SpeedComparison.measure(engines, rounds, warmUp);
     }
 
-    private static void report(Table table, Table best, List<Claim> claims, String where, Measured measured, String words, double bar) {
+    private static void report(Table table, Table best, List<Claim> claims, String where, PlanSpeeds measured, String words, double bar) {
         for (int plan = 0; plan < measured.plans().size(); plan++) {
             table.add(where, measured.plans().get(plan), Spread.of(measured.speeds(plan)), measured.ratio(plan, 0),
-                Spread.of(measured.stats().get(plan).stream().mapToDouble(RolloutStats::acceptLength).toArray()),
-                Spread.of(measured.stats().get(plan).stream().mapToDouble(GapOne::speculated).toArray()));
+                Spread.of(measured.of(plan).stream().mapToDouble(RolloutStats::acceptLength).toArray()),
+                Spread.of(measured.of(plan).stream().mapToDouble(GapOne::speculated).toArray()));
         }
-        int rival = measured.bestStatic();
-        Spread ratio = measured.ratio(STATIC.size(), rival);
-        best.add(where, measured.plans().get(rival), ratio);
-        claims.add(Claim.atLeast("adaptive over the best static plan (" + measured.plans().get(rival) + ") " + words,
-            ratio.median(), bar));
+        String rival = measured.best();
+        Spread ratio = measured.ofBest();
+        best.add(where, rival, ratio);
+        claims.add(Claim.atLeast("adaptive over the best static plan (" + rival + ") " + words, ratio.median(), bar));
     }
 
     /** Share of the steps that speculated: all of a static plan's, but where pages run out. */
@@ -141,8 +154,8 @@ final class GapOne implements Experiment {
         return 1 - (double) stats.plans().getOrDefault("off", 0L) / stats.steps();
     }
 
-    private static Plot plot(List<String> plans, List<Measured> all) {
-        double[] batches = all.stream().mapToDouble(Measured::batch).toArray();
+    private static Plot plot(List<String> plans, List<PlanSpeeds> all) {
+        double[] batches = all.stream().mapToDouble(PlanSpeeds::batch).toArray();
         List<Series> series = new ArrayList<>();
         for (int i = 0; i < plans.size(); i++) {
             int plan = i;
