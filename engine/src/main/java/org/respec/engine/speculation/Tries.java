@@ -33,8 +33,6 @@ final class Tries {
     static final int WORTH_STEPS = 32;
     /** What was not spent for long is not saved: there is at most as much as so many steps take, and to begin with that. */
     private static final double SAVED_STEPS = 8;
-    /** Nor is more owed: a try while code is being compiled may cost a hundred steps, and says nothing of the next. */
-    private static final double OWED_STEPS = 8;
     /** Kinds that are tried in vain become rarer, by doubling, up to so many times. */
     private static final int RAREST = 16;
     /** What turned out otherwise than was thought, by more than this share, is tried again soon: after so many steps. */
@@ -116,9 +114,7 @@ final class Tries {
             seconds[i] = Math.min(seconds[i] + each.share * stepSeconds, SAVED_STEPS * stepSeconds);
         }
         if (plan == tried) {
-            int i = kind.ordinal();
-            double worth = tokens * secondsPerToken;
-            seconds[i] = Math.max(seconds[i] - (stepSeconds - worth), -OWED_STEPS * worth);
+            seconds[kind.ordinal()] -= stepSeconds - tokens * secondsPerToken;
         }
     }
 }
