@@ -324,7 +324,7 @@ public final class PlanSolver {
 
     /** What a step of {@code plan} gained and how long its two halves took. */
     public void observe(SpeculationPlan plan, int batch, int missedRows, int tokens, double draftSeconds, double verifySeconds) {
-        // Nearly always what was chosen: of hundreds of plans, looking for it took longer than all else here.
+        // Nearly always what was chosen, which need not be looked for among hundreds.
         int index = plans.get(taken()) == plan ? taken() : plans.indexOf(plan);
         tries.observe(index, draftSeconds + verifySeconds, tokens);
         if (index < 0) {

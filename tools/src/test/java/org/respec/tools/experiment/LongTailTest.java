@@ -10,7 +10,7 @@ import org.junit.jupiter.api.Test;
 import org.respec.engine.rollout.PromptGroup;
 
 class LongTailTest {
-    /** Candidates with responses of 10 to 89 tokens, most of them of middling length. */
+    /** Candidates with responses of 10 to 90 tokens, most of them of middling length. */
     private static List<LongTail.Candidate> candidates(int count) {
         List<LongTail.Candidate> candidates = new ArrayList<>();
         for (int i = 0; i < count; i++) {
