@@ -3,18 +3,20 @@ package org.respec.engine.rollout;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import org.respec.engine.speculation.SpeculationPlan;
+import org.respec.kernels.RowBatch;
 import org.respec.kernels.TreeBatch;
 import org.respec.kernels.VerifyResult;
 
 /**
  * Decides in place of the actor how much of each tree is accepted, so that decoding can be timed with weights that mean nothing.
  * Level d of a tree whose levels before were accepted is accepted in the share {@code profile[d - 1]} of cases, by counters and not
- * by chance: over many trees the shares are met to one case.
+ * by chance: over many trees the shares are met to one case. A tree of fewer nodes than its plan has levels has as many levels as nodes.
  */
 final class ImposedAcceptance {
     private final double[] profile;
     private final double[] owed;
     private int[] accepted = new int[0];
+    private int[] levels = new int[0];
 
     /** @param profile conditional acceptance by level, 0 to 1; the last holds for all deeper levels */
     ImposedAcceptance(double[] profile) {
@@ -22,36 +24,52 @@ final class ImposedAcceptance {
         this.owed = new double[TreeBatch.MAX_DEPTH];
     }
 
-    /** Chooses the outcome of {@code requests} trees, and puts it in the place of theirs on the host. */
-    void decide(VerifyResult result, int requests, SpeculationPlan plan) {
-        int depth = Math.min(plan.depth(), plan.tokens());
+    /**
+     * Chooses the outcome of {@code requests} trees, and puts it in the place of theirs on the host.
+     *
+     * @param rows the pass over the trees: a request's first row is its root, the others are its tree's nodes
+     */
+    void decide(VerifyResult result, RowBatch rows, int requests, SpeculationPlan plan) {
         if (accepted.length < requests) {
             accepted = new int[requests];
+            levels = new int[requests];
         }
         for (int r = 0; r < requests; r++) {
             accepted[r] = 0;
-            while (accepted[r] < depth && accepts(accepted[r])) {
+            levels[r] = Math.min(plan.depth(), nodes(rows, r));
+            while (accepted[r] < levels[r] && accepts(accepted[r])) {
                 accepted[r]++;
             }
         }
-        repeat(result, requests, plan);
+        repeat(result, rows, requests);
     }
 
     /** Puts the outcome that was chosen last in the place of the trees' once more. */
-    void repeat(VerifyResult result, int requests, SpeculationPlan plan) {
+    void repeat(VerifyResult result, RowBatch rows, int requests) {
         MemorySegment lengths = result.pathLengths().host().host();
-        MemorySegment nodes = result.pathNodes().host().host();
-        int depth = Math.min(plan.depth(), plan.tokens());
+        MemorySegment path = result.pathNodes().host().host();
         for (int r = 0; r < requests; r++) {
+            int nodes = nodes(rows, r);
             lengths.setAtIndex(ValueLayout.JAVA_INT, r, accepted[r] + 1);
             for (int d = 0; d <= accepted[r]; d++) {
                 // Spread over the tree, as paths are: what is accepted then has to be moved to its place, which costs time.
-                nodes.setAtIndex(ValueLayout.JAVA_INT, (long) r * TreeBatch.MAX_NODES + d, d * plan.tokens() / depth);
+                path.setAtIndex(ValueLayout.JAVA_INT, (long) r * TreeBatch.MAX_NODES + d, d == 0 ? 0 : d * nodes / levels[r]);
             }
         }
     }
 
-    /** Levels accepted of a tree that was decided last. */
+    /** Nodes of a request's tree beside the root. */
+    private static int nodes(RowBatch rows, int r) {
+        MemorySegment first = rows.firstRows().host().host();
+        return first.getAtIndex(ValueLayout.JAVA_INT, r + 1L) - first.getAtIndex(ValueLayout.JAVA_INT, r) - 1;
+    }
+
+    /** Levels of a tree that was decided last. */
+    int levels(int request) {
+        return levels[request];
+    }
+
+    /** Levels accepted of it. */
     int accepted(int request) {
         return accepted[request];
     }

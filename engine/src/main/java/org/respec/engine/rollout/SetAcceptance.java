@@ -35,7 +35,7 @@ public final class SetAcceptance extends ForwardingPolicy {
         probe.endStep();
         for (int r = 0; r < batch && !plan.isOff(); r++) {
             int accepted = acceptance.accepted(r);
-            for (int depth = 1; depth <= Math.min(plan.depth(), accepted + 1); depth++) {
+            for (int depth = 1; depth <= Math.min(acceptance.levels(r), accepted + 1); depth++) {
                 // A path is one of first choices: what a level has beside them is never taken.
                 super.observeRank(r, depth, depth <= accepted ? 0 : -1, plan.branch());
             }

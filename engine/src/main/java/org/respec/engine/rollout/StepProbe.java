@@ -11,6 +11,7 @@ import java.util.Set;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.KvStore;
 import org.respec.kernels.Ops;
+import org.respec.kernels.RowBatch;
 import org.respec.kernels.VerifyResult;
 
 /**
@@ -36,6 +37,7 @@ final class StepProbe implements InvocationHandler {
     private Stage stage;
     private long mark;
     private VerifyResult result;
+    private RowBatch rows;
     private SpeculationPlan plan;
     private int requests;
     private boolean decided;
@@ -103,6 +105,7 @@ final class StepProbe implements InvocationHandler {
                     caches.add(kv);
                 } else if (argument instanceof VerifyResult verified) {
                     result = verified;
+                    rows = (RowBatch) arguments[0];
                 }
             }
         }
@@ -154,10 +157,10 @@ final class StepProbe implements InvocationHandler {
             return;
         }
         if (!decided) {
-            acceptance.decide(result, requests, plan);
+            acceptance.decide(result, rows, requests, plan);
             decided = true;
         } else {
-            acceptance.repeat(result, requests, plan);
+            acceptance.repeat(result, rows, requests);
         }
     }
 }

@@ -3,6 +3,7 @@ package org.respec.engine.rollout;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -13,6 +14,7 @@ import org.respec.engine.model.TestModels;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.Backends;
 import org.respec.kernels.Ops;
+import org.respec.kernels.RowBatch;
 import org.respec.kernels.SamplingParams;
 import org.respec.kernels.TensorArena;
 import org.respec.kernels.TreeBatch;
@@ -24,34 +26,48 @@ class ImposedAcceptanceTest {
     void sharesAreMetToOneCase() {
         double[] profile = {0.8, 0.7, 0.1};
         SpeculationPlan plan = SpeculationPlan.parse("4x2x8");
-        int requests = 5;
+        // Trees share nodes, so that one may have few or none.
+        int[] nodes = {8, 13, 3, 1, 0};
+        int requests = nodes.length;
         int steps = 400;
-        int[] reached = new int[6];
+        int[] tried = new int[plan.depth() + 1];
+        int[] reached = new int[plan.depth() + 1];
         try (Ops ops = Backends.open("cpu", 1); TensorArena arena = ops.arena("test")) {
             VerifyResult result = VerifyResult.allocate(arena, requests);
+            RowBatch rows = RowBatch.allocate(arena, 64, requests);
+            MemorySegment first = rows.firstRows().host().host();
+            for (int r = 0; r < requests; r++) {
+                first.setAtIndex(ValueLayout.JAVA_INT, r + 1L, first.getAtIndex(ValueLayout.JAVA_INT, r) + 1 + nodes[r]);
+            }
+            MemorySegment lengths = result.pathLengths().host().host();
             ImposedAcceptance acceptance = new ImposedAcceptance(profile);
             for (int i = 0; i < steps; i++) {
-                acceptance.decide(result, requests, plan);
+                acceptance.decide(result, rows, requests, plan);
                 for (int r = 0; r < requests; r++) {
-                    int length = result.pathLengths().host().host().getAtIndex(ValueLayout.JAVA_INT, r);
-                    assertTrue(length >= 1 && length <= plan.depth() + 1);
+                    int levels = Math.min(plan.depth(), nodes[r]);
+                    int length = lengths.getAtIndex(ValueLayout.JAVA_INT, r);
+                    assertTrue(length >= 1 && length <= levels + 1);
+                    assertEquals(levels, acceptance.levels(r));
                     int before = -1;
                     for (int d = 0; d < length; d++) {
                         reached[d]++;
                         int node = result.pathNodes().host().host().getAtIndex(ValueLayout.JAVA_INT, (long) r * TreeBatch.MAX_NODES + d);
-                        assertTrue(node > before && node <= plan.tokens() && (d > 0 || node == 0), "node " + node);
+                        assertTrue(node > before && node <= nodes[r] && (d > 0 || node == 0), "node " + node);
                         before = node;
+                        if (d < levels) {
+                            tried[d + 1]++;
+                        }
                     }
                 }
-                int first = result.pathLengths().host().host().getAtIndex(ValueLayout.JAVA_INT, 0);
-                result.pathLengths().host().host().setAtIndex(ValueLayout.JAVA_INT, 0, 99);
-                acceptance.repeat(result, requests, plan);
-                assertEquals(first, result.pathLengths().host().host().getAtIndex(ValueLayout.JAVA_INT, 0));
+                int chosen = lengths.getAtIndex(ValueLayout.JAVA_INT, 0);
+                lengths.setAtIndex(ValueLayout.JAVA_INT, 0, 99);
+                acceptance.repeat(result, rows, requests);
+                assertEquals(chosen, lengths.getAtIndex(ValueLayout.JAVA_INT, 0));
             }
         }
         assertEquals(requests * steps, reached[0]);
         for (int d = 1; d <= plan.depth(); d++) {
-            assertEquals(profile[Math.min(d, profile.length) - 1] * reached[d - 1], reached[d], 1.01);
+            assertEquals(profile[Math.min(d, profile.length) - 1] * tried[d], reached[d], 1.01);
         }
     }
 
