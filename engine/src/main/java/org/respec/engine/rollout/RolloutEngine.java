@@ -250,8 +250,13 @@ public final class RolloutEngine implements AutoCloseable {
             int drawn = slot.length - slot.promptLength();
             double left = lengths.remaining(drawn, slot.group.lengthScale);
             remainingTokens += left;
-            batch.add(slot.index, slot.admitted, Double.isNaN(left) ? limits.maxTokens() - drawn : left);
+            batch.add(slot.index, slot.admitted, Double.isNaN(left) ? most(slot) - drawn : left);
         }
+    }
+
+    /** Tokens after which a response is cut. */
+    private int most(Slot slot) {
+        return Math.min(limits.maxTokens(), slot.group.prompt.maxTokens());
     }
 
     // ------------------------------------------------------------------------------------------------------ admission
@@ -435,7 +440,7 @@ public final class RolloutEngine implements AutoCloseable {
             slot.length++;
             gained++;
             slot.ended = stop.ends(slot.tokens, slot.promptLength(), slot.length);
-            slot.done = slot.ended || slot.length - slot.promptLength() == limits.maxTokens();
+            slot.done = slot.ended || slot.length - slot.promptLength() == most(slot);
         }
         if (pass.grown()) {
             if (slot.done && gained < path) {

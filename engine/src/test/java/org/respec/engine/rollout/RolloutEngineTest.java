@@ -1,11 +1,13 @@
 package org.respec.engine.rollout;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -53,6 +55,28 @@ class RolloutEngineTest {
 
     private static final StopRule STOP = new StopRule(List.of(3), List.of(new int[] {5, 6}));
     private static final SamplingParams HOT = SamplingParams.temperature(1f);
+
+    /** A prompt's own limit cuts its responses short, at the same tokens as without it. */
+    @ParameterizedTest
+    @ValueSource(strings = {"off", "3x2x5"})
+    void aPromptsLimitCutsItsResponses(String plan) {
+        StopRule never = new StopRule(List.of(), List.of());
+        List<Trajectory> whole = run(HOT, "off", 64, 0, never).trajectories();
+        int[] most = {1, 40, 9, 41, Integer.MAX_VALUE};
+        List<PromptGroup> limited = new ArrayList<>();
+        for (PromptGroup prompt : prompts()) {
+            limited.add(new PromptGroup(prompt.prompt(), prompt.samples(), prompt.firstRequestId(), most[limited.size() % most.length]));
+        }
+        try (RolloutEngine engine = engine(limits(64, 0), HOT, never, plan)) {
+            List<Trajectory> cut = engine.generate(limited).trajectories();
+            assertEquals(whole.size(), cut.size());
+            for (int i = 0; i < whole.size(); i++) {
+                int length = Math.min(40, most[cut.get(i).group() % most.length]);
+                assertArrayEquals(Arrays.copyOf(whole.get(i).response(), length), cut.get(i).response());
+                assertEquals(false, cut.get(i).ended());
+            }
+        }
+    }
 
     @ParameterizedTest
     @CsvSource({"2x1x2,64", "4x4x16,64", "1x3x3,7", "8x2x20,7", "3x2x5,1", "off,1", "off,7", "4x4x16,2"})
