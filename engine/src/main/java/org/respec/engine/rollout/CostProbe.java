@@ -6,6 +6,7 @@ import java.util.List;
 import org.respec.engine.kv.PagedKvCache;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.ActorInference;
+import org.respec.engine.model.DeviceInitializer;
 import org.respec.engine.model.Drafter;
 import org.respec.engine.model.DrafterInference;
 import org.respec.engine.speculation.CostProfile;
@@ -24,6 +25,7 @@ import org.respec.kernels.TreeBatch;
  * pass over requests and rows per request. Runs the real passes on a scratch cache with a context of typical length.
  */
 public final class CostProbe {
+    private static final long SEED = 20261129;
     private static final int CONTEXT = 48;
     private static final int[] VERIFY_ROWS = {1, 2, 3, 4, 5, 6, 7, 9, 13, 17, 25, 33};
     private static final int[] DRAFT_ROWS = {1, 2, 3, 4, 6, 8};
@@ -32,6 +34,14 @@ public final class CostProbe {
     private static final long BLOCK_NANOS = 8_000_000L;
     private static final long WARM_UP_WINDOW = 500_000_000L;
     private static final long WARM_UP_LIMIT = 12_000_000_000L;
+    /** A round of warming up ends here: passes of a large model have compiled their code by then. */
+    private static final long WARM_UP_ROUND = 2_000_000_000L;
+    /** So long after the first round no further one begins. */
+    private static final long ROUNDS_LIMIT = 8_000_000_000L;
+    /** Passes of more than this are measured in one round alone: what disturbs them is short beside them. */
+    private static final double LONG_SECONDS = 0.1;
+    /** Rows that take so many times one row's time gain fewer tokens than that, and long passes of still more are not measured. */
+    private static final int HOPELESS = TreeBatch.MAX_DEPTH + 1;
 
     private CostProbe() {
     }
@@ -58,13 +68,18 @@ public final class CostProbe {
             }
             warmUp(cells);
             // Round by round, so that whatever else the machine is doing hits all cells alike.
-            for (int round = 0; round < ROUNDS; round++) {
-                round(cells, round);
+            round(cells, 0, Long.MAX_VALUE);
+            int rounds = 1;
+            for (long begin = System.nanoTime(); rounds < ROUNDS && System.nanoTime() - begin < ROUNDS_LIMIT; rounds++) {
+                round(cells, rounds, Long.MAX_VALUE);
             }
             Cell plain = null;
             for (Cell cell : cells) {
                 plain = cell.pass == verify && cell.rows == 1 ? cell : plain;
-                double seconds = cell.seconds(plain);
+                double seconds = cell.seconds(plain, rounds);
+                if (seconds == Double.POSITIVE_INFINITY) {
+                    continue;
+                }
                 if (cell.pass == verify) {
                     profile.addVerify(cell.batch, cell.batch * cell.rows, seconds);
                 } else {
@@ -74,19 +89,37 @@ public final class CostProbe {
         }
     }
 
-    private static void round(List<Cell> cells, int round) {
+    /** Measures all cells, or, in rounds after the first, those that do not take long, until {@code limit} nanoseconds have passed. */
+    private static void round(List<Cell> cells, int round, long limit) {
+        long start = System.nanoTime();
+        Cell plain = null;
+        Cell before = null;
         for (Cell cell : cells) {
-            // Some passes of a kind in a row: what ran before still slows the first ones (after wide passes, a narrow one took twice
-            // its time for some milliseconds), and rollouts run long stretches of one kind.
-            long begin = System.nanoTime();
-            double least = Double.POSITIVE_INFINITY;
-            for (int i = 0; i < 3 || System.nanoTime() - begin < BLOCK_NANOS; i++) {
-                long start = System.nanoTime();
-                cell.pass.run(cell.batch, cell.rows);
-                least = Math.min(least, (System.nanoTime() - start) * 1e-9);
+            if (System.nanoTime() - start >= limit) {
+                return;
             }
-            cell.seconds[round] = least;
+            plain = cell.rows == 1 ? cell : plain;
+            boolean hopeless = cell != plain && before.isLong() && before.seconds[0] > HOPELESS * plain.seconds[0];
+            if (round == 0 || !cell.isLong()) {
+                cell.seconds[round] = hopeless ? Double.POSITIVE_INFINITY : block(cell);
+            }
+            before = cell;
         }
+    }
+
+    /**
+     * Least time of some passes of a kind in a row: what ran before still slows the first ones (after wide passes, a narrow one took twice
+     * its time for some milliseconds), and rollouts run long stretches of one kind.
+     */
+    private static double block(Cell cell) {
+        long begin = System.nanoTime();
+        double least = Double.POSITIVE_INFINITY;
+        do {
+            long start = System.nanoTime();
+            cell.pass.run(cell.batch, cell.rows);
+            least = Math.min(least, (System.nanoTime() - start) * 1e-9);
+        } while (System.nanoTime() - begin < BLOCK_NANOS);
+        return least;
     }
 
     /** Runs rounds until they no longer get faster: before the JIT has settled, times mean nothing. */
@@ -98,7 +131,8 @@ public final class CostProbe {
             long start = System.nanoTime();
             int rounds = 0;
             while (System.nanoTime() - start < WARM_UP_WINDOW || rounds < 2) {
-                round(cells, rounds++ % ROUNDS);
+                round(cells, 0, WARM_UP_ROUND);
+                rounds++;
             }
             double now = (double) (System.nanoTime() - start) / rounds;
             still = now > 0.93 * before ? still + 1 : 0;
@@ -108,15 +142,21 @@ public final class CostProbe {
 
     /** A point to measure. */
     private record Cell(Pass pass, int batch, int rows, double[] seconds) {
+        /** Whether a pass takes so long that the first round's has to do. */
+        boolean isLong() {
+            return seconds[0] > LONG_SECONDS;
+        }
+
         /**
          * What counts is the ratio to plain decoding of the same batch. A machine may be faster in one round than in the next, so the
-         * ratio is taken round by round, and its median goes with plain decoding's least time.
+         * ratio is taken round by round, and its median goes with plain decoding's least time. Infinite if it was not measured.
          */
-        double seconds(Cell plain) {
-            double[] ratios = new double[ROUNDS];
+        double seconds(Cell plain, int rounds) {
+            int counted = isLong() || plain.isLong() ? 1 : rounds;
+            double[] ratios = new double[counted];
             Arrays.setAll(ratios, round -> seconds[round] / plain.seconds[round]);
             Arrays.sort(ratios);
-            return ratios[ROUNDS / 2] * Arrays.stream(plain.seconds).min().orElseThrow();
+            return ratios[counted / 2] * Arrays.stream(plain.seconds, 0, plain.isLong() ? 1 : rounds).min().orElseThrow();
         }
     }
 
@@ -148,6 +188,8 @@ public final class CostProbe {
                 cache.reserve(sequences[i], TreeBatch.MAX_NODES);
             }
             cache.sync();
+            // Memory that was never touched would be the first passes' to fetch; and zeros are not what caches hold.
+            DeviceInitializer.fill(ops, cache.store().data(), 1, SEED);
         }
 
         static int pages(int maxBatch, int pageSize) {
