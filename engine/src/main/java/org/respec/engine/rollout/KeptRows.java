@@ -59,13 +59,11 @@ final class KeptRows {
         }
     }
 
-    /** Where a pass over {@code count} positions of a group's prefix, from {@code first} on, keeps features; null for nowhere. */
-    FeatureTarget prefix(GroupState group, int first, int count) {
-        if (features != null) {
-            for (int i = 0; i < count; i++) {
-                places.setInt(i, features.row(group, first + i));
-            }
+    /** Where a pass over just the rows noted since the last call, in this order, keeps features; null for nowhere. */
+    FeatureTarget added() {
+        if (count > 0) {
             places.push(ops, count);
+            count = 0;
         }
         return target;
     }
@@ -77,17 +75,15 @@ final class KeptRows {
     FeatureTarget roots(Slot[] live, int requests) {
         if (features != null) {
             for (int r = 0; r < requests; r++) {
-                rows.setInt(r, r);
-                places.setInt(r, features.row(live[r], live[r].committed()));
+                add(live[r], live[r].committed(), r);
             }
             ops.push(both, both.host().size());
-            count = requests;
             placed = true;
         }
         return target;
     }
 
-    /** Notes a row of the pass as a request's position. */
+    /** Notes a row of the pass as a request's position; nothing if it is known: see {@link #roots}. */
     void add(Slot slot, int position, int row) {
         if (features != null && !placed) {
             rows.setInt(count, row);

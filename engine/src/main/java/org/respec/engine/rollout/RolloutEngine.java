@@ -35,6 +35,7 @@ public final class RolloutEngine implements AutoCloseable {
     private final PagedKvCache cache;
     private final VerifyPass pass;
     private final KeptRows keptRows;
+    private final Prefill prefill;
     private final KvMoves moves;
     private final Speculators speculators;
     private final LiveSlots slots;
@@ -95,6 +96,7 @@ public final class RolloutEngine implements AutoCloseable {
         this.pass = new VerifyPass(ops, actor, arena, cache, limits, sampling, seed,
             drafter == null ? new int[0] : drafter.config().featureLayerNumbers());
         this.keptRows = new KeptRows(ops, arena, actor, drafter, limits);
+        this.prefill = new Prefill(arena, cache, pass, keptRows, limits);
         this.moves = new KvMoves(ops, arena, limits.maxRows());
         this.speculators = new Speculators(ops, drafter, limits, sampling, seed, drafting, pass.trees(), keptRows.features());
         this.slots = new LiveSlots(maxBatch, limits.maxLength());
@@ -262,28 +264,29 @@ public final class RolloutEngine implements AutoCloseable {
     // ------------------------------------------------------------------------------------------------------ admission
 
     private void admit() {
-        while (true) {
+        boolean admitted;
+        do {
             // Preempted ones first: they keep their slots and tokens, and only their keys and values are computed again.
             Slot waiting = slots.oldestPreempted();
-            boolean admitted = waiting != null ? resume(waiting)
+            admitted = waiting != null ? resume(waiting)
                 : slots.hasIdle() && nextGroup < queue.size() && start(queue.get(nextGroup));
-            if (!admitted) {
-                return;
-            }
-        }
+        } while (admitted);
+        prefill.run();
     }
 
     private boolean start(GroupState group) {
         int prefix = group.prefixLength();
-        int shared = group.kvSequence == Slot.NO_SEQUENCE ? cache.pagesFor(prefix) : 0;
-        if (!room(shared, prefix)) {
+        boolean opens = group.kvSequence == Slot.NO_SEQUENCE;
+        if (!room(opens ? cache.pagesFor(prefix) : 0, prefix)) {
             return false;
-        }
-        if (group.kvSequence == Slot.NO_SEQUENCE) {
-            openGroup(group);
         }
         Slot slot = slots.take();
         slot.start(group, group.admitted++, admissions++);
+        if (opens) {
+            group.kvSequence = cache.open();
+            keptRows.openGroup(group);
+            prefill.add(group.kvSequence, slot, prefix);
+        }
         waitingTokens -= lengths.remaining(0, group.lengthScale);
         slot.kvSequence = cache.fork(group.kvSequence);
         if (group.admitted == group.prompt.samples()) {
@@ -299,9 +302,7 @@ public final class RolloutEngine implements AutoCloseable {
             return false;
         }
         slot.kvSequence = cache.fork(slot.group.kvSequence);
-        for (int at = prefix; at < slot.committed(); ) {
-            at += prefill(slot.kvSequence, slot.tokens, at, slot.committed(), null);
-        }
+        prefill.add(slot.kvSequence, slot, slot.committed());
         slots.resume();
         return true;
     }
@@ -312,34 +313,11 @@ public final class RolloutEngine implements AutoCloseable {
         return cache.freePages() >= pages + step + 2 * slots.count();
     }
 
-    private void openGroup(GroupState group) {
-        group.kvSequence = cache.open();
-        keptRows.openGroup(group);
-        for (int at = 0; at < group.prefixLength(); ) {
-            at += prefill(group.kvSequence, group.prompt.prompt(), at, group.prefixLength(), group);
-        }
-    }
-
     private void closeGroup(GroupState group) {
         cache.close(group.kvSequence);
         group.kvSequence = Slot.NO_SEQUENCE;
         keptRows.closeGroup(group);
         speculators.closeGroup(group);
-    }
-
-    /**
-     * Computes keys and values of as many of {@code tokens[from..to)} as one pass takes; returns how many.
-     *
-     * @param group whose prefix they are, so that their features are kept; null for none
-     */
-    private int prefill(int sequence, int[] tokens, int from, int to, GroupState group) {
-        int part = Math.min(to - from, limits.maxRows());
-        if (!cache.reserve(sequence, part)) {
-            throw new IllegalStateException("admission let in a request whose prefill does not fit");
-        }
-        cache.sync();
-        pass.prefill(sequence, tokens, from, part, group == null ? null : keptRows.prefix(group, from, part));
-        return part;
     }
 
     // ----------------------------------------------------------------------------------------------------------- step

@@ -114,19 +114,13 @@ final class VerifyPass implements AutoCloseable {
     }
 
     /**
-     * Computes keys and values of {@code count} tokens from {@code from} on, for which the sequence has places; commits them.
+     * Computes keys and values of decided tokens.
      *
      * @param into where their features are kept; null for nowhere
      */
-    void prefill(int sequence, int[] tokens, int from, int count, FeatureTarget into) {
-        batch.clear();
-        batch.addRequest(cache.row(sequence), from, 0);
-        for (int position = from; position < from + count; position++) {
-            batch.addRow(tokens[position], position, cache.slot(sequence, position), position + 1, 0L);
-        }
-        batch.push(ops);
-        inference.forward(batch.batch, cache.store(), 1, count, false, into);
-        cache.commit(sequence, count);
+    void prefill(BatchView decided, FeatureTarget into) {
+        decided.push(ops);
+        inference.forward(decided.batch, cache.store(), decided.requests(), decided.rows(), false, into);
     }
 
     /** Notes where the step's trees begin: at each request's last decided token. */

@@ -18,6 +18,7 @@ import org.respec.engine.model.Drafter;
 import org.respec.engine.model.DrafterConfig;
 import org.respec.engine.model.ModelConfig;
 import org.respec.engine.model.TestModels;
+import org.respec.engine.rollout.PromptGroup;
 import org.respec.engine.rollout.Rollout;
 import org.respec.engine.rollout.RolloutEngine;
 import org.respec.engine.rollout.RolloutLimits;
@@ -113,6 +114,24 @@ class EmulatedGenerateTest {
                     want = got.trajectories();
                 }
                 Rollouts.assertSame(want, got.trajectories(), plan);
+            }
+        }
+    }
+
+    /** Prompts that share passes, some of them split over two, give the bits that each gives alone. */
+    @Test
+    void promptsThatStartTogetherDrawTheSame() {
+        List<PromptGroup> prompts = Rollouts.prompts(CONFIG.vocabSize(), 5, 1, 1, 7, 1, 17, 16, 33);
+        List<Trajectory> alone = null;
+        for (RolloutLimits limits : List.of(new RolloutLimits(1, 33, 4, 16, 0, 5), new RolloutLimits(5, 33, 4, 16, 0, 5, 20))) {
+            try (Actor actor = TestModels.actor(emulator, CONFIG, 21);
+                 Drafter drafter = TestModels.drafter(emulator, DRAFT, actor, 22);
+                 RolloutEngine engine = Rollouts.engine(emulator, actor, drafter, limits, SamplingParams.temperature(1f), Rollouts.NEVER,
+                     "2x1x2")) {
+                List<Trajectory> got = engine.generate(prompts).trajectories();
+                alone = alone == null ? got : alone;
+                Rollouts.assertSame(alone, got, limits.toString());
+                Rollouts.assertSameCaptures(alone, got, limits.toString());
             }
         }
     }
