@@ -47,14 +47,10 @@ final class FeatureStore {
         group.featurePlace = -1;
     }
 
-    /** Row of a group's prefix position. */
-    int row(GroupState group, int position) {
-        return (maxBatch + group.featurePlace) * maxLength + position;
-    }
-
     /** Row of a request's position. */
     int row(Slot slot, int position) {
-        return position < slot.group.prefixLength() ? row(slot.group, position) : slot.index * maxLength + position;
+        int place = position < slot.group.prefixLength() ? maxBatch + slot.group.featurePlace : slot.index;
+        return place * maxLength + position;
     }
 
     /** Fetches a request's features at positions 0 to {@code count - 1} into the leading rows of {@code target}, of the store's type. */

@@ -80,28 +80,6 @@ final class TreeSpeculator implements Speculator {
         level = new BatchView(arena, Math.multiplyExact(batch, TreeBatch.MAX_BRANCH), batch);
     }
 
-    /** Extends a group's prefix; its last token is left for each response, whose first tree grows from that row. */
-    private void openGroup(GroupState group) {
-        group.draftSequence = cache.open();
-        int rows = group.prefixLength() - 1;
-        int done = 0;
-        while (done < rows) {
-            int part = Math.min(rows - done, maxRows);
-            require(cache.reserve(group.draftSequence, part));
-            cache.sync();
-            extend.clear();
-            extend.addRequest(cache.row(group.draftSequence), done, 0);
-            for (int i = 0; i < part; i++) {
-                int t = done + i;
-                storeRows.setInt(i, features.row(group, t));
-                extend.addRow(group.prompt.prompt()[t + 1], t, cache.slot(group.draftSequence, t), t + 1, 0L);
-            }
-            runExtend();
-            cache.commit(group.draftSequence, part);
-            done += part;
-        }
-    }
-
     @Override
     public void closeGroup(GroupState group) {
         if (group.draftSequence != Slot.NO_SEQUENCE) {
@@ -112,10 +90,13 @@ final class TreeSpeculator implements Speculator {
 
     /** Requests, and their groups' prefixes, enter the drafter's cache with their first tree: while the plan is off they cost nothing. */
     private void open(Slot slot) {
-        if (slot.group.draftSequence == Slot.NO_SEQUENCE) {
-            openGroup(slot.group);
+        GroupState group = slot.group;
+        if (group.draftSequence == Slot.NO_SEQUENCE) {
+            group.draftSequence = cache.open();
+            // The prefix's last row is left for each response, whose first tree grows from it.
+            add(group.draftSequence, slot, Math.max(0, group.prefixLength() - 1));
         }
-        slot.draftSequence = cache.fork(slot.group.draftSequence);
+        slot.draftSequence = cache.fork(group.draftSequence);
     }
 
     @Override
@@ -161,6 +142,7 @@ final class TreeSpeculator implements Speculator {
                 open(live[r]);
             }
         }
+        runExtend();
         catchUp(live, count);
         lastPass(live, count);
         int inFlight = (plan.depth() - 1) * plan.branch();
@@ -204,43 +186,25 @@ final class TreeSpeculator implements Speculator {
         }
         for (int r = 0; r < count; r++) {
             Slot slot = live[r];
-            int from = cache.length(slot.draftSequence);
-            while (from < slot.committed() - 1) {
-                int part = Math.min(slot.committed() - 1 - from, maxRows);
-                require(cache.reserve(slot.draftSequence, part));
-                cache.sync();
-                extend.clear();
-                addRows(slot, from, from + part);
-                runExtend();
-                cache.commit(slot.draftSequence, part);
-                from += part;
-            }
+            add(slot.draftSequence, slot, Math.max(cache.length(slot.draftSequence), slot.committed() - 1));
         }
+        runExtend();
     }
 
     private void lastPass(Slot[] live, int count) {
-        extend.clear();
         for (int r = 0; r < count; r++) {
             Slot slot = live[r];
-            require(cache.reserve(slot.draftSequence, slot.committed() - cache.length(slot.draftSequence)));
-        }
-        cache.sync();
-        for (int r = 0; r < count; r++) {
-            Slot slot = live[r];
-            addRows(slot, cache.length(slot.draftSequence), slot.committed());
+            add(slot.draftSequence, slot, slot.committed());
             // A prompt of one token has no features yet: its first tree grows from an arbitrary row and is merely useless.
             lastRows.setInt(r, Math.max(0, extend.rows() - 1));
         }
-        ops.push(extendInputs, extendInputs.host().size());
+        pushExtend();
         if (count <= MOST_RECORDED) {
             passes.run(0, extend.batch, cache.store(), count, extend.rows(), extending);
         } else {
             extending.run();
         }
-        for (int r = 0; r < count; r++) {
-            Slot slot = live[r];
-            cache.commit(slot.draftSequence, slot.committed() - cache.length(slot.draftSequence));
-        }
+        extend.clear();
     }
 
     /** Takes in what was decided, up to each request's last token, whose row the tree grows from. */
@@ -253,17 +217,37 @@ final class TreeSpeculator implements Speculator {
         inference.extend(features.rows(), storeRows.mirror().device(), extend.batch, cache.store(), extend.requests(), extend.rows());
     }
 
-    private void addRows(Slot slot, int from, int to) {
-        extend.addRequest(cache.row(slot.draftSequence), from, slot.requestId);
+    /**
+     * Adds a request's rows from the end of a sequence, which is its own or its group's, up to row {@code to}, and commits their places.
+     * What does not fit one pass with the rows already there begins another.
+     */
+    private void add(int sequence, Slot slot, int to) {
+        int from = cache.length(sequence);
+        require(cache.reserve(sequence, to - from));
+        cache.commit(sequence, to - from);
+        extend.addRequest(cache.row(sequence), from, slot.requestId);
         for (int t = from; t < to; t++) {
+            if (extend.rows() == maxRows) {
+                runExtend();
+                extend.addRequest(cache.row(sequence), t, slot.requestId);
+            }
             storeRows.setInt(extend.rows(), features.row(slot, t));
-            extend.addRow(slot.tokens[t + 1], t, cache.slot(slot.draftSequence, t), t + 1, 0L);
+            extend.addRow(slot.tokens[t + 1], t, cache.slot(sequence, t), t + 1, 0L);
         }
     }
 
+    /** Computes what was added and not yet computed. */
     private void runExtend() {
+        if (extend.rows() > 0) {
+            pushExtend();
+            extend();
+        }
+        extend.clear();
+    }
+
+    private void pushExtend() {
+        cache.sync();
         ops.push(extendInputs, extendInputs.host().size());
-        extend();
     }
 
     private static void require(boolean reserved) {

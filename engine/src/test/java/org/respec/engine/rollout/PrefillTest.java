@@ -10,9 +10,9 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.Drafter;
 import org.respec.engine.model.SmallModel;
@@ -68,11 +68,12 @@ class PrefillTest {
     }
 
     /** A first step of 64 prompts: as many passes as their rows fill, and those of the step itself. */
-    @Test
-    void rowsFillPasses() {
+    @ParameterizedTest
+    @ValueSource(strings = {"off", "2x1x2"})
+    void rowsFillPasses(String plan) {
         AtomicInteger passes = new AtomicInteger();
         Ops counting = (Ops) Proxy.newProxyInstance(Ops.class.getClassLoader(), new Class<?>[] {Ops.class}, (proxy, method, arguments) -> {
-            // Every pass begins with one.
+            // Every pass, the drafter's too, begins with one.
             if (method.getName().equals("embedding")) {
                 passes.incrementAndGet();
             }
@@ -87,10 +88,15 @@ class PrefillTest {
         int maxRows = 192;
         int prefix = IntStream.of(lengths).map(length -> length - 1).sum();
         int expected = Math.ceilDiv(prefix, maxRows) + 1;
+        if (!plan.equals("off")) {
+            // The drafter takes in prefixes without their last rows, then those, then grows a second level.
+            int draftPrefix = IntStream.of(lengths).map(length -> Math.max(0, length - 2)).sum();
+            expected += Math.ceilDiv(draftPrefix, maxRows) + 2;
+        }
         try (Actor actor = TestModels.actor(counting, model.config(), 21);
              Drafter drafter = TestModels.drafter(counting, TestModels.drafterConfig(model.config()), actor, 22);
              RolloutEngine engine = Rollouts.engine(counting, actor, drafter, new RolloutLimits(64, 17, 8, PAGE, 0, 5, maxRows), HOT,
-                 Rollouts.NEVER, "off")) {
+                 Rollouts.NEVER, plan)) {
             engine.begin(prompts);
             passes.set(0);
             assertTrue(engine.step());
