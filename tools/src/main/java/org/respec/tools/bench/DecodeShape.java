@@ -14,6 +14,8 @@ public enum DecodeShape {
     TINY("tiny", model(96, 64, 96, 3, 2, 1, 32, 512, true)),
     /** Steps of some ms on a few processors. */
     SMALL("small", model(2048, 384, 1024, 8, 6, 2, 64, 32_768, true)),
+    /** Weights of half a gigabyte, which caches do not hold: on a few processors, steps of some tens of ms. */
+    MEDIUM("medium", model(2048, 1024, 2816, 12, 16, 4, 64, 32_768, true)),
     QWEN_3B("qwen2.5-3b", model(151_936, 2048, 11_008, 36, 16, 2, 128, 32_768, true)),
     QWEN_7B("qwen2.5-7b", model(152_064, 3584, 18_944, 28, 28, 4, 128, 32_768, false)),
     QWEN_14B("qwen2.5-14b", model(152_064, 5120, 13_824, 48, 40, 8, 128, 32_768, false));

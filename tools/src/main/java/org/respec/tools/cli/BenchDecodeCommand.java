@@ -22,7 +22,7 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true)
 final class BenchDecodeCommand implements Callable<Integer> {
     @Option(names = "--shape", paramLabel = "NAME", defaultValue = "qwen2.5-7b",
-        description = "qwen2.5-3b, qwen2.5-7b, qwen2.5-14b, small or tiny (default: ${DEFAULT-VALUE}).")
+        description = "qwen2.5-3b, qwen2.5-7b, qwen2.5-14b, medium, small or tiny (default: ${DEFAULT-VALUE}).")
     private String shape;
 
     @Option(names = "--batch", split = ",", defaultValue = "1,8,64,256", description = "Live requests (default: ${DEFAULT-VALUE}).")

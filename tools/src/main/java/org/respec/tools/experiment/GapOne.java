@@ -1,7 +1,6 @@
 package org.respec.tools.experiment;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
@@ -20,6 +19,7 @@ import org.respec.engine.run.Tasks;
 import org.respec.engine.task.Task;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
+import org.respec.tools.bench.DecodeShape;
 import org.respec.tools.report.Axis;
 import org.respec.tools.report.Plot;
 import org.respec.tools.report.Series;
@@ -49,7 +49,7 @@ final class GapOne implements Experiment {
             "accept_length", "speculated");
         Table best = new Table("adaptive", "Adaptive against the best static plan (paired, round by round)", "batch", "best_static",
             "ratio");
-        Table lengths = new Table("lengths", "Tokens of the whole rollout's responses", "seed", "requests", "mean", "median", "p90",
+        Table lengths = new Table("lengths", "Tokens of the whole rollouts' responses", "model", "seed", "requests", "mean", "median", "p90",
             "longest");
         List<Claim> claims = new ArrayList<>();
         List<PlanSpeeds> all = new ArrayList<>();
@@ -86,10 +86,15 @@ final class GapOne implements Experiment {
                 all.add(measured);
                 report(table, best, claims, Integer.toString(batch), measured, "at batch " + batch, BAR);
                 if (batch == LARGEST) {
-                    report(table, best, claims, "whole rollout", new PlanSpeeds(batch, plans, tail), "over a whole rollout", 1);
+                    report(table, best, claims, "whole rollout", new PlanSpeeds(batch, plans, tail),
+                        "over a whole rollout of the bundled model", 1);
                 }
                 lab.log().accept("gap1: batch " + batch + " done");
             }
+            DecodeShape shape = LargeRollout.shape(ops);
+            PlanSpeeds large = new LargeRollout(shape, LARGEST, lab.choose(96, 256)).measure(lab, ops, 1, lengths);
+            report(table, best, claims, "whole rollout, " + shape.title(), large, "over a whole rollout of a model of shape " + shape.title(),
+                1);
         }
         return new Outcome(List.of(table, best, lengths), List.of(new Outcome.Chart("gap1", plot(plans, all))), claims);
     }
@@ -111,9 +116,7 @@ final class GapOne implements Experiment {
         List<Trajectory> drawn = engine.generate(prompts).trajectories();
         List<LongTail.Candidate> picked = LongTail.pick(IntStream.range(0, CANDIDATES)
             .mapToObj(i -> new LongTail.Candidate(prompts.get(i), drawn.get(i).response().length)).toList(), LARGEST, seed);
-        int[] sorted = picked.stream().mapToInt(LongTail.Candidate::length).sorted().toArray();
-        lengths.add(seed, sorted.length, Arrays.stream(sorted).average().orElseThrow(), sorted[sorted.length / 2],
-            sorted[sorted.length * 9 / 10], sorted[sorted.length - 1]);
+        LongTail.describe(lengths, "bundled", seed, picked.stream().mapToInt(LongTail.Candidate::length).toArray());
         return picked.stream().map(LongTail.Candidate::prompt).toList();
     }
 

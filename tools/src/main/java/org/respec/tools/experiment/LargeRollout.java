@@ -1,0 +1,99 @@
+package org.respec.tools.experiment;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.respec.engine.rollout.DecodeBench;
+import org.respec.engine.rollout.PlanPolicy;
+import org.respec.engine.rollout.PromptGroup;
+import org.respec.engine.rollout.RolloutEngine;
+import org.respec.engine.rollout.RolloutLimits;
+import org.respec.engine.rollout.RolloutStats;
+import org.respec.engine.rollout.SetAcceptance;
+import org.respec.engine.rollout.SpeedComparison;
+import org.respec.engine.rollout.StopRule;
+import org.respec.engine.run.Devices;
+import org.respec.engine.run.PlanPolicies;
+import org.respec.engine.run.RunConfig;
+import org.respec.kernels.Ops;
+import org.respec.kernels.SamplingParams;
+import org.respec.tools.bench.DecodeShape;
+
+/**
+ * Whole rollouts of a model whose weights no cache holds, so that a pass of few rows takes as long as reading them, as on a GPU; the
+ * bundled model's are too few for that. These weights mean nothing: acceptance is set and not drawn, and so are the lengths of responses,
+ * which are log-normal. All requests begin at once; in the end, few are live for long.
+ */
+final class LargeRollout {
+    /** Chains: the first choice is all that is ever accepted. */
+    private static final List<String> STATIC = List.of("off", "1x1x1", "2x1x2", "3x1x3", "4x1x4", "6x1x6");
+    /** As the bundled drafter's at temperature 1, of trees of two choices. */
+    private static final double[] ACCEPTANCE = {0.8, 0.78, 0.76, 0.75};
+    private static final int PROMPT = 16;
+    private static final int PAGE = 16;
+
+    private final DecodeShape shape;
+    private final int requests;
+    private final int longest;
+
+    /** Of so many requests, of which the longest has about {@code longest} tokens. */
+    LargeRollout(DecodeShape shape, int requests, int longest) {
+        this.shape = shape;
+        this.requests = requests;
+        this.longest = longest;
+    }
+
+    /** The shape that suits a device. */
+    static DecodeShape shape(Ops ops) {
+        return ops.uuid().isEmpty() ? DecodeShape.MEDIUM : DecodeShape.QWEN_7B;
+    }
+
+    /**
+     * Every plan, and the adaptive one last, {@code repeats} times with the lengths of each seed.
+     *
+     * @param lengths takes a row for each seed
+     */
+    PlanSpeeds measure(Lab lab, Ops ops, int repeats, Table lengths) {
+        List<List<PromptGroup>> rounds = new ArrayList<>();
+        for (int seed = 0; seed < lab.seeds(); seed++) {
+            int[] drawn = LongTail.lengths(requests, longest, seed);
+            LongTail.describe(lengths, shape.title(), seed, drawn);
+            rounds.add(prompts(drawn, (long) seed << 32));
+        }
+        List<String> plans = new ArrayList<>(STATIC);
+        plans.add("adaptive");
+        List<RolloutEngine> engines = new ArrayList<>();
+        try (DecodeBench model = new DecodeBench(ops, Devices.dtype("auto", lab.device(), ops), shape.actor(), shape.drafter())) {
+            try {
+                plans.forEach(plan -> engines.add(engine(ops, model, plan, lab.output().resolve("large-costs"))));
+                // The first round warms up: it takes many steps of each engine.
+                List<List<PromptGroup>> all = new ArrayList<>(List.of(rounds.getFirst()));
+                Collections.nCopies(repeats, rounds).forEach(all::addAll);
+                List<List<RolloutStats>> stats = SpeedComparison.measure(engines, all, 0);
+                return new PlanSpeeds(requests, plans, stats.stream().map(of -> of.subList(1, of.size())).toList());
+            } finally {
+                engines.forEach(RolloutEngine::close);
+            }
+        }
+    }
+
+    private List<PromptGroup> prompts(int[] lengths, long first) {
+        return IntStream.range(0, lengths.length).mapToObj(i -> {
+            int[] prompt = IntStream.range(0, PROMPT).map(t -> (int) ((t * 7L + (first + i) * 13L + 1) % shape.actor().vocabSize())).toArray();
+            return new PromptGroup(prompt, 1, first + i, lengths[i]);
+        }).toList();
+    }
+
+    private RolloutEngine engine(Ops ops, DecodeBench model, String plan, Path costs) {
+        RolloutLimits limits = new RolloutLimits(requests, PROMPT, longest, PAGE, 0, 0);
+        RunConfig.Speculation base = RunConfig.Speculation.of(plan);
+        RunConfig.Speculation setting = new RunConfig.Speculation(base.mode(), base.plan(), base.maxDepth(), 1, base.maxTokens(),
+            base.margin(), base.drafting(), base.utilization(), costs);
+        PlanPolicy policy = PlanPolicies.of(setting, ops, model.actor(), model.drafter(), limits);
+        SetAcceptance set = new SetAcceptance(ops, policy, ACCEPTANCE);
+        return new RolloutEngine(set.ops(), model.actor(), base.needsDrafter() ? model.drafter() : null, limits,
+            SamplingParams.temperature(1), 1, new StopRule(List.of(), List.of()), set, base.drafting());
+    }
+}
