@@ -3,6 +3,7 @@ package org.respec.engine.rollout;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import org.respec.engine.kv.PagedKvCache;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.ActorInference;
@@ -10,6 +11,7 @@ import org.respec.engine.model.DeviceInitializer;
 import org.respec.engine.model.Drafter;
 import org.respec.engine.model.DrafterInference;
 import org.respec.engine.speculation.CostProfile;
+import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.DType;
 import org.respec.kernels.HostMirror;
 import org.respec.kernels.KvLayout;
@@ -21,18 +23,24 @@ import org.respec.kernels.TensorArena;
 import org.respec.kernels.TreeBatch;
 
 /**
- * Measures, on the machine at hand, what the plan solver needs to know before the first step: seconds of a verify pass and of a draft
- * pass over requests and rows per request. Runs the real passes on a scratch cache with a context of typical length.
+ * Measures, on the machine at hand, what the plan solver needs to know before the first step: what the two halves of a step take by
+ * requests and plan, and what extending the drafter takes by rows. With a drafter, a rollout engine makes real steps ({@link StepTimer}):
+ * passes alone leave out what the host does for trees. (For 64 requests of the bundled model they spoke for 2x1x2 at 1.12 times the speed
+ * of off, where it had 0.94.) Without, actor's passes on a scratch cache have to do.
  */
 public final class CostProbe {
     private static final long SEED = 20261129;
     private static final int CONTEXT = 48;
     private static final int[] VERIFY_ROWS = {1, 2, 3, 4, 5, 6, 7, 9, 13, 17, 25, 33};
+    /** Plans whose steps verify as many rows. Those of one level tell what drafting costs beside passes, those of four what a level does. */
+    private static final List<SpeculationPlan> PLANS = Stream.of("off", "1x1x1", "2x1x2", "3x1x3", "4x1x4", "5x1x5", "6x1x6", "4x2x8",
+        "4x2x12", "4x4x16", "6x4x24", "8x4x32").map(SpeculationPlan::parse).toList();
+    private static final int LEVELS = 4;
     private static final int[] DRAFT_ROWS = {1, 2, 3, 4, 6, 8};
-    private static final int ROUNDS = 5;
-    /** With blocks of 2 ms, 16 rows took 600 us instead of the 420 of a steady state: see {@link #round}. */
+    private static final int ROUNDS = 4;
+    /** With blocks of 2 ms, 16 rows took 600 us instead of the 420 of a steady state: see {@link PassCell#measure}. */
     private static final long BLOCK_NANOS = 8_000_000L;
-    private static final long WARM_UP_WINDOW = 500_000_000L;
+    private static final long WARM_UP_WINDOW = 1_000_000_000L;
     private static final long WARM_UP_LIMIT = 12_000_000_000L;
     /** A round of warming up ends here: passes of a large model have compiled their code by then. */
     private static final long WARM_UP_ROUND = 2_000_000_000L;
@@ -42,28 +50,31 @@ public final class CostProbe {
     private static final double LONG_SECONDS = 0.1;
     /** Rows that take so many times one row's time gain fewer tokens than that, and long passes of still more are not measured. */
     private static final int HOPELESS = TreeBatch.MAX_DEPTH + 1;
+    private static final double LEAST_SECONDS = 1e-9;
 
     private CostProbe() {
     }
 
     /**
-     * Fills {@code profile} for up to {@code maxBatch} requests and {@code maxRows} rows a pass.
+     * Fills {@code profile} for up to as many requests and rows a pass as {@code limits} has.
      *
      * @param drafter null to measure the actor alone
      */
-    public static void measure(Ops ops, Actor actor, Drafter drafter, int maxBatch, int maxRows, CostProfile profile) {
+    public static void measure(Ops ops, Actor actor, Drafter drafter, RolloutLimits limits, CostProfile profile) {
+        int maxBatch = limits.maxBatch();
         try (TensorArena arena = ops.arena("cost probe");
-             Pass verify = new VerifyPass(ops, arena, actor, drafter, maxBatch, maxRows);
+             StepTimer timer = drafter == null ? null : new StepTimer(ops, actor, drafter, limits);
+             Pass verify = drafter != null ? null : new VerifyPass(ops, arena, actor, maxBatch, limits.maxRows());
              Pass draft = drafter == null ? null : new DraftPass(ops, arena, drafter, maxBatch, maxBatch * TreeBatch.MAX_BRANCH)) {
             List<Cell> cells = new ArrayList<>();
             for (int batch = 1; batch <= maxBatch; batch = next(batch, maxBatch)) {
-                for (int rows : VERIFY_ROWS) {
-                    if ((long) batch * rows <= maxRows) {
-                        cells.add(new Cell(verify, batch, rows, new double[ROUNDS]));
+                for (int i = 0; i < VERIFY_ROWS.length; i++) {
+                    if ((long) batch * VERIFY_ROWS[i] <= limits.maxRows()) {
+                        cells.add(timer == null ? new PassCell(verify, batch, VERIFY_ROWS[i]) : new StepCell(timer, batch, PLANS.get(i)));
                     }
                 }
                 for (int rows : draft == null ? new int[0] : DRAFT_ROWS) {
-                    cells.add(new Cell(draft, batch, rows, new double[ROUNDS]));
+                    cells.add(new PassCell(draft, batch, rows));
                 }
             }
             warmUp(cells);
@@ -73,18 +84,38 @@ public final class CostProbe {
             for (long begin = System.nanoTime(); rounds < ROUNDS && System.nanoTime() - begin < ROUNDS_LIMIT; rounds++) {
                 round(cells, rounds, Long.MAX_VALUE);
             }
-            Cell plain = null;
-            for (Cell cell : cells) {
-                plain = cell.pass == verify && cell.rows == 1 ? cell : plain;
-                double seconds = cell.seconds(plain, rounds);
-                if (seconds == Double.POSITIVE_INFINITY) {
-                    continue;
-                }
-                if (cell.pass == verify) {
-                    profile.addVerify(cell.batch, cell.batch * cell.rows, seconds);
-                } else {
-                    profile.addDraft(cell.batch, cell.batch * cell.rows, seconds);
-                }
+            fill(profile, cells, rounds, draft);
+        }
+    }
+
+    private static void fill(CostProfile profile, List<Cell> cells, int rounds, Pass draft) {
+        Cell plain = null;
+        for (Cell cell : cells) {
+            boolean drafting = draft != null && cell instanceof PassCell;
+            plain = !drafting && cell.rows == 1 ? cell : plain;
+            double seconds = cell.relative(cell.seconds, plain, rounds);
+            if (seconds < Double.POSITIVE_INFINITY && drafting) {
+                profile.addDraft(cell.batch, cell.batch * cell.rows, seconds);
+            } else if (seconds < Double.POSITIVE_INFINITY) {
+                profile.addVerify(cell.batch, cell.batch * cell.rows, seconds);
+            }
+        }
+        double overhead = 0;
+        for (Cell cell : cells) {
+            if (!(cell instanceof StepCell step)) {
+                continue;
+            }
+            plain = step.plan.isOff() ? step : plain;
+            double seconds = step.relative(step.draft, plain, rounds);
+            if (step.plan.isOff() || seconds == Double.POSITIVE_INFINITY) {
+                continue;
+            }
+            double levels = seconds - profile.draft(step.batch, Math.max(step.batch, (int) Math.round(step.tokens * step.batch)));
+            if (step.plan.depth() == 1) {
+                overhead = Math.max(LEAST_SECONDS, levels);
+                profile.addOverhead(step.batch, overhead);
+            } else if (step.plan.depth() == LEVELS && step.plan.tokens() == LEVELS * step.plan.branch()) {
+                profile.addLevel(step.batch, step.batch * step.plan.branch(), Math.max(LEAST_SECONDS, (levels - overhead) / (LEVELS - 1)));
             }
         }
     }
@@ -100,26 +131,13 @@ public final class CostProbe {
             }
             plain = cell.rows == 1 ? cell : plain;
             boolean hopeless = cell != plain && before.isLong() && before.seconds[0] > HOPELESS * plain.seconds[0];
-            if (round == 0 || !cell.isLong()) {
-                cell.seconds[round] = hopeless ? Double.POSITIVE_INFINITY : block(cell);
+            if (round == 0 && hopeless) {
+                cell.seconds[0] = Double.POSITIVE_INFINITY;
+            } else if (round == 0 || !cell.isLong()) {
+                cell.measure(round, cell == plain ? cell.seconds[0] : before.seconds[0]);
             }
             before = cell;
         }
-    }
-
-    /**
-     * Least time of some passes of a kind in a row: what ran before still slows the first ones (after wide passes, a narrow one took twice
-     * its time for some milliseconds), and rollouts run long stretches of one kind.
-     */
-    private static double block(Cell cell) {
-        long begin = System.nanoTime();
-        double least = Double.POSITIVE_INFINITY;
-        do {
-            long start = System.nanoTime();
-            cell.pass.run(cell.batch, cell.rows);
-            least = Math.min(least, (System.nanoTime() - start) * 1e-9);
-        } while (System.nanoTime() - begin < BLOCK_NANOS);
-        return least;
     }
 
     /** Runs rounds until they no longer get faster: before the JIT has settled, times mean nothing. */
@@ -130,7 +148,7 @@ public final class CostProbe {
         while (still < 2 && System.nanoTime() - begin < WARM_UP_LIMIT) {
             long start = System.nanoTime();
             int rounds = 0;
-            while (System.nanoTime() - start < WARM_UP_WINDOW || rounds < 2) {
+            while (rounds == 0 || System.nanoTime() - start < WARM_UP_WINDOW) {
                 round(cells, 0, WARM_UP_ROUND);
                 rounds++;
             }
@@ -140,23 +158,83 @@ public final class CostProbe {
         }
     }
 
-    /** A point to measure. */
-    private record Cell(Pass pass, int batch, int rows, double[] seconds) {
-        /** Whether a pass takes so long that the first round's has to do. */
+    /** A point to measure: so many requests, with so many rows each. */
+    private abstract static class Cell {
+        final int batch;
+        final int rows;
+        final double[] seconds = new double[ROUNDS];
+
+        Cell(int batch, int rows) {
+            this.batch = batch;
+            this.rows = rows;
+        }
+
+        /** Whether it takes so long that the first round has to do. */
         boolean isLong() {
             return seconds[0] > LONG_SECONDS;
         }
+
+        /** Fills in a round; a little over {@code expected} seconds is what a step may take, 0 if that is not known. */
+        abstract void measure(int round, double expected);
 
         /**
          * What counts is the ratio to plain decoding of the same batch. A machine may be faster in one round than in the next, so the
          * ratio is taken round by round, and its median goes with plain decoding's least time. Infinite if it was not measured.
          */
-        double seconds(Cell plain, int rounds) {
+        double relative(double[] measured, Cell plain, int rounds) {
             int counted = isLong() || plain.isLong() ? 1 : rounds;
             double[] ratios = new double[counted];
-            Arrays.setAll(ratios, round -> seconds[round] / plain.seconds[round]);
+            Arrays.setAll(ratios, round -> measured[round] / plain.seconds[round]);
             Arrays.sort(ratios);
             return ratios[counted / 2] * Arrays.stream(plain.seconds, 0, plain.isLong() ? 1 : rounds).min().orElseThrow();
+        }
+    }
+
+    /** A pass alone. */
+    private static final class PassCell extends Cell {
+        private final Pass pass;
+
+        PassCell(Pass pass, int batch, int rows) {
+            super(batch, rows);
+            this.pass = pass;
+        }
+
+        /**
+         * Least time of some passes in a row: what ran before still slows the first ones (after wide passes, a narrow one took twice its
+         * time for some milliseconds), and rollouts run long stretches of one kind.
+         */
+        @Override
+        void measure(int round, double expected) {
+            long begin = System.nanoTime();
+            double least = Double.POSITIVE_INFINITY;
+            do {
+                long start = System.nanoTime();
+                pass.run(batch, rows);
+                least = Math.min(least, (System.nanoTime() - start) * 1e-9);
+            } while (System.nanoTime() - begin < BLOCK_NANOS);
+            seconds[round] = least;
+        }
+    }
+
+    /** A plan's steps: {@code seconds} are those of the half that verifies. */
+    private static final class StepCell extends Cell {
+        private final StepTimer timer;
+        private final SpeculationPlan plan;
+        private final double[] draft = new double[ROUNDS];
+        private double tokens;
+
+        StepCell(StepTimer timer, int batch, SpeculationPlan plan) {
+            super(batch, plan.tokens() + 1);
+            this.timer = timer;
+            this.plan = plan;
+        }
+
+        @Override
+        void measure(int round, double expected) {
+            timer.run(batch, plan, BLOCK_NANOS, 1e9 * expected);
+            draft[round] = timer.draftSeconds();
+            seconds[round] = timer.verifySeconds();
+            tokens = timer.tokens();
         }
     }
 
@@ -230,13 +308,11 @@ public final class CostProbe {
         private final ActorInference inference;
         private final HostMirror tokens;
         private final HostMirror logProbs;
-        private final boolean capture;
 
-        VerifyPass(Ops ops, TensorArena arena, Actor actor, Drafter drafter, int maxBatch, int maxRows) {
+        VerifyPass(Ops ops, TensorArena arena, Actor actor, int maxBatch, int maxRows) {
             super(ops, arena, new KvLayout(actor.dtype(), actor.config().numHiddenLayers(), actor.shape().kvHeads(), actor.shape().headDim(),
                 16, pages(maxBatch, 16)), maxBatch, maxRows);
-            capture = drafter != null;
-            inference = new ActorInference(ops, actor, maxRows, capture ? drafter.config().featureLayerNumbers() : new int[0]);
+            inference = new ActorInference(ops, actor, maxRows, new int[0]);
             tokens = arena.mirror(DType.I32, 1, maxRows);
             logProbs = arena.mirror(DType.F32, 1, maxRows);
         }

@@ -30,6 +30,8 @@ public final class RolloutEngine implements AutoCloseable {
     private final SamplingParams sampling;
     private final StopRule stop;
     private final PlanPolicy policy;
+    /** Null unless what is accepted is set. */
+    private ImposedAcceptance imposed;
     private final boolean shareNodes;
     private final TensorArena arena;
     private final PagedKvCache cache;
@@ -140,6 +142,11 @@ public final class RolloutEngine implements AutoCloseable {
         return model.maxPositionEmbeddings() - prompt - TreeBatch.MAX_DEPTH;
     }
 
+    /** From now on this decides what is accepted, in the actor's place: steps are to be timed, and what is drawn does not matter. */
+    void impose(ImposedAcceptance acceptance) {
+        imposed = acceptance;
+    }
+
     /** Who decides how far to speculate. */
     public PlanPolicy policy() {
         return policy;
@@ -235,6 +242,9 @@ public final class RolloutEngine implements AutoCloseable {
         }
         long drafted = System.nanoTime();
         pass.run(live, nodes, nodes == 0 ? keptRows.roots(live, count) : null);
+        if (imposed != null && nodes > 0) {
+            pass.impose(imposed, plan);
+        }
         int gained = accept();
         long verified = System.nanoTime();
         tally.add(plan, count, gained, drafted - start, verified - drafted);

@@ -5,6 +5,7 @@ import org.respec.engine.model.Actor;
 import org.respec.engine.model.ActorInference;
 import org.respec.engine.model.FeatureTarget;
 import org.respec.engine.speculation.ScoreCalibration;
+import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.DType;
 import org.respec.kernels.HostMirror;
 import org.respec.kernels.MirrorBlock;
@@ -195,6 +196,11 @@ final class VerifyPass implements AutoCloseable {
         ops.pull(wanted, wanted.host().size());
     }
 
+    /** Puts paths of which {@code acceptance} decides in the place of those that the actor took through the last pass's trees. */
+    void impose(ImposedAcceptance acceptance, SpeculationPlan plan) {
+        acceptance.decide(result, batch.batch, requests, plan);
+    }
+
     private void samplePass() {
         inference.forward(batch.batch, cache.store(), requests, rows, true, target);
         ops.sample(inference.logits(), batch.batch, sampling, seed, sampled.mirror().device(), sampledLogProbs.mirror().device(), rows);
@@ -245,6 +251,10 @@ final class VerifyPass implements AutoCloseable {
      * @param depth of these choices
      */
     void observe(PlanPolicy policy, ScoreCalibration calibration, int r, int node, int depth, int token) {
+        if (depth > TreeBatch.MAX_DEPTH) {
+            // Only where a path was set does one of the deepest level's nodes have children: it is none of them.
+            return;
+        }
         long base = (long) r * TreeBatch.POOL;
         int parent = node == 0 ? -1 : nodePool.getInt((long) r * TreeBatch.MAX_NODES + node);
         double above = parent < 0 ? 0 : poolScores.getFloat(base + parent);

@@ -26,7 +26,7 @@ import org.respec.engine.speculation.CostProfile;
  */
 final class CostCache {
     /** To be raised whenever passes come to take other times: kernels, the probe, the passes themselves. */
-    private static final String ENGINE = "0.1.0/1";
+    private static final String ENGINE = "0.1.0/2";
     private static final Duration FRESH = Duration.ofDays(14);
     private static final long MAX_BYTES = 1 << 20;
     private static final int MAX_SAMPLES = 4096;
@@ -88,7 +88,7 @@ final class CostCache {
         } catch (IOException e) {
             throw new BadInput(file + ": it cannot be read (" + e.getMessage() + ").", e);
         }
-        StrictJson root = StrictJson.read(file, MAX_BYTES, "a file of costs").knows("engine", "of", "verify", "draft");
+        StrictJson root = StrictJson.read(file, MAX_BYTES, "a file of costs").knows("engine", "of", "verify", "draft", "level", "overhead");
         root.finish();
         if (!root.text("engine").equals(ENGINE) || !root.text("of").equals(key)) {
             throw root.bad("of", "is not what is run here");
@@ -96,6 +96,8 @@ final class CostCache {
         CostProfile profile = new CostProfile();
         samples(root, "verify").forEach(s -> profile.addVerify(s.requests(), s.rows(), s.seconds()));
         samples(root, "draft").forEach(s -> profile.addDraft(s.requests(), s.rows(), s.seconds()));
+        samples(root, "level").forEach(s -> profile.addLevel(s.requests(), s.rows(), s.seconds()));
+        samples(root, "overhead").forEach(s -> profile.addOverhead(s.requests(), s.seconds()));
         return profile;
     }
 
@@ -118,6 +120,8 @@ final class CostCache {
         root.put("engine", ENGINE).put("of", key);
         samples(root.putArray("verify"), profile.verifySamples());
         samples(root.putArray("draft"), profile.draftSamples());
+        samples(root.putArray("level"), profile.levelSamples());
+        samples(root.putArray("overhead"), profile.overheadSamples());
         SafeFiles.write(file, (root.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
     }
 

@@ -57,7 +57,7 @@ public final class PlanPolicies {
     private static CostProfile costs(RunConfig.Speculation config, Ops ops, Actor actor, Drafter drafter, RolloutLimits limits) {
         Drafter drafting = config.needsDrafter() ? drafter : null;
         Consumer<CostProfile> measure = empty -> {
-            CostProbe.measure(ops, actor, drafting, limits.maxBatch(), limits.maxRows(), empty);
+            CostProbe.measure(ops, actor, drafting, limits, empty);
             if (drafting == null) {
                 NgramProbe.measure(ops, actor.config().vocabSize(), limits.maxBatch(), empty);
             }
@@ -69,7 +69,7 @@ public final class PlanPolicies {
         }
         // What passes take depends on the models' shapes, which their configurations have, not on their weights.
         String key = ops.device() + " " + ops.uuid() + " " + actor.config() + " " + (drafting == null ? "n-grams" : drafting.config())
-            + " batch " + limits.maxBatch() + " rows " + limits.maxRows();
+            + " batch " + limits.maxBatch() + " rows " + limits.maxRows() + " top " + limits.captureTopK();
         return new CostCache(config.costCache(), sentence -> System.err.println("respec: " + sentence)).get(key, measure);
     }
 }

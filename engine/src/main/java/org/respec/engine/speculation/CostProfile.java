@@ -76,6 +76,8 @@ public final class CostProfile implements PlanCosts {
 
     private final Surface verify = new Surface();
     private final Surface draft = new Surface();
+    private final Surface level = new Surface();
+    private final Surface overhead = new Surface();
 
     /** Adds a measured verify pass: the actor's forward pass with sampling. */
     public void addVerify(int requests, int rows, double seconds) {
@@ -87,6 +89,16 @@ public final class CostProfile implements PlanCosts {
         draft.add(new Sample(requests, rows, seconds));
     }
 
+    /** Adds what a level of a draft takes, from the second on; where none is known, it takes as long as a draft pass over its rows. */
+    public void addLevel(int requests, int rows, double seconds) {
+        level.add(new Sample(requests, rows, seconds));
+    }
+
+    /** Adds what drafting takes in a step beside its passes; where nothing is known, that is nothing. */
+    public void addOverhead(int requests, double seconds) {
+        overhead.add(new Sample(requests, requests, seconds));
+    }
+
     /** Measured verify passes. */
     public List<Sample> verifySamples() {
         return List.copyOf(verify.samples);
@@ -95,6 +107,16 @@ public final class CostProfile implements PlanCosts {
     /** Measured draft passes. */
     public List<Sample> draftSamples() {
         return List.copyOf(draft.samples);
+    }
+
+    /** Measured levels of drafts. */
+    public List<Sample> levelSamples() {
+        return List.copyOf(level.samples);
+    }
+
+    /** What drafting was measured to take beside passes. */
+    public List<Sample> overheadSamples() {
+        return List.copyOf(overhead.samples);
     }
 
     /** Seconds of a verify pass. */
@@ -115,7 +137,8 @@ public final class CostProfile implements PlanCosts {
     @Override
     public double draftSeconds(int batch, SpeculationPlan plan, double tokens) {
         double first = draft(batch, Math.max(batch, (int) Math.ceil(batch * tokens)));
-        return first + (plan.depth() - 1) * draft(batch, batch * plan.branch());
+        double beside = overhead.samples.isEmpty() ? 0 : overhead.at(batch, batch);
+        return beside + first + (plan.depth() - 1) * (level.samples.isEmpty() ? draft : level).at(batch, batch * plan.branch());
     }
 
     @Override
