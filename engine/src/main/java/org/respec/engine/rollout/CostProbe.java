@@ -32,7 +32,7 @@ public final class CostProbe {
     private static final long SEED = 20261129;
     private static final int CONTEXT = 48;
     private static final int[] VERIFY_ROWS = {1, 2, 3, 4, 5, 6, 7, 9, 13, 17, 25, 33};
-    /** Plans whose steps verify as many rows. Those of one level tell what drafting costs beside passes, those of four what a level does. */
+    /** Plans whose steps verify as many rows. One level tells what drafting costs beside passes, four tell what a level costs. */
     private static final List<SpeculationPlan> PLANS = Stream.of("off", "1x1x1", "2x1x2", "3x1x3", "4x1x4", "5x1x5", "6x1x6", "4x2x8",
         "4x2x12", "4x4x16", "6x4x24", "8x4x32").map(SpeculationPlan::parse).toList();
     private static final int LEVELS = 4;
@@ -310,8 +310,8 @@ public final class CostProbe {
         private final HostMirror logProbs;
 
         VerifyPass(Ops ops, TensorArena arena, Actor actor, int maxBatch, int maxRows) {
-            super(ops, arena, new KvLayout(actor.dtype(), actor.config().numHiddenLayers(), actor.shape().kvHeads(), actor.shape().headDim(),
-                16, pages(maxBatch, 16)), maxBatch, maxRows);
+            super(ops, arena, new KvLayout(actor.dtype(), actor.config().numHiddenLayers(), actor.shape().kvHeads(),
+                actor.shape().headDim(), 16, pages(maxBatch, 16)), maxBatch, maxRows);
             inference = new ActorInference(ops, actor, maxRows, new int[0]);
             tokens = arena.mirror(DType.I32, 1, maxRows);
             logProbs = arena.mirror(DType.F32, 1, maxRows);
@@ -336,8 +336,8 @@ public final class CostProbe {
         private final Tensor storeRows;
 
         DraftPass(Ops ops, TensorArena arena, Drafter drafter, int maxBatch, int maxRows) {
-            super(ops, arena, new KvLayout(drafter.dtype(), 1, drafter.shape().kvHeads(), drafter.shape().headDim(), 16, pages(maxBatch, 16)),
-                maxBatch, maxRows);
+            super(ops, arena, new KvLayout(drafter.dtype(), 1, drafter.shape().kvHeads(), drafter.shape().headDim(), 16,
+                pages(maxBatch, 16)), maxBatch, maxRows);
             inference = new DrafterInference(ops, drafter, maxRows, maxRows);
             store = arena.allocate(drafter.dtype(), 1, drafter.weights().get("fc.weight").cols());
             storeRows = arena.allocate(DType.I32, 1, maxRows);

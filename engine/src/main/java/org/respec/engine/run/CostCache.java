@@ -96,9 +96,14 @@ final class CostCache {
         CostProfile profile = new CostProfile();
         samples(root, "verify").forEach(s -> profile.addVerify(s.requests(), s.rows(), s.seconds()));
         samples(root, "draft").forEach(s -> profile.addDraft(s.requests(), s.rows(), s.seconds()));
-        samples(root, "level").forEach(s -> profile.addLevel(s.requests(), s.rows(), s.seconds()));
-        samples(root, "overhead").forEach(s -> profile.addOverhead(s.requests(), s.seconds()));
+        optional(root, "level").forEach(s -> profile.addLevel(s.requests(), s.rows(), s.seconds()));
+        optional(root, "overhead").forEach(s -> profile.addOverhead(s.requests(), s.seconds()));
         return profile;
+    }
+
+    /** What drafters that are models have. */
+    private static List<CostProfile.Sample> optional(StrictJson root, String field) {
+        return root.has(field) ? samples(root, field) : List.of();
     }
 
     private static List<CostProfile.Sample> samples(StrictJson root, String field) {
@@ -120,8 +125,10 @@ final class CostCache {
         root.put("engine", ENGINE).put("of", key);
         samples(root.putArray("verify"), profile.verifySamples());
         samples(root.putArray("draft"), profile.draftSamples());
-        samples(root.putArray("level"), profile.levelSamples());
-        samples(root.putArray("overhead"), profile.overheadSamples());
+        if (!profile.levelSamples().isEmpty()) {
+            samples(root.putArray("level"), profile.levelSamples());
+            samples(root.putArray("overhead"), profile.overheadSamples());
+        }
         SafeFiles.write(file, (root.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
     }
 

@@ -16,6 +16,7 @@ import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.respec.engine.speculation.CostProfile;
+import org.respec.engine.speculation.SpeculationPlan;
 
 class CostCacheTest {
     @TempDir
@@ -30,6 +31,12 @@ class CostCacheTest {
                 for (int rows : new int[] {1, 3, 9}) {
                     profile.addVerify(batch, batch * rows, 1e-3 / 3 + 1e-5 * batch * rows);
                     profile.addDraft(batch, batch * rows, 1e-4 / 3 + 1e-6 * batch * rows);
+                    if (key.equals("this")) {
+                        profile.addLevel(batch, batch * rows, 1e-4 / 7 + 1e-6 * batch * rows);
+                    }
+                }
+                if (key.equals("this")) {
+                    profile.addOverhead(batch, 1e-5 * batch / 3);
                 }
             }
         });
@@ -50,10 +57,18 @@ class CostCacheTest {
         assertEquals(1, measured);
         assertEquals(first.verifySamples(), second.verifySamples());
         assertEquals(first.draftSamples(), second.draftSamples());
+        assertEquals(first.levelSamples(), second.levelSamples());
+        assertEquals(6, second.levelSamples().size());
+        assertEquals(first.overheadSamples(), second.overheadSamples());
+        assertEquals(2, second.overheadSamples().size());
+        assertEquals(first.draftSeconds(2, SpeculationPlan.parse("3x2x6"), 1.5),
+            second.draftSeconds(2, SpeculationPlan.parse("3x2x6"), 1.5));
         assertEquals(12, first.verifySamples().size() + first.draftSamples().size());
         file();
         get("that");
         assertEquals(2, measured, "another device or model");
+        assertEquals(List.of(), get("that").levelSamples());
+        assertEquals(2, measured);
         assertEquals(List.of(), said);
     }
 

@@ -112,6 +112,22 @@ class SpeculationTest {
         assertThrows(IllegalStateException.class, () -> new CostProfile().verify(1, 1));
     }
 
+    /** A draft is what lies beside its passes, an extension over what was gained, and its further levels. */
+    @Test
+    void draftsAddUp() {
+        CostProfile profile = new CostProfile();
+        profile.addDraft(4, 4, 10);
+        profile.addDraft(4, 8, 12);
+        SpeculationPlan plan = SpeculationPlan.parse("3x2x6");
+        assertEquals(11 + 2 * 12, profile.draftSeconds(4, plan, 1.5), 1e-9, "levels cost what passes do");
+        profile.addOverhead(4, 5);
+        profile.addLevel(4, 4, 20);
+        profile.addLevel(4, 8, 30);
+        assertEquals(5 + 11 + 2 * 30, profile.draftSeconds(4, plan, 1.5), 1e-9);
+        assertEquals(5 + 10, profile.draftSeconds(4, SpeculationPlan.parse("1x1x1"), 1), 1e-9);
+        assertEquals(12, profile.extendSeconds(4, 8), 1e-9, "beside what a step's draft costs anyway");
+    }
+
     private static PlanSolver solver(CostProfile profile, AcceptanceTracker tracker, double margin, int maxRows) {
         return new PlanSolver(PlanSolver.candidates(6, 4, 24), tracker, profile, margin, maxRows);
     }

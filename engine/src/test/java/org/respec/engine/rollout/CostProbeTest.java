@@ -1,0 +1,36 @@
+package org.respec.engine.rollout;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.respec.engine.model.SmallModel;
+import org.respec.engine.speculation.CostProfile;
+import org.respec.engine.speculation.SpeculationPlan;
+
+/** What is measured, and that it can be had of any batch and plan; no time is judged. */
+class CostProbeTest {
+    @Test
+    void everyBatchHasWhatFits() {
+        try (SmallModel model = SmallModel.open(5)) {
+            CostProfile profile = new CostProfile();
+            CostProbe.measure(model.ops(), model.actor(), model.drafter(), new RolloutLimits(3, 8, 20, 4, 0, 0, 30), profile);
+            assertEquals(List.of(1, 2, 3), profile.overheadSamples().stream().map(CostProfile.Sample::requests).toList());
+            for (int batch = 1; batch <= 3; batch++) {
+                int requests = batch;
+                List<Integer> rows = profile.verifySamples().stream().filter(s -> s.requests() == requests)
+                    .map(s -> s.rows() / requests).toList();
+                assertEquals(Stream.of(1, 2, 3, 4, 5, 6, 7, 9, 13, 17, 25, 33).filter(each -> each * requests <= 30).toList(), rows);
+            }
+            for (int batch = 1; batch <= 3; batch++) {
+                for (String plan : List.of("off", "1x1x1", "6x1x6", "4x2x8", "3x3x9")) {
+                    SpeculationPlan of = SpeculationPlan.parse(plan);
+                    assertTrue(profile.verifySeconds(batch, of) > 0, plan);
+                    assertTrue(of.isOff() || profile.draftSeconds(batch, of, 1.5) > 0, plan);
+                }
+            }
+        }
+    }
+}
