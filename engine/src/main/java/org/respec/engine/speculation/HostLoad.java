@@ -90,7 +90,7 @@ final class HostLoad implements DoubleSupplier, AutoCloseable {
         }
     }
 
-    /** User and system ticks in the stat line of a thread or a process: fields 14 and 15, after a name in brackets that may hold anything. */
+    /** User and system ticks in a thread's or a process's stat line: fields 14 and 15, after a name in brackets that may hold anything. */
     private static long ticks(String stat) {
         String[] words = stat.substring(stat.lastIndexOf(')') + 1).strip().split(" ");
         return words.length < 13 ? 0 : Long.parseLong(words[11]) + Long.parseLong(words[12]);

@@ -64,7 +64,7 @@ final class StepCorrections {
         return now - verify.seen[size(batch)][rowsEach];
     }
 
-    /** How many times dearer or cheaper than it seems a pass of rows may be that were not seen: as much as others were than the profile said. */
+    /** How many times dearer or cheaper than it seems a pass of rows may be that were not seen: as much as others were than was thought. */
     double doubt(int batch) {
         double sum = 0;
         int known = 0;

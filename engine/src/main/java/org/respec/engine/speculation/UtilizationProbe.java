@@ -114,7 +114,10 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
         } catch (InterruptedException e) {
             // Closed.
         } catch (Exception e) {
-            say(e.toString());
+            // A read that closing has interrupted is no fault.
+            if (!closed) {
+                say(e.toString());
+            }
         }
     }
 
