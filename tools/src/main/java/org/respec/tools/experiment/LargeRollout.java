@@ -29,7 +29,10 @@ import org.respec.tools.bench.DecodeShape;
 final class LargeRollout {
     /** Chains: the first choice is all that is ever accepted. */
     private static final List<String> STATIC = List.of("off", "1x1x1", "2x1x2", "3x1x3", "4x1x4", "6x1x6");
-    /** As the bundled drafter's at temperature 1, of trees of two choices. */
+    /**
+     * Share of trees whose level is accepted after the one before was. With three levels a step gains 2.9 tokens; 2.8 and 3.3 are reported
+     * of Qwen3-8B in reinforcement learning (NeMo-RL). The bundled drafter reaches 0.9 a level.
+     */
     private static final double[] ACCEPTANCE = {0.8, 0.78, 0.76, 0.75};
     private static final int PROMPT = 16;
     private static final int PAGE = 16;
