@@ -106,11 +106,11 @@ public final class CostProbe {
                 continue;
             }
             plain = step.plan.isOff() ? step : plain;
-            double seconds = step.relative(step.draft, plain, rounds);
-            if (step.plan.isOff() || seconds == Double.POSITIVE_INFINITY) {
+            if (step.plan.isOff() || step.seconds[0] == Double.POSITIVE_INFINITY) {
                 continue;
             }
-            double levels = seconds - profile.draft(step.batch, Math.max(step.batch, (int) Math.round(step.tokens * step.batch)));
+            double levels = step.relative(step.draft, plain, rounds)
+                - profile.draft(step.batch, Math.max(step.batch, (int) Math.round(step.tokens * step.batch)));
             if (step.plan.depth() == 1) {
                 overhead = Math.max(LEAST_SECONDS, levels);
                 profile.addOverhead(step.batch, overhead);
