@@ -25,20 +25,24 @@ final class StepTimer implements AutoCloseable {
     private static final int MOST_SAMPLES = 1 << 12;
 
     private final RolloutEngine engine;
-    private final int[] prompt = new int[PROMPT];
+    private final int[] prompt;
+    private final int longest;
     private final double[] draft = new double[MOST_SAMPLES];
     private final double[] verify = new double[MOST_SAMPLES];
     private SpeculationPlan plan;
     private int requests;
     private int samples;
     private long gained;
+    /** Whether the next step is one that does not count. */
     private boolean first;
 
     /** For up to so many requests, and passes of as many rows, as {@code limits} has. */
     StepTimer(Ops ops, Actor actor, Drafter drafter, RolloutLimits limits) {
+        prompt = new int[Math.min(PROMPT, limits.maxPrompt())];
         Arrays.fill(prompt, 1);
-        RolloutLimits own = new RolloutLimits(limits.maxBatch(), PROMPT, most(TreeBatch.MAX_DEPTH, STEPS), limits.pageSize(), 0,
-            limits.captureTopK(), limits.maxRows());
+        longest = Math.min(most(TreeBatch.MAX_DEPTH, STEPS), RolloutEngine.mostTokens(actor.config(), prompt.length));
+        RolloutLimits own = new RolloutLimits(limits.maxBatch(), prompt.length, longest, limits.pageSize(), 0, limits.captureTopK(),
+            limits.maxRows());
         engine = new RolloutEngine(ops, actor, drafter, own, SamplingParams.temperature(1f), 1, new StopRule(List.of(), List.of()),
             new Recorder(), true, 1f);
         engine.impose(new ImposedAcceptance(ACCEPTANCE));
@@ -60,10 +64,12 @@ final class StepTimer implements AutoCloseable {
         samples = 0;
         gained = 0;
         int steps = FEWEST_STEPS * expected > nanos ? FEWEST_STEPS : FEW_STEPS * expected > nanos ? FEW_STEPS : STEPS;
-        PromptGroup group = new PromptGroup(prompt, batch, 0, most(with.depth(), steps));
+        int tokens = Math.min(longest, most(with.depth(), steps));
+        PromptGroup group = new PromptGroup(prompt, batch, 0, tokens);
         long begin = System.nanoTime();
         do {
-            first = true;
+            // A response that may end with its first step has no other to tell of.
+            first = tokens > with.depth() + 1;
             engine.generate(List.of(group));
         } while (samples < MOST_SAMPLES && System.nanoTime() - begin < nanos);
     }

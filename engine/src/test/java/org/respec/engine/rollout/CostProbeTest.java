@@ -5,18 +5,20 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.respec.engine.model.SmallModel;
 import org.respec.engine.speculation.CostProfile;
 import org.respec.engine.speculation.SpeculationPlan;
 
 /** What is measured, and that it can be had of any batch and plan; no time is judged. */
 class CostProbeTest {
-    @Test
-    void everyBatchHasWhatFits() {
+    @ParameterizedTest
+    @ValueSource(ints = {8, 150})
+    void everyBatchHasWhatFits(int maxPrompt) {
         try (SmallModel model = SmallModel.open(5)) {
             CostProfile profile = new CostProfile();
-            CostProbe.measure(model.ops(), model.actor(), model.drafter(), new RolloutLimits(3, 8, 20, 4, 0, 0, 30), profile);
+            CostProbe.measure(model.ops(), model.actor(), model.drafter(), new RolloutLimits(3, maxPrompt, 1, 4, 0, 0, 30), profile);
             assertEquals(List.of(1, 2, 3), profile.overheadSamples().stream().map(CostProfile.Sample::requests).toList());
             for (int batch = 1; batch <= 3; batch++) {
                 int requests = batch;
