@@ -31,8 +31,7 @@ import org.respec.kernels.TreeBatch;
 public final class CostProbe {
     private static final long SEED = 20261129;
     private static final int CONTEXT = 48;
-    private static final int[] VERIFY_ROWS = {1, 2, 3, 4, 5, 6, 7, 9, 13, 17, 25, 33};
-    /** Plans whose steps verify as many rows. One level tells what drafting costs beside passes, four tell what a level costs. */
+    /** Plans by the rows that they verify. One level tells what drafting costs beside passes, four tell what a level costs. */
     private static final List<SpeculationPlan> PLANS = Stream.of("off", "1x1x1", "2x1x2", "3x1x3", "4x1x4", "5x1x5", "6x1x6", "4x2x8",
         "4x2x12", "4x4x16", "6x4x24", "8x4x32").map(SpeculationPlan::parse).toList();
     private static final int LEVELS = 4;
@@ -68,9 +67,10 @@ public final class CostProbe {
              Pass draft = drafter == null ? null : new DraftPass(ops, arena, drafter, maxBatch, maxBatch * TreeBatch.MAX_BRANCH)) {
             List<Cell> cells = new ArrayList<>();
             for (int batch = 1; batch <= maxBatch; batch = next(batch, maxBatch)) {
-                for (int i = 0; i < VERIFY_ROWS.length; i++) {
-                    if ((long) batch * VERIFY_ROWS[i] <= limits.maxRows()) {
-                        cells.add(timer == null ? new PassCell(verify, batch, VERIFY_ROWS[i]) : new StepCell(timer, batch, PLANS.get(i)));
+                for (SpeculationPlan plan : PLANS) {
+                    int rows = plan.tokens() + 1;
+                    if ((long) batch * rows <= limits.maxRows()) {
+                        cells.add(timer == null ? new PassCell(verify, batch, rows) : new StepCell(timer, batch, plan));
                     }
                 }
                 for (int rows : draft == null ? new int[0] : DRAFT_ROWS) {

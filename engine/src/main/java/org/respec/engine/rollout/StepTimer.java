@@ -48,7 +48,7 @@ final class StepTimer implements AutoCloseable {
         engine.impose(new ImposedAcceptance(ACCEPTANCE));
     }
 
-    /** Tokens after which a response has taken so many steps at least, and off no more. */
+    /** Tokens that take off so many steps, and a plan more than half as many, even if all is accepted. */
     private static int most(int depth, int steps) {
         return depth == 0 ? steps : steps / 2 * (depth + 1) + 1;
     }
