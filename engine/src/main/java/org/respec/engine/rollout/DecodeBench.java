@@ -152,14 +152,14 @@ public final class DecodeBench implements AutoCloseable {
         RolloutLimits limits = limits(s, s.warmUp() + s.steps());
         require(String.format("caches and workspaces of %d requests with %d tokens and speculation %s", s.batch(), s.context(), s.plan()),
             workspaceBytes(limits, s.plan()));
-        StepProbe whole = new StepProbe(ops, false, new ImposedAcceptance(s.acceptance()));
+        StepProbe whole = new StepProbe(ops, false);
         List<Double> seconds = new ArrayList<>();
         Counts counts = new Counts(s.plan());
         steps(whole, s, limits, counts, s.warmUp(), s.steps(), seconds);
         double total = seconds.stream().mapToDouble(Double::doubleValue).sum();
 
         int count = Math.min(s.steps(), STAGED_STEPS);
-        StepProbe staged = new StepProbe(ops, true, new ImposedAcceptance(s.acceptance()));
+        StepProbe staged = new StepProbe(ops, true);
         steps(staged, s, limits(s, s.warmUp() + count), new Counts(s.plan()), s.warmUp(), count, new ArrayList<>());
         Map<String, Double> stages = new LinkedHashMap<>();
         for (StepProbe.Stage stage : StepProbe.Stage.values()) {
@@ -181,8 +181,8 @@ public final class DecodeBench implements AutoCloseable {
             prompts.add(new PromptGroup(prompt, 1, r));
         }
         try (RolloutEngine engine = new RolloutEngine(probe.ops(), actor, off ? null : drafter, limits, SamplingParams.temperature(1f),
-            SEED,
-            new StopRule(List.of(), List.of()), counts, !off, 1f)) {
+            SEED, new StopRule(List.of(), List.of()), counts, !off, 1f)) {
+            engine.impose(new ImposedAcceptance(s.acceptance()));
             engine.begin(prompts);
             // Admits all requests. What their contexts hold does not change how long they take to read, so they are not computed.
             probe.skip(true);
@@ -205,7 +205,7 @@ public final class DecodeBench implements AutoCloseable {
 
     private static double step(StepProbe probe, RolloutEngine engine, Setting s) {
         long start = System.nanoTime();
-        probe.beginStep(s.plan(), s.batch());
+        probe.beginStep(s.plan().isOff() ? StepProbe.Stage.VERIFY : StepProbe.Stage.DRAFT);
         if (!engine.step()) {
             throw new IllegalStateException("all requests ended before the steps were done");
         }

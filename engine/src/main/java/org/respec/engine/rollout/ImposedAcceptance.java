@@ -11,15 +11,16 @@ import org.respec.kernels.VerifyResult;
  * Decides in place of the actor how much of each tree is accepted, so that decoding can be timed with weights that mean nothing.
  * Level d of a tree whose levels before were accepted is accepted in the share {@code profile[d - 1]} of cases, by counters and not
  * by chance: over many trees the shares are met to one case. A tree of fewer nodes than its plan has levels has as many levels as nodes.
+ * One of these belongs to one engine: see {@link RolloutEngine#impose}.
  */
-final class ImposedAcceptance {
+public final class ImposedAcceptance {
     private final double[] profile;
     private final double[] owed;
     private int[] accepted = new int[0];
     private int[] levels = new int[0];
 
     /** @param profile conditional acceptance by level, 0 to 1; the last holds for all deeper levels */
-    ImposedAcceptance(double[] profile) {
+    public ImposedAcceptance(double... profile) {
         this.profile = profile.clone();
         this.owed = new double[TreeBatch.MAX_DEPTH];
     }
@@ -34,26 +35,29 @@ final class ImposedAcceptance {
             accepted = new int[requests];
             levels = new int[requests];
         }
-        for (int r = 0; r < requests; r++) {
-            accepted[r] = 0;
-            levels[r] = Math.min(plan.depth(), nodes(rows, r));
-            while (accepted[r] < levels[r] && accepts(accepted[r])) {
-                accepted[r]++;
-            }
-        }
-        repeat(result, rows, requests);
-    }
-
-    /** Puts the outcome that was chosen last in the place of the trees' once more. */
-    void repeat(VerifyResult result, RowBatch rows, int requests) {
         MemorySegment lengths = result.pathLengths().host().host();
         MemorySegment path = result.pathNodes().host().host();
         for (int r = 0; r < requests; r++) {
             int nodes = nodes(rows, r);
+            accepted[r] = 0;
+            levels[r] = Math.min(plan.depth(), nodes);
+            while (accepted[r] < levels[r] && accepts(accepted[r])) {
+                accepted[r]++;
+            }
             lengths.setAtIndex(ValueLayout.JAVA_INT, r, accepted[r] + 1);
             for (int d = 0; d <= accepted[r]; d++) {
                 // Spread over the tree, as paths are: what is accepted then has to be moved to its place, which costs time.
                 path.setAtIndex(ValueLayout.JAVA_INT, (long) r * TreeBatch.MAX_NODES + d, d == 0 ? 0 : d * nodes / levels[r]);
+            }
+        }
+    }
+
+    /** Tells of the trees that were decided last: of every level that was tried, whether it was accepted. */
+    void tell(PlanPolicy policy, int requests, int branch) {
+        for (int r = 0; r < requests; r++) {
+            for (int depth = 1; depth <= Math.min(levels[r], accepted[r] + 1); depth++) {
+                // A path is one of first choices: what a level has beside them is never taken.
+                policy.observeRank(r, depth, depth <= accepted[r] ? 0 : -1, branch);
             }
         }
     }
@@ -67,11 +71,6 @@ final class ImposedAcceptance {
     /** Levels of a tree that was decided last. */
     int levels(int request) {
         return levels[request];
-    }
-
-    /** Levels accepted of it. */
-    int accepted(int request) {
-        return accepted[request];
     }
 
     private boolean accepts(int level) {

@@ -142,8 +142,11 @@ public final class RolloutEngine implements AutoCloseable {
         return model.maxPositionEmbeddings() - prompt - TreeBatch.MAX_DEPTH;
     }
 
-    /** From now on this decides what is accepted, in the actor's place: steps are to be timed, and what is drawn does not matter. */
-    void impose(ImposedAcceptance acceptance) {
+    /**
+     * From now on this decides what is accepted, in the actor's place: steps are to be timed, or a policy is to be watched, with weights
+     * that mean nothing. The policy hears of what was decided, and of nothing that the weights draw.
+     */
+    public void impose(ImposedAcceptance acceptance) {
         imposed = acceptance;
     }
 
@@ -244,6 +247,7 @@ public final class RolloutEngine implements AutoCloseable {
         pass.run(live, nodes, nodes == 0 ? keptRows.roots(live, count) : null);
         if (imposed != null && nodes > 0) {
             pass.impose(imposed, plan);
+            imposed.tell(policy, count, plan.branch());
         }
         int gained = accept();
         long verified = System.nanoTime();
@@ -411,12 +415,13 @@ public final class RolloutEngine implements AutoCloseable {
         int place = slot.committed();
         int firstRow = pass.firstRow(r);
         int path = pass.pathLength(r);
+        boolean observed = pass.grown() && imposed == null;
         int gained = 0;
         while (gained < path && !slot.done) {
             int node = pass.pathNode(r, gained);
             int row = firstRow + node;
             int token = pass.token(row);
-            if (pass.grown()) {
+            if (observed) {
                 pass.observe(policy, calibration, r, node, gained + 1, token);
             }
             if (node != gained) {
@@ -430,10 +435,10 @@ public final class RolloutEngine implements AutoCloseable {
             slot.ended = stop.ends(slot.tokens, slot.promptLength(), slot.length);
             slot.done = slot.ended || slot.length - slot.promptLength() == most(slot);
         }
+        if (observed && slot.done && gained < path) {
+            pass.observe(policy, calibration, r, pass.pathNode(r, gained), gained + 1, NO_TOKEN);
+        }
         if (pass.grown()) {
-            if (slot.done && gained < path) {
-                pass.observe(policy, calibration, r, pass.pathNode(r, gained), gained + 1, NO_TOKEN);
-            }
             slot.speculativeSteps++;
             slot.speculativeTokens += gained;
         }

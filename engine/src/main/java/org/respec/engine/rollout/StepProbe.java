@@ -8,16 +8,13 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.Set;
-import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.KvStore;
 import org.respec.kernels.Ops;
-import org.respec.kernels.RowBatch;
-import org.respec.kernels.VerifyResult;
 
 /**
  * Stands between a rollout engine and its operators and watches decode steps from there, since the engine computes through them
- * alone and need not know. It can leave out what is computed (to fill a long context without computing it), put another acceptance
- * in the place of the actor's, and tell how long the host waited and how long each stage of a step took.
+ * alone and need not know. It can leave out what is computed (to fill a long context without computing it), and tell how long the host
+ * waited and how long each stage of a step took.
  */
 final class StepProbe implements InvocationHandler {
     /** Stages of a step, by what begins them. */
@@ -28,7 +25,6 @@ final class StepProbe implements InvocationHandler {
     private final Ops target;
     private final Ops watched;
     private final boolean staged;
-    private final ImposedAcceptance acceptance;
     private final Set<KvStore> caches = Collections.newSetFromMap(new IdentityHashMap<>());
     private final long[] nanos = new long[Stage.values().length];
     private long waitNanos;
@@ -36,17 +32,11 @@ final class StepProbe implements InvocationHandler {
     private boolean inStep;
     private Stage stage;
     private long mark;
-    private VerifyResult result;
-    private RowBatch rows;
-    private SpeculationPlan plan;
-    private int requests;
-    private boolean decided;
 
     /** @param staged whether to wait at the end of every stage, so that its time is its own; a step as a whole then takes longer */
-    StepProbe(Ops target, boolean staged, ImposedAcceptance acceptance) {
+    StepProbe(Ops target, boolean staged) {
         this.target = target;
         this.staged = staged;
-        this.acceptance = acceptance;
         this.watched = (Ops) Proxy.newProxyInstance(Ops.class.getClassLoader(), new Class<?>[] {Ops.class}, this);
     }
 
@@ -65,12 +55,9 @@ final class StepProbe implements InvocationHandler {
         return caches;
     }
 
-    void beginStep(SpeculationPlan of, int live) {
-        plan = of;
-        requests = live;
-        decided = false;
+    void beginStep(Stage first) {
         inStep = true;
-        stage = of.isOff() ? Stage.VERIFY : Stage.DRAFT;
+        stage = first;
         mark = System.nanoTime();
     }
 
@@ -103,9 +90,6 @@ final class StepProbe implements InvocationHandler {
             for (Object argument : arguments) {
                 if (argument instanceof KvStore kv) {
                     caches.add(kv);
-                } else if (argument instanceof VerifyResult verified) {
-                    result = verified;
-                    rows = (RowBatch) arguments[0];
                 }
             }
         }
@@ -130,13 +114,10 @@ final class StepProbe implements InvocationHandler {
         if (inStep && waits) {
             waitNanos += System.nanoTime() - begin;
         }
-        if (inStep && name.equals("pull")) {
-            impose();
-            if (staged) {
-                // What comes after the results are on the host belongs to the commit, unless it is another pull.
-                stage = Stage.SAMPLE;
-                enter(Stage.COMMIT);
-            }
+        if (staged && inStep && name.equals("pull")) {
+            // What comes after the results are on the host belongs to the commit, unless it is another pull.
+            stage = Stage.SAMPLE;
+            enter(Stage.COMMIT);
         } else if (staged && inStep && name.equals("draftSelect")) {
             enter(Stage.VERIFY);
         }
@@ -149,18 +130,5 @@ final class StepProbe implements InvocationHandler {
         nanos[stage.ordinal()] += now - mark;
         mark = now;
         stage = next;
-    }
-
-    /** After every pull, since an engine may fetch its results in several: the last time all of them are there. */
-    private void impose() {
-        if (result == null || plan.isOff()) {
-            return;
-        }
-        if (!decided) {
-            acceptance.decide(result, rows, requests, plan);
-            decided = true;
-        } else {
-            acceptance.repeat(result, rows, requests);
-        }
     }
 }

@@ -246,15 +246,12 @@ final class VerifyPass implements AutoCloseable {
     }
 
     /**
-     * Tells which of the drafter's choices after a node the actor's token was; nothing if the node had none.
+     * Tells which of the drafter's choices after a node the actor's token was; nothing if the node had none,
+     * as the deepest level's have. Paths are to be the actor's own: on one that was set, nodes need not be each other's children.
      *
      * @param depth of these choices
      */
     void observe(PlanPolicy policy, ScoreCalibration calibration, int r, int node, int depth, int token) {
-        if (depth > TreeBatch.MAX_DEPTH) {
-            // Only where a path was set does one of the deepest level's nodes have children: it is none of them.
-            return;
-        }
         long base = (long) r * TreeBatch.POOL;
         int parent = node == 0 ? -1 : nodePool.getInt((long) r * TreeBatch.MAX_NODES + node);
         double above = parent < 0 ? 0 : poolScores.getFloat(base + parent);

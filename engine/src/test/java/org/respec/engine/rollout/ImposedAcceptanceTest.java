@@ -7,6 +7,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.Drafter;
 import org.respec.engine.model.ModelConfig;
@@ -59,10 +61,6 @@ class ImposedAcceptanceTest {
                         }
                     }
                 }
-                int chosen = lengths.getAtIndex(ValueLayout.JAVA_INT, 0);
-                lengths.setAtIndex(ValueLayout.JAVA_INT, 0, 99);
-                acceptance.repeat(result, rows, requests);
-                assertEquals(chosen, lengths.getAtIndex(ValueLayout.JAVA_INT, 0));
             }
         }
         assertEquals(requests * steps, reached[0]);
@@ -100,9 +98,9 @@ class ImposedAcceptanceTest {
                     hits[depth] += rank + 1;
                 }
             };
-            SetAcceptance set = new SetAcceptance(ops, listener, profile);
-            try (RolloutEngine engine = new RolloutEngine(set.ops(), actor, drafter, new RolloutLimits(2, 8, 90, 16, 0, 0),
-                SamplingParams.temperature(1f), 7, new StopRule(List.of(), List.of()), set, true, 1f)) {
+            try (RolloutEngine engine = new RolloutEngine(ops, actor, drafter, new RolloutLimits(2, 8, 90, 16, 0, 0),
+                SamplingParams.temperature(1f), 7, new StopRule(List.of(), List.of()), listener, true, 1f)) {
+                engine.impose(new ImposedAcceptance(profile));
                 RolloutStats stats = engine.generate(List.of(new PromptGroup(new int[] {1, 2, 3}, 4, 0))).stats();
                 // The last tree of each response may be cut.
                 assertEquals(1 + 0.8 + 0.8 * 0.5 + 0.8 * 0.25, stats.acceptLength(), 4.0 * 3 * 4 / stats.steps());
@@ -112,6 +110,24 @@ class ImposedAcceptanceTest {
             assertEquals(0.5 * tries[2], hits[2], 1.01);
             assertEquals(0.5 * tries[3], hits[3], 1.01);
             assertEquals(hits[1], tries[2]);
+        }
+    }
+
+    /** The deepest level of the deepest plan is accepted too, whatever the nodes of such a path are to each other. */
+    @ParameterizedTest
+    @ValueSource(strings = {"8x1x8", "8x2x16"})
+    void everyLevelCanBeAccepted(String plan) {
+        ModelConfig config = TestModels.actorConfig(true);
+        try (Ops ops = Backends.open("cpu", 1);
+             Actor actor = TestModels.actor(ops, config, 43);
+             Drafter drafter = TestModels.drafter(ops, TestModels.drafterConfig(config), actor, 44);
+             RolloutEngine engine = new RolloutEngine(ops, actor, drafter, new RolloutLimits(2, 8, 90, 16, 0, 0),
+                 SamplingParams.temperature(1f), 7, new StopRule(List.of(), List.of()), new FixedPolicy(SpeculationPlan.parse(plan)), true,
+                 1f)) {
+            engine.impose(new ImposedAcceptance(1));
+            RolloutStats stats = engine.generate(List.of(new PromptGroup(new int[] {1, 2, 3}, 2, 0))).stats();
+            assertEquals(TreeBatch.MAX_DEPTH + 1, stats.acceptLength());
+            assertEquals(90 / (TreeBatch.MAX_DEPTH + 1), stats.steps());
         }
     }
 }

@@ -6,12 +6,12 @@ import java.util.Collections;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.respec.engine.rollout.DecodeBench;
+import org.respec.engine.rollout.ImposedAcceptance;
 import org.respec.engine.rollout.PlanPolicy;
 import org.respec.engine.rollout.PromptGroup;
 import org.respec.engine.rollout.RolloutEngine;
 import org.respec.engine.rollout.RolloutLimits;
 import org.respec.engine.rollout.RolloutStats;
-import org.respec.engine.rollout.SetAcceptance;
 import org.respec.engine.rollout.SpeedComparison;
 import org.respec.engine.rollout.StopRule;
 import org.respec.engine.run.Devices;
@@ -95,8 +95,9 @@ final class LargeRollout {
         RunConfig.Speculation setting = new RunConfig.Speculation(base.mode(), base.plan(), base.maxDepth(), 1, base.maxTokens(),
             base.margin(), base.drafting(), base.utilization(), costs);
         PlanPolicy policy = PlanPolicies.of(setting, ops, model.actor(), model.drafter(), limits);
-        SetAcceptance set = new SetAcceptance(ops, policy, ACCEPTANCE);
-        return new RolloutEngine(set.ops(), model.actor(), base.needsDrafter() ? model.drafter() : null, limits,
-            SamplingParams.temperature(1), 1, new StopRule(List.of(), List.of()), set, base.drafting());
+        RolloutEngine engine = new RolloutEngine(ops, model.actor(), base.needsDrafter() ? model.drafter() : null, limits,
+            SamplingParams.temperature(1), 1, new StopRule(List.of(), List.of()), policy, base.drafting());
+        engine.impose(new ImposedAcceptance(ACCEPTANCE));
+        return engine;
     }
 }

@@ -8,11 +8,11 @@ import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 import org.respec.engine.model.ModelConfig;
 import org.respec.engine.rollout.DecodeBench;
+import org.respec.engine.rollout.ImposedAcceptance;
 import org.respec.engine.rollout.PlanPolicy;
 import org.respec.engine.rollout.PromptGroup;
 import org.respec.engine.rollout.RolloutEngine;
 import org.respec.engine.rollout.RolloutLimits;
-import org.respec.engine.rollout.SetAcceptance;
 import org.respec.engine.rollout.StopRule;
 import org.respec.engine.run.Devices;
 import org.respec.engine.run.PlanPolicies;
@@ -128,9 +128,9 @@ final class Load implements Experiment {
         PlanPolicy policy = PlanPolicies.of(adaptive, ops, model.actor(), model.drafter(), limits);
         Schedule schedule = new Schedule(load, quietSteps, loadedSteps, lab.choose(5, 10));
         PlanRecorder recorder = new PlanRecorder(policy, UtilizationProbe.start(ops.uuid()), schedule);
-        SetAcceptance set = new SetAcceptance(ops, recorder, ACCEPTANCE);
-        try (RolloutEngine engine = new RolloutEngine(set.ops(), model.actor(), model.drafter(), limits, SamplingParams.temperature(1),
-            seed, new StopRule(List.of(), List.of()), set, true, base.sharpness())) {
+        try (RolloutEngine engine = new RolloutEngine(ops, model.actor(), model.drafter(), limits, SamplingParams.temperature(1),
+            seed, new StopRule(List.of(), List.of()), recorder, true, base.sharpness())) {
+            engine.impose(new ImposedAcceptance(ACCEPTANCE));
             ModelConfig shape = model.actor().config();
             for (long number = (long) seed << 32; !schedule.over(); number++) {
                 int[] prompt = new int[PROMPT];
