@@ -368,8 +368,8 @@ public interface Ops extends AutoCloseable {
      * One AdamW step (Loshchilov and Hutter, 2019) over flat tensors of equal size, with bias correction for step {@code step >= 1}.
      * Gradients are multiplied by {@code gradientScale} first.
      *
-     * @param first mean of gradients: F32, which may be {@link TensorArena#pinned}, or BF16 where the device stores it, rounded by chance so
-     *     that small changes are not lost
+     * @param first mean of gradients: F32, which may be {@link TensorArena#pinned}, or BF16 where the device stores it, rounded by chance
+     *     so that small changes are not lost
      * @param second mean of their squares, of the same type and in the same kind of memory
      */
     void adamW(Tensor weights, Tensor gradients, Tensor first, Tensor second, float learningRate, float beta1, float beta2, float eps,

@@ -4,11 +4,11 @@ import java.util.Arrays;
 import org.respec.kernels.TreeBatch;
 
 /**
- * What the chances that a drafter gives its own choices are worth. They decide which nodes of a tree are verified, and, where requests share
- * one budget, how many of each; but a drafter is surer of itself the further it drafts past what it was taught, and about some requests
- * than about others. So what it said is compared with what came, by depth, by class of remaining length and by request, in decaying
- * windows, and chances of the steps to come are multiplied by what was found: {@code log(rate of depth) + log(rate of request)} is added
- * to their logs. Depths that were not seen follow the one above.
+ * What the chances that a drafter gives its own choices are worth. They decide which nodes of a tree are verified, and, where requests
+ * share one budget, how many of each; but a drafter is surer of itself the further it drafts past what it was taught, and about some
+ * requests than about others. So what it said is compared with what came, by depth, by class of remaining length and by request, in
+ * decaying windows, and chances of the steps to come are multiplied by what was found: {@code log(rate of depth) + log(rate of request)}
+ * is added to their logs. Depths that were not seen follow the one above.
  */
 public final class ScoreCalibration {
     private static final int DEPTHS = TreeBatch.MAX_DEPTH;

@@ -3,16 +3,15 @@ package org.respec.engine.rollout;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.respec.engine.rollout.SmallRollouts.HOT;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.respec.engine.BadInput;
-import org.respec.engine.model.SmallModel;
 import org.respec.engine.rollout.Drafting.Kind;
 import org.respec.engine.run.TrajectoryDigest;
 import org.respec.engine.speculation.SpeculationPlan;
@@ -20,23 +19,10 @@ import org.respec.kernels.SamplingParams;
 
 /** Drafting from n-grams, changing drafters in mid-run, and budgets that requests share: none changes what is drawn. */
 class NgramSpeculationTest {
-    private static final SamplingParams HOT = SamplingParams.temperature(1f);
     private static final StopRule STOP = new StopRule(List.of(3), List.of());
-    private static SmallModel model;
 
-    @BeforeAll
-    static void open() {
-        model = SmallModel.open(21);
-    }
-
-    @AfterAll
-    static void close() {
-        model.close();
-    }
-
-    private static List<PromptGroup> prompts(int samples) {
-        return Rollouts.prompts(model.config().vocabSize(), 31, samples, 1000, 7, 1, 16, 17, 5, 2, 11);
-    }
+    @RegisterExtension
+    static final SmallRollouts SMALL = new SmallRollouts();
 
     private static RolloutEngine engine(Drafting drafting, String plan, int maxBatch, int kvPages, SamplingParams sampling, StopRule stop) {
         return engine(drafting, new FixedPolicy(SpeculationPlan.parse(plan)), maxBatch, kvPages, sampling, stop);
@@ -44,8 +30,7 @@ class NgramSpeculationTest {
 
     private static RolloutEngine engine(Drafting drafting, PlanPolicy policy, int maxBatch, int kvPages, SamplingParams sampling,
                                         StopRule stop) {
-        return new RolloutEngine(model.ops(), model.actor(), drafting.kind() == Kind.EAGLE ? model.drafter() : null,
-            new RolloutLimits(maxBatch, 17, 40, 4, kvPages, 0), sampling, Rollouts.SEED, stop, policy, drafting);
+        return SMALL.engine(new RolloutLimits(maxBatch, SmallRollouts.LONGEST_PROMPT, 40, 4, kvPages, 0), sampling, stop, drafting, policy);
     }
 
     private static String digest(Rollout rollout) {
@@ -56,7 +41,7 @@ class NgramSpeculationTest {
 
     private static Rollout plain(SamplingParams sampling, StopRule stop, int samples) {
         try (RolloutEngine engine = engine(Drafting.of(Kind.NONE, 1f), "off", 64, 0, sampling, stop)) {
-            return engine.generate(prompts(samples));
+            return engine.generate(SMALL.prompts(samples));
         }
     }
 
@@ -66,8 +51,8 @@ class NgramSpeculationTest {
         for (SamplingParams sampling : List.of(HOT, SamplingParams.GREEDY, new SamplingParams(0.7f, 9, 0.9f))) {
             String want = digest(plain(sampling, STOP, 3));
             try (RolloutEngine engine = engine(Drafting.of(Kind.NGRAM, 1f), plan, maxBatch, pages, sampling, STOP)) {
-                Rollout first = engine.generate(prompts(3));
-                Rollout again = engine.generate(prompts(3));
+                Rollout first = engine.generate(SMALL.prompts(3));
+                Rollout again = engine.generate(SMALL.prompts(3));
                 assertEquals(want, digest(first), plan + ", " + sampling);
                 assertEquals(want, digest(again), "with a full index: " + plan + ", " + sampling);
                 // The second time every response has been there before.
@@ -82,8 +67,8 @@ class NgramSpeculationTest {
         // Greedy responses of a small model run in circles; the request's own tokens are enough to see it.
         int[] prompt = {5, 9, 5, 9, 5, 9, 5, 9};
         RolloutLimits limits = new RolloutLimits(1, 17, 300, 4, 0, 0);
-        try (RolloutEngine engine = Rollouts.engine(model.ops(), model.actor(), null, limits, SamplingParams.GREEDY, Rollouts.NEVER,
-            "ngram:4x1x4")) {
+        try (RolloutEngine engine = SMALL.engine(limits, SamplingParams.GREEDY, Rollouts.NEVER, Drafting.of(Kind.NGRAM, 1f),
+            new FixedPolicy(SpeculationPlan.parse("4x1x4")))) {
             RolloutStats stats = engine.generate(List.of(new PromptGroup(prompt, 1, 5))).stats();
             assertTrue(stats.acceptLength() > 2, "accept length " + stats.acceptLength());
         }
@@ -104,7 +89,7 @@ class NgramSpeculationTest {
     void aSmallIndexKeepsToItsBytes() {
         Drafting small = new Drafting(Kind.NGRAM, 1f, true, NgramIndex.LEAST_BYTES);
         try (RolloutEngine engine = engine(small, "3x2x6", 7, 0, HOT, STOP)) {
-            assertEquals(digest(plain(HOT, STOP, 3)), digest(engine.generate(prompts(3))));
+            assertEquals(digest(plain(HOT, STOP, 3)), digest(engine.generate(SMALL.prompts(3))));
         }
         assertThrows(BadInput.class, () -> new Drafting(Kind.NGRAM, 1f, true, NgramIndex.LEAST_BYTES - 1));
     }
@@ -116,7 +101,7 @@ class NgramSpeculationTest {
         for (int pages : new int[] {0, 40}) {
             try (RolloutEngine engine = engine(Drafting.of(Kind.EAGLE, 1f), "3x2x6", 7, pages, HOT, STOP)) {
                 for (int every : new int[] {1, 3, 10}) {
-                    engine.begin(prompts(3));
+                    engine.begin(SMALL.prompts(3));
                     int step = 0;
                     boolean more = true;
                     while (more) {
@@ -136,7 +121,7 @@ class NgramSpeculationTest {
                     }
                 });
                 other.start();
-                Rollout rollout = engine.generate(prompts(3));
+                Rollout rollout = engine.generate(SMALL.prompts(3));
                 synchronized (over) {
                     over[0] = true;
                 }
@@ -154,7 +139,7 @@ class NgramSpeculationTest {
 
     @Test
     void aDrafterThatIsNotThereIsRefused() {
-        BadInput bad = assertThrows(BadInput.class, () -> Rollouts.engine(model.ops(), model.actor(), null,
+        BadInput bad = assertThrows(BadInput.class, () -> Rollouts.engine(SMALL.model().ops(), SMALL.model().actor(), null,
             new RolloutLimits(1, 17, 40, 4, 0, 0), HOT, STOP, "1x1x1"));
         assertTrue(bad.getMessage().startsWith("model.drafter: "), bad.getMessage());
         try (RolloutEngine engine = engine(Drafting.of(Kind.NGRAM, 1f), "off", 1, 0, HOT, STOP)) {
@@ -187,18 +172,18 @@ class NgramSpeculationTest {
 
         @Override
         public void observeRank(int request, int depth, int rank, int named) {
-            assertTrue(depth >= 1 && depth <= plan.depth() + 1 && rank < named);
+            assertTrue(depth >= 1 && depth <= plan.depth() && rank < named);
         }
     }
 
     @ParameterizedTest
-    @CsvSource({"3x2x6,7", "4x4x4,5", "2x8x20,3", "3x3x9,1"})
+    @CsvSource({"3x2x6,7", "4x4x4,5", "2x8x20,3", "3x3x9,1", "8x2x12,7"})
     void sharedBudgetsKeepToTheirSum(String plan, int maxBatch) {
         String want = digest(plain(HOT, STOP, 3));
         for (boolean shared : new boolean[] {true, false}) {
             Watch watch = new Watch(SpeculationPlan.parse(plan));
             try (RolloutEngine engine = engine(new Drafting(Kind.EAGLE, 1f, shared, 256), watch, maxBatch, 0, HOT, STOP)) {
-                assertEquals(want, digest(engine.generate(prompts(3))), "shared " + shared);
+                assertEquals(want, digest(engine.generate(SMALL.prompts(3))), "shared " + shared);
                 assertTrue(watch.steps > 0);
             }
         }
@@ -221,7 +206,8 @@ class NgramSpeculationTest {
     @Test
     void steadyStateAllocatesNothing() {
         RolloutLimits limits = new RolloutLimits(4, 17, 400, 16, 0, 0);
-        try (RolloutEngine engine = Rollouts.engine(model.ops(), model.actor(), null, limits, HOT, Rollouts.NEVER, "ngram:3x2x4")) {
+        try (RolloutEngine engine = SMALL.engine(limits, HOT, Rollouts.NEVER, Drafting.of(Kind.NGRAM, 1f),
+            new FixedPolicy(SpeculationPlan.parse("3x2x4")))) {
             // New requests each time: what was drawn before would be accepted in few steps.
             Rollouts.assertSteadyStateAllocatesNothing(engine,
                 round -> List.of(new PromptGroup(new int[] {1, 2, 3}, 4, 5 + 4L * round)), 50, "n-grams");
@@ -232,7 +218,7 @@ class NgramSpeculationTest {
     void whatIsDrawnIsWhatPlainDecodingDraws() {
         Rollout want = plain(HOT, STOP, 3);
         try (RolloutEngine engine = engine(Drafting.of(Kind.NGRAM, 1f), "4x2x8", 5, 0, HOT, STOP)) {
-            Rollouts.assertSame(want, engine.generate(prompts(3)), "n-grams");
+            Rollouts.assertSame(want, engine.generate(SMALL.prompts(3)), "n-grams");
         }
     }
 }

@@ -8,44 +8,32 @@ import java.lang.reflect.Proxy;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.Drafter;
-import org.respec.engine.model.SmallModel;
+import org.respec.engine.model.ModelConfig;
 import org.respec.engine.model.TestModels;
 import org.respec.kernels.Ops;
-import org.respec.kernels.SamplingParams;
 
 /** Prompts that start together share passes, and every bit is as if each had started alone. */
 class PrefillTest {
-    private static final SamplingParams HOT = SamplingParams.temperature(1f);
     private static final int PAGE = 4;
     /** Shorter than a page, about a page, and of several of the narrowest passes. */
     private static final int[] LENGTHS = {1, 2, PAGE - 1, PAGE, PAGE + 1, 47, 2 * PAGE + 1, 1, 29};
     private static final int MAX_PROMPT = 47;
 
-    private static SmallModel model;
-
-    @BeforeAll
-    static void open() {
-        model = SmallModel.open(21);
-    }
-
-    @AfterAll
-    static void close() {
-        model.close();
-    }
+    @RegisterExtension
+    static final SmallRollouts SMALL = new SmallRollouts();
 
     private static Rollout run(String plan, int maxBatch, int maxRows, int kvPages) {
         RolloutLimits limits = new RolloutLimits(maxBatch, MAX_PROMPT, 40, PAGE, kvPages, 5, maxRows);
-        try (RolloutEngine engine = Rollouts.engine(model.ops(), model.actor(), model.drafter(), limits, HOT, Rollouts.NEVER, plan)) {
-            Rollout first = engine.generate(Rollouts.prompts(model.config().vocabSize(), 31, 2, 1000, LENGTHS));
+        try (RolloutEngine engine = SMALL.engine(limits, SmallRollouts.HOT, Rollouts.NEVER, plan)) {
+            Rollout first = engine.generate(SMALL.prompts(2, LENGTHS));
             // What the first left behind must not matter.
-            Rollout again = engine.generate(Rollouts.prompts(model.config().vocabSize(), 31, 2, 1000, LENGTHS));
+            Rollout again = engine.generate(SMALL.prompts(2, LENGTHS));
             Rollouts.assertSame(first, again, "again");
             Rollouts.assertSameCaptures(first.trajectories(), again.trajectories(), "again");
             return first;
@@ -78,13 +66,13 @@ class PrefillTest {
                 passes.incrementAndGet();
             }
             try {
-                return method.invoke(model.ops(), arguments);
+                return method.invoke(SMALL.model().ops(), arguments);
             } catch (InvocationTargetException e) {
                 throw e.getCause();
             }
         });
         int[] lengths = IntStream.range(0, 64).map(i -> 1 + i % 17).toArray();
-        List<PromptGroup> prompts = Rollouts.prompts(model.config().vocabSize(), 31, 1, 1000, lengths);
+        List<PromptGroup> prompts = SMALL.prompts(1, lengths);
         int maxRows = 192;
         int prefix = IntStream.of(lengths).map(length -> length - 1).sum();
         int expected = Math.ceilDiv(prefix, maxRows) + 1;
@@ -93,10 +81,11 @@ class PrefillTest {
             int draftPrefix = IntStream.of(lengths).map(length -> Math.max(0, length - 2)).sum();
             expected += Math.ceilDiv(draftPrefix, maxRows) + 2;
         }
-        try (Actor actor = TestModels.actor(counting, model.config(), 21);
-             Drafter drafter = TestModels.drafter(counting, TestModels.drafterConfig(model.config()), actor, 22);
-             RolloutEngine engine = Rollouts.engine(counting, actor, drafter, new RolloutLimits(64, 17, 8, PAGE, 0, 5, maxRows), HOT,
-                 Rollouts.NEVER, plan)) {
+        ModelConfig config = SMALL.model().config();
+        try (Actor actor = TestModels.actor(counting, config, 21);
+             Drafter drafter = TestModels.drafter(counting, TestModels.drafterConfig(config), actor, 22);
+             RolloutEngine engine = Rollouts.engine(counting, actor, drafter, new RolloutLimits(64, 17, 8, PAGE, 0, 5, maxRows),
+                 SmallRollouts.HOT, Rollouts.NEVER, plan)) {
             engine.begin(prompts);
             passes.set(0);
             assertTrue(engine.step());

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.respec.engine.rollout.SmallRollouts.HOT;
 
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
@@ -11,63 +12,42 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
-import org.respec.engine.model.SmallModel;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.SamplingParams;
 
 /** The same tokens and log-probabilities, bit for bit, whatever the plan, the batch, the pages or the drafter. */
 class RolloutEngineTest {
-    private static SmallModel model;
+    private static final StopRule STOP = new StopRule(List.of(3), List.of(new int[] {5, 6}));
 
-    @BeforeAll
-    static void open() {
-        model = SmallModel.open(21);
-    }
-
-    @AfterAll
-    static void close() {
-        model.close();
-    }
-
-    private static List<PromptGroup> prompts() {
-        return Rollouts.prompts(model.config().vocabSize(), 31, 3, 1000, 7, 1, 16, 17, 5, 2, 11);
-    }
+    @RegisterExtension
+    static final SmallRollouts SMALL = new SmallRollouts();
 
     private static RolloutLimits limits(int maxBatch, int kvPages) {
-        return new RolloutLimits(maxBatch, 17, 40, 4, kvPages, 5);
-    }
-
-    private static RolloutEngine engine(RolloutLimits limits, SamplingParams sampling, StopRule stop, String plan) {
-        return Rollouts.engine(model.ops(), model.actor(), model.drafter(), limits, sampling, stop, plan);
+        return new RolloutLimits(maxBatch, SmallRollouts.LONGEST_PROMPT, 40, 4, kvPages, 5);
     }
 
     private static Rollout run(SamplingParams sampling, String plan, int maxBatch, int kvPages, StopRule stop) {
-        try (RolloutEngine engine = engine(limits(maxBatch, kvPages), sampling, stop, plan)) {
-            return engine.generate(prompts());
+        try (RolloutEngine engine = SMALL.engine(limits(maxBatch, kvPages), sampling, stop, plan)) {
+            return engine.generate(SMALL.prompts(3));
         }
     }
-
-    private static final StopRule STOP = new StopRule(List.of(3), List.of(new int[] {5, 6}));
-    private static final SamplingParams HOT = SamplingParams.temperature(1f);
 
     /** A prompt's own limit cuts its responses short, at the same tokens as without it. */
     @ParameterizedTest
     @ValueSource(strings = {"off", "3x2x5"})
     void aPromptsLimitCutsItsResponses(String plan) {
-        StopRule never = new StopRule(List.of(), List.of());
-        List<Trajectory> whole = run(HOT, "off", 64, 0, never).trajectories();
+        List<Trajectory> whole = run(HOT, "off", 64, 0, Rollouts.NEVER).trajectories();
         int[] most = {1, 40, 9, 41, Integer.MAX_VALUE};
         List<PromptGroup> limited = new ArrayList<>();
-        for (PromptGroup prompt : prompts()) {
+        for (PromptGroup prompt : SMALL.prompts(3)) {
             limited.add(new PromptGroup(prompt.prompt(), prompt.samples(), prompt.firstRequestId(), most[limited.size() % most.length]));
         }
-        try (RolloutEngine engine = engine(limits(64, 0), HOT, never, plan)) {
+        try (RolloutEngine engine = SMALL.engine(limits(64, 0), HOT, Rollouts.NEVER, plan)) {
             List<Trajectory> cut = engine.generate(limited).trajectories();
             assertEquals(whole.size(), cut.size());
             for (int i = 0; i < whole.size(); i++) {
@@ -94,8 +74,8 @@ class RolloutEngineTest {
         RolloutLimits narrow = new RolloutLimits(21, 17, 40, 4, 0, 5, 21);
         Rollout reference = run(HOT, "off", 64, 0, STOP);
         for (String plan : List.of("2x1x2", "4x4x16")) {
-            try (RolloutEngine engine = engine(narrow, HOT, STOP, plan)) {
-                Rollout rollout = engine.generate(prompts());
+            try (RolloutEngine engine = SMALL.engine(narrow, HOT, STOP, plan)) {
+                Rollout rollout = engine.generate(SMALL.prompts(3));
                 assertEquals(List.of(plan), List.copyOf(rollout.stats().plans().keySet()));
                 Rollouts.assertSame(reference, rollout, plan);
             }
@@ -111,9 +91,9 @@ class RolloutEngineTest {
                 return 1;
             }
         };
-        try (RolloutEngine engine = new RolloutEngine(model.ops(), model.actor(), model.drafter(),
-            new RolloutLimits(7, 17, 40, 4, 0, 5, 7), HOT, Rollouts.SEED, STOP, careless, true, 1f)) {
-            IllegalStateException e = assertThrows(IllegalStateException.class, () -> engine.generate(prompts()));
+        try (RolloutEngine engine = SMALL.engine(new RolloutLimits(7, 17, 40, 4, 0, 5, 7), HOT, STOP,
+            Drafting.of(Drafting.Kind.EAGLE, 1f), careless)) {
+            IllegalStateException e = assertThrows(IllegalStateException.class, () -> engine.generate(SMALL.prompts(3)));
             assertTrue(e.getMessage().contains("4x4x16 for 7 requests"), e.getMessage());
         }
     }
@@ -152,7 +132,7 @@ class RolloutEngineTest {
             shortFirst.add(new PromptGroup(t.prompt(), 1, t.requestId()));
         }
         for (String plan : List.of("off", "3x2x6")) {
-            try (RolloutEngine engine = engine(limits(4, 0), HOT, STOP, plan)) {
+            try (RolloutEngine engine = SMALL.engine(limits(4, 0), HOT, STOP, plan)) {
                 Rollout unknown = engine.generate(shortFirst);
                 Rollout known = engine.generate(shortFirst);
                 Rollouts.assertSame(unknown, known, plan + ": order of admission");
@@ -203,7 +183,7 @@ class RolloutEngineTest {
     void steadyStateAllocatesNothing() {
         List<PromptGroup> four = List.of(new PromptGroup(new int[] {1, 2, 3}, 4, 5));
         for (String plan : List.of("off", "3x2x6")) {
-            try (RolloutEngine engine = engine(new RolloutLimits(4, 17, 400, 16, 0, 5), HOT, Rollouts.NEVER, plan)) {
+            try (RolloutEngine engine = SMALL.engine(new RolloutLimits(4, 17, 400, 16, 0, 5), HOT, Rollouts.NEVER, plan)) {
                 Rollouts.assertSteadyStateAllocatesNothing(engine, round -> four, 60, "plan " + plan);
             }
         }

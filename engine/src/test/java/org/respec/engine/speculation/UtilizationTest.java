@@ -274,8 +274,9 @@ class UtilizationTest {
         List<Double> seen = new ArrayList<>();
         double[][] scenes = {
             // Batch, share of time decoding, SM and DRAM activity, expected.
-            {4, 1, 0.5, 0.6, 0}, {4, 1, 0.5, 0.6, 0}, {4, 1, 0.5, 0.9, 0.3}, {4, 1, 1, 0.9, 0.4}, {4, 0.5, 0.2, 0.3, 0}, {4, 0.5, 0.5, 0.3, 0.2},
-            {64, 1, 0.9, 0.3, 0}, {64, 1, 1, 0.3, 0.1}, {4, 0, 0.7, 0.1, 0.7}, {4, 1, Double.NaN, 0.8, 0.2}, {4, 1, 0.3, Double.NaN, 0}};
+            {4, 1, 0.5, 0.6, 0}, {4, 1, 0.5, 0.6, 0}, {4, 1, 0.5, 0.9, 0.3}, {4, 1, 1, 0.9, 0.4}, {4, 0.5, 0.2, 0.3, 0},
+            {4, 0.5, 0.5, 0.3, 0.2}, {64, 1, 0.9, 0.3, 0}, {64, 1, 1, 0.3, 0.1}, {4, 0, 0.7, 0.1, 0.7}, {4, 1, Double.NaN, 0.8, 0.2},
+            {4, 1, 0.3, Double.NaN, 0}};
         for (double[] scene : scenes) {
             now[0] += 100 * MILLI;
             work.add((int) scene[0], Math.round(scene[1] * 100 * MILLI));
@@ -293,7 +294,8 @@ class UtilizationTest {
     @Test
     void thisHostIsWatched() throws InterruptedException {
         try (UtilizationProbe probe = UtilizationProbe.start("")) {
-            Thread thread = Thread.getAllStackTraces().keySet().stream().filter(t -> t.getName().equals("respec-load")).findFirst().orElseThrow();
+            Thread thread = Thread.getAllStackTraces().keySet().stream().filter(t -> t.getName().equals("respec-load")).findFirst()
+                .orElseThrow();
             assertTrue(thread.isDaemon());
             Thread.sleep(300);
             assertTrue(probe.getAsDouble() >= 0 && probe.getAsDouble() <= 1);

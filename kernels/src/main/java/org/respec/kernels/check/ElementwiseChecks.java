@@ -215,7 +215,8 @@ final class ElementwiseChecks {
         Twin out = cols % 3 == 0 ? x : bench.poisoned(dtype, rows + 1, cols, gap);
         Twin alone = bench.poisoned(dtype, rows + 1, cols, gap);
         bench.device().rmsNorm(x.device(), weight.device(), 1e-6f, alone.device(), rows);
-        bench.truth().copyRmsNorm(x.truth(), weight.truth(), 1e-6f, copy.truth(), places == null ? null : places.truth(), out.truth(), rows);
+        bench.truth().copyRmsNorm(x.truth(), weight.truth(), 1e-6f, copy.truth(),
+            places == null ? null : places.truth(), out.truth(), rows);
         bench.device().copyRmsNorm(x.device(), weight.device(), 1e-6f, copy.device(),
             places == null ? null : places.device(), out.device(), rows);
         String what = "copyRmsNorm " + rows + "x" + cols + (scattered ? ", scatter" : "");

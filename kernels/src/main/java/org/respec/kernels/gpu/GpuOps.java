@@ -283,7 +283,8 @@ public final class GpuOps implements Ops {
     @Override
     public void draftExpand(Tensor logits, int rowsPerRequest, int level, int branch, float sharpness, SamplingParams params, long seed,
             HostMirror rootPositions, TreeBatch trees, int requests, RowBatch next, KvStore draftKv) {
-        speculation.draftExpand(logits, rowsPerRequest, level, branch, sharpness, params, seed, rootPositions, trees, requests, next, draftKv);
+        speculation.draftExpand(logits, rowsPerRequest, level, branch, sharpness, params, seed, rootPositions, trees, requests, next,
+            draftKv);
     }
 
     @Override
@@ -370,7 +371,8 @@ public final class GpuOps implements Ops {
     }
 
     @Override
-    public void policyLoss(Tensor logits, Tensor targets, float temperature, PolicyTerms terms, Tensor logProbs, Tensor gradient, int rows) {
+    public void policyLoss(Tensor logits, Tensor targets, float temperature, PolicyTerms terms, Tensor logProbs, Tensor gradient,
+            int rows) {
         distillation.policyLoss(logits, targets, temperature, terms, logProbs, gradient, rows);
     }
 

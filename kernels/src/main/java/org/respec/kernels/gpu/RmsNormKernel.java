@@ -43,7 +43,8 @@ final class RmsNormKernel {
         TypedKernels kernels = copy == null ? plain : copying;
         gpu.stream().launch(kernels.get(x.dtype(), weight.dtype()), rows, 1, 1, threads(x.cols(), x.dtype(), MOST_THREADS), 1, 0,
             arguments.begin().address(x).address(weight).address(out).address(copy == null ? 0 : copy.address())
-                .address(copyRows == null ? 0 : copyRows.address()).integer64(x.rowStride()).integer64(out.rowStride()).integer64(copy == null ? 0 : copy.rowStride()).integer(x.cols()).real(eps).end());
+                .address(copyRows == null ? 0 : copyRows.address()).integer64(x.rowStride()).integer64(out.rowStride())
+                .integer64(copy == null ? 0 : copy.rowStride()).integer(x.cols()).real(eps).end());
     }
 
     /** Whole warps, a function of the columns alone. */

@@ -73,8 +73,8 @@ class HostMomentsTest {
             HostMirror[] want = {arena.mirror(DType.F32, 1, SIZE), arena.mirror(DType.F32, 1, SIZE)};
             Tensor[] got = {arena.pinned(DType.F32, 1, SIZE), arena.pinned(DType.F32, 1, SIZE)};
             for (int number = 1; number <= 4; number++) {
-                ops.adamW(weights[0].device(), gradients.device(), want[0].device(), want[1].device(), 0.1f, 0.9f, 0.95f, 1e-8f, 0.1f, number,
-                    0.5f);
+                ops.adamW(weights[0].device(), gradients.device(), want[0].device(), want[1].device(), 0.1f, 0.9f, 0.95f, 1e-8f, 0.1f,
+                    number, 0.5f);
                 hostMoments.launch(weights[1].device(), null, gradients.device(), got[0], got[1],
                     new AdamwKernel.Step(0.1f, 0.9f, 0.95f, 1e-8f, 0.1f, number, 0.5f));
             }

@@ -49,8 +49,8 @@ final class GapOne implements Experiment {
             "accept_length", "speculated");
         Table best = new Table("adaptive", "Adaptive against the best static plan (paired, round by round)", "batch", "best_static",
             "ratio");
-        Table lengths = new Table("lengths", "Tokens of the whole rollouts' responses", "model", "seed", "requests", "mean", "median", "p90",
-            "longest");
+        Table lengths = new Table("lengths", "Tokens of the whole rollouts' responses", "model", "seed", "requests", "mean", "median",
+            "p90", "longest");
         List<Claim> claims = new ArrayList<>();
         List<PlanSpeeds> all = new ArrayList<>();
         RunConfig config = lab.config(List.of());
@@ -93,8 +93,8 @@ final class GapOne implements Experiment {
             }
             DecodeShape shape = LargeRollout.shape(ops);
             PlanSpeeds large = new LargeRollout(shape, LARGEST, lab.choose(96, 256)).measure(lab, ops, 1, lengths);
-            report(table, best, claims, "whole rollout, " + shape.title(), large, "over a whole rollout of a model of shape " + shape.title(),
-                1);
+            report(table, best, claims, "whole rollout, " + shape.title(), large,
+                "over a whole rollout of a model of shape " + shape.title(), 1);
         }
         return new Outcome(List.of(table, best, lengths), List.of(new Outcome.Chart("gap1", plot(plans, all))), claims);
     }

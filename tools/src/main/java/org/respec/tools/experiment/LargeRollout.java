@@ -84,7 +84,8 @@ final class LargeRollout {
 
     private List<PromptGroup> prompts(int[] lengths, long first) {
         return IntStream.range(0, lengths.length).mapToObj(i -> {
-            int[] prompt = IntStream.range(0, PROMPT).map(t -> (int) ((t * 7L + (first + i) * 13L + 1) % shape.actor().vocabSize())).toArray();
+            int[] prompt = IntStream.range(0, PROMPT).map(t -> (int) ((t * 7L + (first + i) * 13L + 1) % shape.actor().vocabSize()))
+                .toArray();
             return new PromptGroup(prompt, 1, first + i, lengths[i]);
         }).toList();
     }

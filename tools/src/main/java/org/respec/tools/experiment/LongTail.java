@@ -9,8 +9,9 @@ import org.respec.engine.simulate.TraceGenerator;
 import org.respec.engine.simulate.TraceRequest;
 
 /**
- * Lengths of responses as reasoning models give them, and requests whose responses are as long: log-normal, some many times longer than most, as made-up
- * traces of {@code simulate} have them. How long a response is depends neither on plan nor on batch, so that drawing it once tells.
+ * Lengths of responses as reasoning models give them, and requests whose responses are as long: log-normal, some many times longer than
+ * most, as made-up traces of {@code simulate} have them. How long a response is depends neither on plan nor on batch, so that drawing it
+ * once tells.
  */
 final class LongTail {
     /** With this, one in forty is over seven times the median. */
@@ -27,7 +28,8 @@ final class LongTail {
     /** Lengths of so many responses, of a median that is a seventh of {@code longest}, where they are cut. */
     static int[] lengths(int count, int longest, long seed) {
         double median = Math.max(1, longest / LONGEST_OVER_MEDIAN);
-        return new TraceGenerator(count, median, SPREAD, longest, 1, 0).generate(seed, null).stream().mapToInt(TraceRequest::tokens).toArray();
+        return new TraceGenerator(count, median, SPREAD, longest, 1, 0).generate(seed, null).stream().mapToInt(TraceRequest::tokens)
+            .toArray();
     }
 
     /** Adds a row: whose lengths, the seed, how many there are, mean, median, the ninth decile and the longest. */
