@@ -26,6 +26,7 @@ import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.respec.engine.BadInput;
+import org.respec.engine.Reason;
 import org.respec.engine.SafeFiles;
 
 /**
@@ -84,7 +85,7 @@ public final class CheckpointStore {
         }
     }
 
-    /** Writes the checkpoint of {@code iteration} and then removes those that are too old. */
+    /** Writes the checkpoint of {@code iteration} and then removes those that are too old, and later ones, which a run went back behind. */
     public void write(int iteration, ObjectNode state, Consumer<Parts> writer) {
         try {
             Files.createDirectories(folder);
@@ -103,14 +104,14 @@ public final class CheckpointStore {
             SafeFiles.deleteAll(target);
             Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
             SafeFiles.syncFolder(folder);
-            prune();
+            prune(name(iteration));
         } catch (IOException e) {
             throw failed(e);
         }
     }
 
     private BadInput failed(IOException e) {
-        return new BadInput(folder + ": a checkpoint cannot be written (" + e.getMessage() + "); check space and permissions.", e);
+        return new BadInput(folder + ": a checkpoint cannot be written (" + Reason.of(e) + "); check space and permissions.", e);
     }
 
     private static String name(int iteration) {
@@ -161,10 +162,12 @@ public final class CheckpointStore {
         }
     }
 
-    private void prune() throws IOException {
-        List<Path> whole = finished();
-        for (int i = keep; i < whole.size(); i++) {
-            SafeFiles.deleteAll(whole.get(i));
+    private void prune(String newest) throws IOException {
+        int kept = 0;
+        for (Path finished : finished()) {
+            if (finished.getFileName().toString().compareTo(newest) > 0 || ++kept > keep) {
+                SafeFiles.deleteAll(finished);
+            }
         }
         try (Stream<Path> entries = Files.list(folder)) {
             for (Path leftover : entries.filter(p -> p.getFileName().toString().startsWith(TEMPORARY)).toList()) {
@@ -192,18 +195,32 @@ public final class CheckpointStore {
         }
     }
 
-    /** The newest checkpoint whose parts are all there and have the checksums of its manifest. */
-    public Optional<Checkpoint> latest() {
+    /**
+     * The newest checkpoint whose parts are all there and have the checksums of its manifest; nothing if none was ever finished.
+     *
+     * @param says told in a sentence of each that is passed over
+     * @throws BadInput if there are some and all are damaged: a run that began again would overwrite what is left of them
+     */
+    public Optional<Checkpoint> latest(Consumer<String> says) {
         try {
-            for (Path candidate : finished()) {
-                Optional<Checkpoint> checkpoint = Checkpoint.open(candidate);
-                if (checkpoint.isPresent()) {
-                    return checkpoint;
+            List<Path> all = finished();
+            String damage = null;
+            for (Path candidate : all) {
+                try {
+                    return Optional.of(Checkpoint.open(candidate));
+                } catch (IOException e) {
+                    String why = Reason.of(e);
+                    damage = damage == null ? why : damage;
+                    says.accept(candidate + " is damaged (" + why + ") and passed over");
                 }
+            }
+            if (damage != null) {
+                throw new BadInput(folder + ": there is no whole checkpoint among its " + all.size() + " (" + all.getFirst().getFileName()
+                    + ": " + damage + "); mend one, or begin again without --resume, which keeps this run under another name.");
             }
             return Optional.empty();
         } catch (IOException e) {
-            throw new BadInput(folder + ": checkpoints cannot be read (" + e.getMessage() + "); check permissions.", e);
+            throw new BadInput(folder + ": checkpoints cannot be read (" + Reason.of(e) + "); check permissions.", e);
         }
     }
 
@@ -219,24 +236,29 @@ public final class CheckpointStore {
             this.sizes = sizes;
         }
 
-        private static Optional<Checkpoint> open(Path path) {
-            try {
-                JsonNode manifest = JSON.readTree(path.resolve(MANIFEST).toFile());
-                Map<String, Long> sizes = new HashMap<>();
-                for (JsonNode part : manifest.path("parts")) {
-                    String name = part.path("name").asText();
-                    long bytes = part.path("bytes").asLong(-1);
-                    Path file = path.resolve(name);
-                    if (Files.size(file) != bytes || !checksum(file).equals(part.path("sha256").asText())) {
-                        return Optional.empty();
-                    }
-                    sizes.put(name, bytes);
+        /** Opens a folder that is whole; else the exception says what is wrong with it. */
+        private static Checkpoint open(Path path) throws IOException {
+            JsonNode manifest = JSON.readTree(Files.readAllBytes(path.resolve(MANIFEST)));
+            Map<String, Long> sizes = new HashMap<>();
+            for (JsonNode part : manifest.path("parts")) {
+                String name = part.path("name").asText();
+                long bytes = part.path("bytes").asLong(-1);
+                Path file = path.resolve(name);
+                if (!Files.exists(file)) {
+                    throw new IOException("part " + name + " is missing");
                 }
-                return manifest.path("state").isObject() ? Optional.of(new Checkpoint(path, manifest.get("state"), sizes))
-                    : Optional.empty();
-            } catch (IOException e) {
-                return Optional.empty();
+                if (Files.size(file) != bytes) {
+                    throw new IOException("part " + name + " has " + Files.size(file) + " bytes instead of " + bytes);
+                }
+                if (!checksum(file).equals(part.path("sha256").asText())) {
+                    throw new IOException("part " + name + " does not have its checksum");
+                }
+                sizes.put(name, bytes);
             }
+            if (!manifest.path("state").isObject()) {
+                throw new IOException("its " + MANIFEST + " has no state");
+            }
+            return new Checkpoint(path, manifest.get("state"), sizes);
         }
 
         private static String checksum(Path file) throws IOException {
@@ -249,6 +271,11 @@ public final class CheckpointStore {
                 }
             }
             return HexFormat.of().formatHex(digest.digest());
+        }
+
+        /** Where it lies. */
+        public Path path() {
+            return path;
         }
 
         /** What the run had come to. */
@@ -272,7 +299,7 @@ public final class CheckpointStore {
                     }
                 }
             } catch (IOException e) {
-                throw new BadInput(path + ": it cannot be read (" + e.getMessage() + "); remove it to resume from the one before.", e);
+                throw new BadInput(path + ": it cannot be read (" + Reason.of(e) + "); remove it to resume from the one before.", e);
             }
         }
 

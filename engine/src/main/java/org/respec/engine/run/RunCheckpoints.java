@@ -2,7 +2,12 @@ package org.respec.engine.run;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import org.respec.engine.BadInput;
+import org.respec.engine.Reason;
 import org.respec.engine.model.ParameterSet;
 
 /** A run's checkpoints: what of its parts and state is kept, and taken up again. */
@@ -39,13 +44,22 @@ final class RunCheckpoints {
         });
     }
 
-    /** Takes the run to its newest whole checkpoint; where there is none it stays at its beginning. */
-    void restore() {
-        store.latest().ifPresent(this::restore);
+    /** Takes the run to its newest whole checkpoint; where there is none it stays at its beginning. Returns what was done, in sentences. */
+    List<String> restore() {
+        List<String> notes = new ArrayList<>();
+        Optional<CheckpointStore.Checkpoint> newest = store.latest(notes::add);
+        newest.ifPresent(this::restore);
+        notes.add(newest.isPresent() ? "goes on after iteration " + state.iteration : "begins again, for it has no checkpoint yet");
+        return notes;
     }
 
     private void restore(CheckpointStore.Checkpoint checkpoint) {
-        state.restore(checkpoint.state());
+        try {
+            state.restore(checkpoint.state());
+        } catch (IllegalArgumentException e) {
+            throw new BadInput(checkpoint.path() + ": its manifest.json is of another version (" + Reason.of(e)
+                + "); resume with the version that wrote it, or begin again without --resume.", e);
+        }
         read(checkpoint, "actor.weights", parts.actor.weights());
         read(checkpoint, "actor.first", parts.actorOptimizer.firstMoments());
         read(checkpoint, "actor.second", parts.actorOptimizer.secondMoments());

@@ -9,12 +9,17 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.List;
 import org.respec.engine.BadInput;
+import org.respec.engine.Reason;
 import org.respec.engine.SafeFiles;
 
 /** A run's folder, held by one process at a time. */
 public final class RunFolder implements AutoCloseable {
     private static final String LOCK = ".lock";
+    private static final String CONFIG = "config.json";
+    private static final String SUMMARY = "summary.json";
+    private static final List<String> WRITTEN = List.of(CONFIG, SUMMARY);
 
     private final Path path;
     private final Path earlier;
@@ -31,12 +36,22 @@ public final class RunFolder implements AutoCloseable {
     /**
      * Makes or takes over a folder. A run that is there already is resumed, or else moved aside, never overwritten.
      *
-     * @throws BadInput if another process holds it, or it cannot be made
+     * @throws BadInput if another process holds it, it cannot be made, it has no run to resume, or it has files of others that a run would
+     *     overwrite
      */
     public static RunFolder open(Path path, boolean resume) {
+        boolean run = holdsRun(path);
+        if (resume && !run && !Files.exists(path.resolve(LOCK))) {
+            throw new BadInput(path + ": there is no run in this folder to resume; start without --resume.");
+        }
+        if (!run && !Files.exists(path.resolve(LOCK))) {
+            WRITTEN.stream().filter(name -> Files.exists(path.resolve(name))).findFirst().ifPresent(name -> {
+                throw new BadInput(path + ": it has a " + name + " that is no run's and would be overwritten; choose another run.dir.");
+            });
+        }
         try {
             RunFolder folder = take(path, null);
-            if (resume || !folder.holdsRun()) {
+            if (resume || !run) {
                 return folder;
             }
             Path aside = free(path);
@@ -44,7 +59,7 @@ public final class RunFolder implements AutoCloseable {
             folder.close();
             return take(path, aside);
         } catch (IOException e) {
-            throw new BadInput(path + ": the run folder cannot be used (" + e.getMessage() + "); choose another run.dir.", e);
+            throw new BadInput(path + ": the run folder cannot be used (" + Reason.of(e) + "); choose another run.dir.", e);
         }
     }
 
@@ -64,7 +79,7 @@ public final class RunFolder implements AutoCloseable {
         return new RunFolder(path, earlier, channel, lock);
     }
 
-    private boolean holdsRun() {
+    private static boolean holdsRun(Path path) {
         return Files.exists(path.resolve("metrics.jsonl")) || Files.exists(path.resolve("checkpoints"));
     }
 
@@ -89,12 +104,12 @@ public final class RunFolder implements AutoCloseable {
 
     /** Writes {@code summary.json}. */
     void writeSummary(ObjectNode summary) {
-        write("summary.json", summary);
+        write(SUMMARY, summary);
     }
 
     /** Writes {@code config.json}: the whole config of the run, defaults and overrides included. */
     void writeConfig(ObjectNode config) {
-        write("config.json", config);
+        write(CONFIG, config);
     }
 
     private void write(String name, ObjectNode json) {

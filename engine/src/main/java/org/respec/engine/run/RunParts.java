@@ -1,6 +1,5 @@
 package org.respec.engine.run;
 
-import java.nio.file.Files;
 import java.util.List;
 import java.util.function.Consumer;
 import org.respec.engine.BadInput;
@@ -96,9 +95,6 @@ final class RunParts implements AutoCloseable {
             if (memory == null && config.speculation().mode().equals("fixed")) {
                 PassRoom.require(config, MemoryPlan.rolloutBytes(ops, config, actor.config(), drafter == null ? null : drafter.config(),
                     dtype, prompt), HostMemory.availableBytes());
-            }
-            if (resume && !Files.isDirectory(config.run().dir())) {
-                throw new BadInput(config.run().dir() + ": there is no such run folder to resume; start without --resume.");
             }
             folder = owned.add(RunFolder.open(config.run().dir(), resume));
             health = new DrafterHealth(config.distill().healthSteps(), true);

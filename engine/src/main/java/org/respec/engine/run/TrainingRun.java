@@ -47,6 +47,8 @@ public final class TrainingRun implements AutoCloseable {
     private final RunCheckpoints checkpoints;
     private final MetricsLog log;
     private final List<String> newAlarms = new ArrayList<>();
+    /** What is to be said before the first iteration. */
+    private final List<String> notes = new ArrayList<>();
     private final RunState state = new RunState();
     private final ProcessCpuShare load = new ProcessCpuShare();
 
@@ -67,7 +69,7 @@ public final class TrainingRun implements AutoCloseable {
             checkpoints = new RunCheckpoints(parts, state);
             if (resume) {
                 // A run that was killed before its first checkpoint begins again.
-                checkpoints.restore();
+                notes.addAll(checkpoints.restore());
             }
             parts.folder.writeConfig(config.toJson());
             log = parts.own(MetricsLog.open(parts.folder.path().resolve("metrics.jsonl"), state.iteration));
@@ -111,6 +113,7 @@ public final class TrainingRun implements AutoCloseable {
         if (parts.leftOut != null) {
             listener.note(parts.leftOut.sentence());
         }
+        notes.forEach(listener::note);
         listener.started(state.iteration, iterations);
         if (state.iteration == 0) {
             state.accuracyBefore = parts.accuracy();

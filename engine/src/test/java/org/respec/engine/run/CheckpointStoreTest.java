@@ -10,8 +10,10 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Assertions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.respec.engine.BadInput;
@@ -32,13 +34,13 @@ class CheckpointStoreTest {
     }
 
     private static int newest(CheckpointStore store) {
-        return store.latest().map(c -> c.state().path("iteration").intValue()).orElse(0);
+        return store.latest(note -> { }).map(c -> c.state().path("iteration").intValue()).orElse(0);
     }
 
     @Test
     void newestIsReadBackAndOldOnesGo() throws IOException {
         CheckpointStore store = withTwo();
-        assertArrayEquals(new int[] {4, 5, 6}, store.latest().orElseThrow().readNumbers("a"));
+        assertArrayEquals(new int[] {4, 5, 6}, store.latest(Assertions::fail).orElseThrow().readNumbers("a"));
         store.write(3, state(3), parts -> parts.add("a", new int[] {7}));
         try (Stream<Path> left = Files.list(folder)) {
             assertEquals(List.of("iteration-00000002", "iteration-00000003"), left.map(p -> p.getFileName().toString()).sorted().toList());
@@ -86,9 +88,37 @@ class CheckpointStoreTest {
         assertEquals(2, newest(store));
     }
 
+    /** Whoever resumes is told; if nothing is whole, nothing begins again over what is left. */
+    @Test
+    void damageIsNamedAndNeverTakenForABeginning() throws IOException {
+        CheckpointStore store = withTwo();
+        Files.write(folder.resolve("iteration-00000002/a"), new byte[5]);
+        List<String> said = new ArrayList<>();
+        assertEquals(1, store.latest(said::add).orElseThrow().state().path("iteration").intValue());
+        assertEquals(List.of(folder.resolve("iteration-00000002")
+            + " is damaged (part a has 5 bytes instead of 12) and passed over"), said);
+        Files.delete(folder.resolve("iteration-00000001/manifest.json"));
+        BadInput e = assertThrows(BadInput.class, () -> store.latest(note -> { }));
+        assertTrue(e.getMessage().contains("no whole checkpoint among its 2 (iteration-00000002: part a has 5 bytes"), e.getMessage());
+        assertTrue(new CheckpointStore(folder.resolve("none"), 2).latest(Assertions::fail).isEmpty());
+    }
+
+    /** What a run went back behind neither stays the newest nor takes the place of what is whole. */
+    @Test
+    void laterOnesGoWhenARunWentBackBehindThem() throws IOException {
+        CheckpointStore store = new CheckpointStore(folder, 2);
+        for (int iteration : new int[] {10, 20, 30, 15}) {
+            store.write(iteration, state(iteration), parts -> parts.add("a", new int[] {iteration}));
+        }
+        assertEquals(15, newest(store));
+        try (Stream<Path> left = Files.list(folder)) {
+            assertEquals(List.of("iteration-00000015"), left.map(p -> p.getFileName().toString()).toList());
+        }
+    }
+
     @Test
     void aPartOfAnotherSizeIsRefused() {
-        CheckpointStore.Checkpoint checkpoint = withTwo().latest().orElseThrow();
+        CheckpointStore.Checkpoint checkpoint = withTwo().latest(Assertions::fail).orElseThrow();
         BadInput e = assertThrows(BadInput.class, () -> checkpoint.read("a", java.lang.foreign.MemorySegment.ofArray(new int[4])));
         assertTrue(e.getMessage().contains("part a has 12 bytes"), e.getMessage());
         assertThrows(BadInput.class, () -> checkpoint.readNumbers("b"));

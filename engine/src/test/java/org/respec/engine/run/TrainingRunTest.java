@@ -13,6 +13,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
@@ -151,6 +152,71 @@ class TrainingRunTest {
         ObjectNode summary = RunFixture.run(config, true, "run.dir=" + dir);
         assertEquals(weights(reference), weights(summary));
         assertEquals(3, Files.readAllLines(dir.resolve("metrics.jsonl")).size());
+    }
+
+    /** Nothing of a run is lost because its checkpoints are. */
+    @Test
+    void aRunWithoutAWholeCheckpointIsNotBegunAgain() throws IOException {
+        Path dir = folder.resolve("damaged");
+        RunFixture.run(config, false, "run.dir=" + dir, "train.iterations=2");
+        String metrics = Files.readString(dir.resolve("metrics.jsonl"));
+        for (int iteration = 1; iteration <= 2; iteration++) {
+            Files.write(dir.resolve("checkpoints/iteration-0000000" + iteration + "/actor.weights"), new byte[10]);
+        }
+        BadInput e = assertThrows(BadInput.class, () -> RunFixture.run(config, true, "run.dir=" + dir));
+        assertTrue(e.getMessage().contains("no whole checkpoint among its 2"), e.getMessage());
+        assertEquals(metrics, Files.readString(dir.resolve("metrics.jsonl")));
+        Path manifest = dir.resolve("checkpoints/iteration-00000002/manifest.json");
+        Files.writeString(manifest, "{\"state\": {}, \"parts\": []}");
+        e = assertThrows(BadInput.class, () -> RunFixture.run(config, true, "run.dir=" + dir));
+        assertTrue(e.getMessage().startsWith(manifest.getParent() + ": its manifest.json is of another version"), e.getMessage());
+    }
+
+    @Test
+    void aResumedRunSaysWhereItGoesOn() throws IOException {
+        Path dir = folder.resolve("told");
+        RunFixture.run(config, false, "run.dir=" + dir, "train.iterations=2");
+        Files.delete(dir.resolve("checkpoints/iteration-00000002/actor.first"));
+        List<String> said = new ArrayList<>();
+        try (TrainingRun run = new TrainingRun(RunConfig.read(config, List.of("run.dir=" + dir, "train.iterations=1")), true)) {
+            run.run(new TrainingRun.Listener() {
+                @Override
+                public void started(int firstIteration, int iterations) {
+                    said.add("started");
+                }
+
+                @Override
+                public void iterated(ObjectNode metrics) {
+                    said.add("iterated");
+                }
+
+                @Override
+                public void note(String sentence) {
+                    said.add(sentence);
+                }
+            });
+        }
+        assertEquals(List.of(dir.resolve("checkpoints/iteration-00000002") + " is damaged (part actor.first is missing) and passed over",
+            "goes on after iteration 1", "started"), said);
+    }
+
+    @Test
+    void aFolderWithoutARunIsNotResumed() throws IOException {
+        Path dir = Files.createDirectory(folder.resolve("other"));
+        for (Path none : List.of(dir, folder.resolve("not-there"))) {
+            BadInput e = assertThrows(BadInput.class, () -> RunFixture.run(config, true, "run.dir=" + none));
+            assertTrue(e.getMessage().startsWith(none + ": there is no run in this folder"), e.getMessage());
+            assertTrue(!Files.exists(none.resolve(".lock")), "left as it was");
+        }
+    }
+
+    @Test
+    void filesOfOthersAreNotOverwritten() throws IOException {
+        Path actor = folder.resolve("actor");
+        String before = Files.readString(actor.resolve("config.json"));
+        BadInput e = assertThrows(BadInput.class, () -> RunFixture.run(config, false, "run.dir=" + actor));
+        assertTrue(e.getMessage().startsWith(actor + ": it has a config.json that is no run's"), e.getMessage());
+        assertEquals(before, Files.readString(actor.resolve("config.json")));
     }
 
     @Test

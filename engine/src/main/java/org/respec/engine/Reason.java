@@ -1,0 +1,41 @@
+package org.respec.engine;
+
+import com.fasterxml.jackson.core.JsonLocation;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import java.nio.charset.CharacterCodingException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
+import java.util.stream.Collectors;
+
+/** Why something failed, as a clause of a sentence that names the file itself. */
+public final class Reason {
+    private Reason() {
+    }
+
+    /** What {@code failure} says, on one line; of texts also where in them. */
+    public static String of(Exception failure) {
+        return switch (failure) {
+            case NoSuchFileException e -> "there is no such file or folder";
+            case AccessDeniedException e -> "permission denied";
+            case NotDirectoryException e -> "it is no folder";
+            case FileAlreadyExistsException e -> "a file is in its place";
+            case FileSystemException e when e.getReason() != null -> e.getReason();
+            case CharacterCodingException e -> "it is not UTF-8 text";
+            case JsonProcessingException e -> text(e);
+            default -> failure.getMessage() == null ? failure.getClass().getSimpleName()
+                : failure.getMessage().lines().findFirst().orElse("");
+        };
+    }
+
+    private static String text(JsonProcessingException e) {
+        // YAML's parser quotes the text below its words; JSON's names its source, which is not kept.
+        String words = e.getOriginalMessage().lines().filter(line -> !line.isBlank() && !line.startsWith(" "))
+            .map(line -> line.replaceAll("\\[Source: [^;]*; (line: \\d+, column: \\d+)]", "$1").replaceAll("[.:;,]$", ""))
+            .collect(Collectors.joining(", "));
+        JsonLocation at = e.getLocation();
+        return at == null || at.getLineNr() < 1 ? words : "line " + at.getLineNr() + ": " + words;
+    }
+}
