@@ -34,10 +34,26 @@ public final class SafeFiles {
         }
     }
 
-    /** The same for files that need not fit memory. */
+    /**
+     * The same for files that need not fit memory. A pipe or a device is written to as it is; a link stays, and what it names is
+     * replaced.
+     */
     public static void write(Path file, Content content) {
-        Path folder = file.toAbsolutePath().getParent();
-        Path temporary = folder.resolve(file.getFileName() + ".tmp");
+        try {
+            if (Files.exists(file) && !Files.isRegularFile(file)) {
+                try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+                    content.writeTo(channel);
+                }
+            } else {
+                replace(Files.exists(file) ? file.toRealPath() : file.toAbsolutePath(), content);
+            }
+        } catch (IOException e) {
+            throw new BadInput(file + ": it cannot be written (" + Reason.of(e) + "); check space and permissions.", e);
+        }
+    }
+
+    private static void replace(Path file, Content content) throws IOException {
+        Path temporary = file.resolveSibling(file.getFileName() + ".tmp");
         try {
             try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.CREATE, StandardOpenOption.WRITE,
                 StandardOpenOption.TRUNCATE_EXISTING)) {
@@ -45,10 +61,11 @@ public final class SafeFiles {
                 channel.force(true);
             }
             Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-            syncFolder(folder);
         } catch (IOException e) {
-            throw new BadInput(file + ": it cannot be written (" + e.getMessage() + "); check space and permissions.", e);
+            Files.deleteIfExists(temporary);
+            throw e;
         }
+        syncFolder(file.getParent());
     }
 
     /** Makes renames in a folder last through a power failure. */

@@ -42,6 +42,20 @@ class SafeFilesTest {
         }));
         assertTrue(bad.getMessage().startsWith(file + ": ") && bad.getMessage().contains("no space"), bad.getMessage());
         assertArrayEquals(new byte[] {1, 2, 3}, Files.readAllBytes(file));
+        assertEquals(List.of("a"), names(), "nothing of the new one is left");
+    }
+
+    /** A device is written to and not replaced, and so is what a link names. */
+    @Test
+    void devicesAndLinksStayWhatTheyAre() throws IOException {
+        Path device = Path.of("/dev/null");
+        SafeFiles.write(device, new byte[] {1, 2, 3});
+        assertFalse(Files.isRegularFile(device));
+        Path file = Files.write(folder.resolve("file"), new byte[] {9});
+        Path link = Files.createSymbolicLink(folder.resolve("link"), file);
+        SafeFiles.write(link, new byte[] {1, 2, 3});
+        assertTrue(Files.isSymbolicLink(link));
+        assertArrayEquals(new byte[] {1, 2, 3}, Files.readAllBytes(file));
     }
 
     @Test

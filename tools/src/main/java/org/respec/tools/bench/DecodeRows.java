@@ -57,6 +57,9 @@ public final class DecodeRows {
 
     /** @throws BadInput that names the option whose value cannot be timed with this shape */
     public static void check(List<Integer> batches, List<Double> acceptance, int context, int steps, int warmUp, DecodeShape shape) {
+        if (batches.isEmpty()) {
+            throw new BadInput("--batch: it is empty; give at least one number of live requests.");
+        }
         for (int batch : batches) {
             if (batch < 1 || batch > 4096) {
                 throw new BadInput("--batch: " + batch + " must be 1 to 4096.");

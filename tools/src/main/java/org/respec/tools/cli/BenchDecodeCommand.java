@@ -3,7 +3,6 @@ package org.respec.tools.cli;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -66,9 +65,7 @@ final class BenchDecodeCommand implements Callable<Integer> {
         }
         List<SpeculationPlan> plans = speculations.stream().map(DecodeRows::plan).toList();
         DecodeRows.check(batches, acceptance, context, steps, warmUp, of);
-        if (json != null && !Files.isDirectory(json.toAbsolutePath().getParent())) {
-            throw new BadInput("--json: the folder of " + json + " does not exist; make it.");
-        }
+        OutputFile.require("--json", json);
         ObjectNode root = new JsonMapper().createObjectNode();
         try (Ops ops = Devices.open(device, 0)) {
             System.out.println(ops.device());

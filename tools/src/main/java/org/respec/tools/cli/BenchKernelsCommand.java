@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -43,9 +42,7 @@ final class BenchKernelsCommand implements Callable<Integer> {
                 throw new BadInput("--only: there is no kernel '" + name + "'; there are " + String.join(", ", names) + ".");
             }
         }
-        if (json != null && !Files.isDirectory(json.toAbsolutePath().getParent())) {
-            throw new BadInput("--json: the folder of " + json + " does not exist; make it.");
-        }
+        OutputFile.require("--json", json);
         try (Ops ops = Devices.open(device, 0)) {
             if (!(ops instanceof GpuOps gpu)) {
                 throw new BadInput("--device: " + device + " runs no CUDA kernels; use cuda or emulator.");

@@ -86,6 +86,13 @@ final class BenchRolloutCommand implements Callable<Integer> {
         if (copies < 1 || copies > 64) {
             throw new BadInput("--engines: " + copies + " must be 1 to 64.");
         }
+        if (!(temperature >= 0 && temperature <= 100)) {
+            throw new BadInput("--temperature: " + temperature + " must be 0 to 100.");
+        }
+        if (batches.isEmpty()) {
+            throw new BadInput("--batch: it is empty; give at least one number of live requests.");
+        }
+        OutputFile.require("--json", json);
         List<RunConfig.Speculation> settings = new ArrayList<>();
         settings.add(RunConfig.Speculation.of("off"));
         for (String speculation : speculations) {
@@ -98,20 +105,23 @@ final class BenchRolloutCommand implements Callable<Integer> {
         if (drafterFolder == null && settings.stream().anyMatch(RunConfig.Speculation::needsDrafter)) {
             throw new BadInput("--drafter: speculation needs a drafter; name its folder.");
         }
-        ArrayNode rows = new JsonMapper().createArrayNode();
-        System.out.printf("%6s  %-14s %12s %13s %14s%n", "batch", "speculation", "tokens/s", "ratio to off", "accept length");
+        ObjectNode root = new JsonMapper().createObjectNode();
         try (Ops ops = Devices.open(device, 0); LoadedModel loaded = LoadedModel.load(ops, actorFolder, drafterFolder,
             Devices.dtype("auto", device, ops), false)) {
+            System.out.printf("%6s  %-14s %12s %13s %14s%n", "batch", "speculation", "tokens/s", "ratio to off", "accept length");
             for (int batch : batches) {
-                measure(ops, loaded, settings, batch, rows);
+                measure(ops, loaded, settings, batch, root.withArray("rows"));
+                write(root);
             }
         }
+        return 0;
+    }
+
+    /** After every batch, so that a run that is cut short has lost none. */
+    private void write(ObjectNode root) {
         if (json != null) {
-            ObjectNode root = new JsonMapper().createObjectNode();
-            root.set("rows", rows);
             SafeFiles.write(json, (root.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
         }
-        return 0;
     }
 
     private void measure(Ops ops, LoadedModel loaded, List<RunConfig.Speculation> settings, int batch, ArrayNode rows) {

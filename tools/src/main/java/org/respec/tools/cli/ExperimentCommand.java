@@ -64,6 +64,7 @@ final class ExperimentCommand implements Callable<Integer> {
         int count = seeds > 0 ? seeds : quick ? 2 : 3;
         Lab lab = new Lab(config == null ? Bundled.example("quickstart.yaml") : config, overrides, output, device, count, quick,
             System.out::println);
+        lab.check();
         OutcomeWriter writer = new OutcomeWriter(output, System.out);
         for (Experiment experiment : chosen) {
             System.out.println(experiment.name() + ": " + experiment.question());

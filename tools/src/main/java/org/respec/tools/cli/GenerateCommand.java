@@ -117,6 +117,7 @@ final class GenerateCommand implements Callable<Integer> {
     private int[] prompt(LoadedModel loaded) {
         int vocab = loaded.actor().config().vocabSize();
         if (prompt.ids != null) {
+            check(prompt.ids.length > 0, "--prompt-ids", "nothing", "one token or more");
             for (int id : prompt.ids) {
                 check(id >= 0 && id < vocab, "--prompt-ids", id, "from 0 to " + (vocab - 1));
             }

@@ -1,7 +1,6 @@
 package org.respec.tools.cli;
 
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -54,9 +53,7 @@ final class GpuCheckCommand implements Callable<Integer> {
         if ((model == null) != (drafter == null)) {
             throw new BadInput("--model and --drafter: give both or none.");
         }
-        if (json != null && !Files.isDirectory(json.toAbsolutePath().getParent())) {
-            throw new BadInput("--json: the folder of " + json + " does not exist; make it.");
-        }
+        OutputFile.require("--json", json);
         GpuCheck check = new GpuCheck(new GpuCheck.Settings(device, quick, model == null ? Bundled.actor() : model,
             drafter == null ? Bundled.drafter() : drafter, Bundled.example("quickstart.yaml"), after), only, System.out);
         boolean good = check.run(here || !device.equals("cuda") ? null : this::command, () -> write(check), sentence -> {

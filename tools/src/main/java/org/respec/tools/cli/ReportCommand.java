@@ -1,12 +1,10 @@
 package org.respec.tools.cli;
 
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.List;
 import java.util.concurrent.Callable;
-import org.respec.engine.BadInput;
 import org.respec.engine.SafeFiles;
 import org.respec.engine.run.RunFolder;
 import org.respec.tools.report.EventLog;
@@ -43,10 +41,7 @@ final class ReportCommand implements Callable<Integer> {
         if (output != null || !json) {
             Drawing.require("report");
             Path file = output != null ? output : folders.size() == 1 ? folders.getFirst().resolve(PAGE) : Path.of(PAGE);
-            Path parent = file.toAbsolutePath().getParent();
-            if (Files.isDirectory(file) || !Files.isDirectory(parent)) {
-                throw new BadInput("--output: " + file + " must be a file in a folder that is there.");
-            }
+            OutputFile.require("--output", file);
             SafeFiles.write(file, report.toHtml(Instant.now()).getBytes(StandardCharsets.UTF_8));
             if (!json) {
                 System.out.println("written to " + file);

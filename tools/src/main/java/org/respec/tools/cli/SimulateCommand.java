@@ -99,6 +99,8 @@ final class SimulateCommand implements Callable<Integer> {
         check(maxRows == null || maxRows >= batch, "--max-rows", maxRows, "at least --batch");
         check(margin >= 0 && margin <= 10, "--margin", margin, "from 0 to 10");
         check(noise >= 0 && noise <= 1, "--noise", noise, "from 0 to 1");
+        OutputFile.require("--json", json);
+        OutputFile.require("--save-trace", saveTrace);
         PlanTable believed = ProfileFile.read(profile);
         PlanTable real = truth == null ? believed : ProfileFile.read(truth);
         Acceptance acceptance = acceptance(real, truth == null ? profile : truth);

@@ -20,6 +20,12 @@ import org.respec.kernels.Ops;
  * @param log takes a line on progress
  */
 public record Lab(Path config, List<String> overrides, Path output, String device, int seeds, boolean quick, Consumer<String> log) {
+    /** Refuses a configuration or a device that cannot be used before any work is done on it. */
+    public void check() {
+        config(List.of());
+        deviceInWords();
+    }
+
     /** The configuration with {@code own} overrides, the lab's device and the user's overrides. */
     RunConfig config(List<String> own) {
         List<String> all = new ArrayList<>(own);

@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import org.respec.engine.BadInput;
+import org.respec.engine.Reason;
 import org.respec.engine.SafeFiles;
 import org.respec.tools.report.PlotWriter;
 
@@ -25,10 +26,17 @@ public final class OutcomeWriter {
     /**
      * @param folder made where it is missing
      * @param out where tables and claims are printed
+     * @throws BadInput if nothing can be written there
      */
     public OutcomeWriter(Path folder, PrintStream out) {
         this.folder = folder;
         this.out = out;
+        try {
+            Files.createDirectories(folder);
+            Files.delete(Files.createTempFile(folder, ".respec", ".tmp"));
+        } catch (IOException e) {
+            throw new BadInput(folder + ": nothing can be written there (" + Reason.of(e) + "); choose another --output.", e);
+        }
     }
 
     /** Writes everything; {@code seconds} is what the experiment took. */
@@ -42,11 +50,6 @@ public final class OutcomeWriter {
         outcome.tables().forEach(table -> add(tables.putArray(table.name()), table));
         ArrayNode plots = root.putArray("plots");
         outcome.charts().forEach(chart -> plots.add(chart.file() + ".png"));
-        try {
-            Files.createDirectories(folder);
-        } catch (IOException e) {
-            throw new BadInput(folder + ": it cannot be made (" + e.getMessage() + "); choose another --output.", e);
-        }
         SafeFiles.write(folder.resolve(experiment.name() + ".json"), (root.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
         for (Outcome.Chart chart : outcome.charts()) {
             SafeFiles.write(folder.resolve(chart.file() + ".png"), PlotWriter.png(chart.plot(), WIDTH, HEIGHT));

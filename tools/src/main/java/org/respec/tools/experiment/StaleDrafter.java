@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import org.respec.engine.BadInput;
+import org.respec.engine.Reason;
 import org.respec.engine.run.PretrainConfig;
 import org.respec.engine.run.PretrainRun;
 
@@ -39,7 +40,7 @@ final class StaleDrafter {
                 Files.writeString(mark, now);
             }
         } catch (IOException e) {
-            throw new BadInput(folder + ": it cannot be used (" + e.getMessage() + "); choose another --output.", e);
+            throw new BadInput(folder + ": it cannot be used (" + Reason.of(e) + "); choose another --output.", e);
         }
         return folder.resolve("drafter");
     }

@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -90,7 +91,42 @@ class CommandLineTest {
         assertBad("runs no CUDA kernels", "bench", "kernels", "--device", "cpu");
         assertBad("none.yaml", "train", folder.resolve("none.yaml").toString());
         assertBad("Unknown option", "train", "x.yaml", "--resumee");
-        assertBad("Unmatched argument", "trian");
+        assertBad("Unmatched argument at index 0: 'trian'; see respec --help.", "trian");
+        assertBad("'x' is not an int; see respec bench rollout --help.", "bench", "rollout", "--batch", "x");
+        assertBad("--batch: it is empty", "bench", "rollout", "--batch", ",");
+        assertBad("--batch: it is empty", "bench", "decode", "--shape", "tiny", "--batch", ",");
+        assertBad("--temperature: NaN must be 0 to 100", "bench", "rollout", "--temperature", "NaN");
+        assertBad("--prompt-ids: nothing must be", "generate", "--model", ACTOR, "--prompt-ids", ",");
+    }
+
+    /** What cannot be written is refused before anything is measured for it. */
+    @Test
+    void filesToWriteAreLookedAtFirst() throws IOException {
+        String none = folder.resolve("none/x.json").toString();
+        String profile = Path.of("examples", "plan-profile.json").toString();
+        for (String[] command : new String[][] {{"bench", "rollout"}, {"bench", "decode", "--shape", "tiny", "--context", "24"},
+            {"bench", "kernels", "--device", "emulator"}, {"gpu-check", "--device", "emulator"},
+            {"simulate", "--profile", profile, "--generate", "3"}}) {
+            for (String file : List.of(none, folder.toString())) {
+                String[] all = java.util.Arrays.copyOf(command, command.length + 2);
+                all[command.length] = "--json";
+                all[command.length + 1] = file;
+                CommandOutcome outcome = CommandOutcome.of(all);
+                assertEquals(2, outcome.code(), outcome.err() + outcome.out());
+                assertTrue(outcome.err().startsWith("respec: --json: ") && outcome.err().contains(file), outcome.err());
+                assertEquals("", outcome.out());
+            }
+        }
+        assertBad("--save-trace: the folder of", "simulate", "--profile", profile, "--generate", "3", "--save-trace", none);
+        try (Stream<Path> left = Files.list(folder)) {
+            assertEquals(0, left.count(), "nothing was left by looking");
+        }
+    }
+
+    @Test
+    void aPromptMayBeginWithAnAt() throws IOException {
+        Path file = Files.writeString(folder.resolve("arguments"), "1+2=");
+        assertBad("characters", "generate", "--model", ACTOR, "--prompt", "@" + file);
     }
 
     @Test
@@ -124,7 +160,9 @@ class CommandLineTest {
     void helpAndVersion() {
         assertEquals(0, CommandOutcome.of("--help").code());
         assertEquals(0, CommandOutcome.of("train", "--help").code());
-        assertTrue(CommandOutcome.of("--version").out().startsWith("respec "));
+        for (String[] command : new String[][] {{"--version"}, {"train", "--version"}, {"bench", "rollout", "-V"}}) {
+            assertTrue(CommandOutcome.of(command).out().startsWith("respec "), String.join(" ", command));
+        }
         assertEquals(0, CommandOutcome.of().code());
     }
 }

@@ -45,8 +45,9 @@ class ExperimentCommandTest {
     }
 
     @Test
-    void badInputIsOneSentence() {
-        for (String[] arguments : new String[][] {{"gap9"}, {"gap3", "--seeds", "-1"}, {"gap3", "--config", "nowhere.yaml"},
+    void badInputIsOneSentence() throws IOException {
+        for (String[] arguments : new String[][] {{"gap9"}, {"gap3", "--seeds", "-1"}, {"coupling", "--quick", "--config", "nowhere.yaml"},
+            {"coupling", "--quick", "--device", "abacus"}, {"gap3", "--config", "nowhere.yaml"},
             {"gap3", "--config", CONFIG, "train.iteration=3"}, {"gap3", "--config", CONFIG, "--device", "abacus"}}) {
             String[] all = new String[arguments.length + 3];
             all[0] = "experiment";
@@ -56,6 +57,13 @@ class ExperimentCommandTest {
             CommandOutcome outcome = CommandOutcome.of(all);
             assertEquals(2, outcome.code(), outcome.err() + outcome.out());
             assertEquals(1, outcome.err().lines().count(), outcome.err());
+            assertEquals("", outcome.out(), "before any work");
         }
+        Path file = Files.writeString(folder.resolve("file"), "");
+        CommandOutcome outcome = CommandOutcome.of("experiment", "coupling", "--quick", "--config", CONFIG, "--output",
+            file.toString());
+        assertEquals(2, outcome.code(), outcome.err() + outcome.out());
+        assertTrue(outcome.err().startsWith("respec: " + file + ": nothing can be written there"), outcome.err());
+        assertEquals("", outcome.out(), "before any work");
     }
 }
