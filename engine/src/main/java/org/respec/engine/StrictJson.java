@@ -54,7 +54,7 @@ public final class StrictJson {
             }
             return Files.readAllBytes(file);
         } catch (IOException e) {
-            throw new BadInput(file + ": it cannot be read (" + e.getMessage() + "); check permissions.", e);
+            throw new BadInput(file + ": it cannot be read (" + Reason.of(e) + "); check permissions.", e);
         }
     }
 
@@ -71,8 +71,7 @@ public final class StrictJson {
             }
             return new StrictJson(source, "", root);
         } catch (IOException e) {
-            String reason = e.getMessage() == null ? "" : e.getMessage().lines().findFirst().orElse("");
-            throw new BadInput(source + ": it cannot be read as JSON (" + shown(reason, 200) + "); mend it.", e);
+            throw new BadInput(source + ": it cannot be read as JSON (" + shown(Reason.of(e), 200) + "); mend it.", e);
         }
     }
 

@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.respec.engine.BadInput;
+import org.respec.engine.Reason;
 import org.respec.kernels.AttentionShape;
 
 /** Typed, range-checked access to one JSON file's top-level fields, with messages that name file and field. */
@@ -36,13 +37,13 @@ final class JsonFields {
             if (Files.size(file) > MAX_BYTES) {
                 throw new BadInput(file + ": " + Files.size(file) + " bytes are too many for a configuration; give one under 1 MiB.");
             }
-            JsonNode root = MAPPER.readTree(file.toFile());
+            JsonNode root = MAPPER.readTree(Files.readAllBytes(file));
             if (root == null || !root.isObject()) {
                 throw new BadInput(file + ": it must hold one JSON object.");
             }
             return new JsonFields(file, root);
         } catch (IOException e) {
-            throw new BadInput(file + ": it cannot be read as JSON (" + e.getMessage().lines().findFirst().orElse("") + "); mend it.", e);
+            throw new BadInput(file + ": it cannot be read as JSON (" + Reason.of(e) + "); mend it.", e);
         }
     }
 
@@ -112,6 +113,13 @@ final class JsonFields {
     void mustBeAbsent(String field, String why) {
         if (has(field)) {
             throw bad(field, "is " + root.get(field) + ", but " + why + "; remove it");
+        }
+    }
+
+    /** Refuses a field that is there and says something else, since it would change what is computed. */
+    void mustSay(String field, String value) {
+        if (has(field) && !root.get(field).asText().equals(value)) {
+            throw bad(field, "is " + root.get(field) + ", but only " + value + " is supported; use another model");
         }
     }
 

@@ -30,14 +30,21 @@ public record ModelConfig(int vocabSize, int hiddenSize, int intermediateSize, i
         if (json.flag("attention_bias", false)) {
             throw json.bad("attention_bias", "is true, but biases are not supported; use a model without");
         }
+        json.mustSay("hidden_act", "silu");
+        json.mustSay("use_sliding_window", "false");
         int vocab = json.integer("vocab_size", 2, 1 << 20);
         AttentionShape attention = json.attention();
-        return new ModelConfig(vocab, json.integer("hidden_size", 1, 1 << 17), json.integer("intermediate_size", 1, 1 << 19),
+        ModelConfig config = new ModelConfig(vocab, json.integer("hidden_size", 1, 1 << 17), json.integer("intermediate_size", 1, 1 << 19),
             json.integer("num_hidden_layers", 1, 1024), attention.heads(), attention.kvHeads(), attention.headDim(),
             json.number("rms_norm_eps", 1e-12, 1e-2), json.number("rope_theta", 1, 1e9),
             json.integer("max_position_embeddings", 1, 1 << 20),
             json.flag("tie_word_embeddings", false), json.integers("eos_token_id", 0, vocab - 1),
             json.has("pad_token_id") ? json.integer("pad_token_id", 0, vocab - 1) : 0);
+        config.tensors().stream().filter(spec -> (long) spec.rows() * spec.cols() > Integer.MAX_VALUE).findFirst().ifPresent(spec -> {
+            throw json.bad("hidden_size", "is " + config.hiddenSize + ", with which " + spec.name() + " would be " + spec.rows() + " x "
+                + spec.cols() + ", more than " + Integer.MAX_VALUE + " elements; use a smaller model");
+        });
+        return config;
     }
 
     /** The configuration in Hugging Face form. */

@@ -13,11 +13,14 @@ import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
 import org.respec.engine.BadInput;
+import org.respec.engine.Reason;
 import org.respec.engine.SafeFiles;
 
 /** A model folder's weights, in one file or in shards with an index. */
 public final class ModelFiles {
     private static final String WEIGHTS = "model.safetensors";
+    private static final String EMBEDDING = "model.embed_tokens.weight";
+    private static final String HEAD = "lm_head.weight";
     private static final String INDEX = "model.safetensors.index.json";
 
     private ModelFiles() {
@@ -47,6 +50,7 @@ public final class ModelFiles {
                 }
                 wanted.add(spec.name());
             }
+            checkTiedHead(places.isEmpty() ? single : places.get(HEAD), wanted, places.getOrDefault(EMBEDDING, single), open);
             open.forEach((file, tensors) -> tensors.entries().keySet().stream().filter(name -> !wanted.contains(name)).findFirst()
                 .ifPresent(name -> {
                     throw new BadInput(file + ": tensor " + name + " has no place in the model that config.json describes.");
@@ -56,9 +60,24 @@ public final class ModelFiles {
         }
     }
 
+    /** Many a model with a tied head has the embedding a second time under the head's name: then it is passed over. */
+    private static void checkTiedHead(Path file, Set<String> wanted, Path embedding, Map<Path, Safetensors> open) {
+        if (file == null || wanted.contains(HEAD) || !wanted.contains(EMBEDDING)) {
+            return;
+        }
+        Safetensors tensors = open.computeIfAbsent(file, Safetensors::open);
+        if (tensors.entries().containsKey(HEAD)) {
+            if (!tensors.same(HEAD, open.get(embedding), EMBEDDING)) {
+                throw new BadInput(file + ": tensor " + HEAD + " differs from " + EMBEDDING + ", but config.json says tie_word_embeddings"
+                    + " true; set it to false.");
+            }
+            wanted.add(HEAD);
+        }
+    }
+
     private static Map<String, Path> shards(Path folder, Path index) {
         try {
-            JsonNode map = JsonFields.MAPPER.readTree(index.toFile()).path("weight_map");
+            JsonNode map = JsonFields.MAPPER.readTree(Files.readAllBytes(index)).path("weight_map");
             Map<String, Path> places = new HashMap<>();
             for (Map.Entry<String, JsonNode> entry : map.properties()) {
                 String name = entry.getValue().asText();
@@ -73,7 +92,7 @@ public final class ModelFiles {
             }
             return places;
         } catch (IOException e) {
-            throw new BadInput(index + ": it cannot be read as JSON (" + e.getMessage().lines().findFirst().orElse("") + "); mend it.", e);
+            throw new BadInput(index + ": it cannot be read as JSON (" + Reason.of(e) + "); mend it.", e);
         }
     }
 
@@ -82,7 +101,7 @@ public final class ModelFiles {
         try {
             Files.createDirectories(folder);
         } catch (IOException e) {
-            throw new BadInput(folder + ": the folder cannot be made (" + e.getMessage() + "); name one that can.", e);
+            throw new BadInput(folder + ": the folder cannot be made (" + Reason.of(e) + "); name one that can.", e);
         }
         SafeFiles.write(folder.resolve("config.json"), (config.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
         Safetensors.write(folder.resolve(WEIGHTS), weights.specs(), weights::read, true);

@@ -23,6 +23,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
 import org.respec.engine.BadInput;
+import org.respec.engine.Reason;
 import org.respec.engine.SafeFiles;
 
 /**
@@ -88,7 +89,7 @@ public final class Safetensors implements AutoCloseable {
         try {
             return new Safetensors(file);
         } catch (IOException e) {
-            throw new BadInput(file + ": it cannot be read (" + e.getMessage() + "); check the file and its permissions.", e);
+            throw new BadInput(file + ": it cannot be read (" + Reason.of(e) + "); check the file and its permissions.", e);
         }
     }
 
@@ -210,24 +211,46 @@ public final class Safetensors implements AutoCloseable {
         if (target.byteSize() != 4 * count) {
             throw new IllegalArgumentException("tensor " + spec.name() + " of " + count + " elements into " + target.byteSize() + " bytes");
         }
-        MemorySegment source = data.asSlice(entry.begin, entry.end - entry.begin);
+        MemorySegment source = bytes(entry);
+        // 0 times a number is 0, and times infinity or NaN is NaN, which stays.
+        float zero = 0;
         switch (entry.dtype) {
             case "F32" -> {
                 for (long i = 0; i < count; i++) {
-                    target.setAtIndex(ValueLayout.JAVA_FLOAT, i, source.get(FLOAT, 4 * i));
+                    float value = source.get(FLOAT, 4 * i);
+                    zero += 0 * value;
+                    target.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
                 }
             }
             case "BF16" -> {
                 for (long i = 0; i < count; i++) {
-                    target.setAtIndex(ValueLayout.JAVA_FLOAT, i, Float.intBitsToFloat(source.get(HALF, 2 * i) << 16));
+                    float value = Float.intBitsToFloat(source.get(HALF, 2 * i) << 16);
+                    zero += 0 * value;
+                    target.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
                 }
             }
             default -> {
                 for (long i = 0; i < count; i++) {
-                    target.setAtIndex(ValueLayout.JAVA_FLOAT, i, Float.float16ToFloat(source.get(HALF, 2 * i)));
+                    float value = Float.float16ToFloat(source.get(HALF, 2 * i));
+                    zero += 0 * value;
+                    target.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
                 }
             }
         }
+        if (Float.isNaN(zero)) {
+            throw bad(spec.name(), "holds infinity or NaN; the weights are broken, fetch them again");
+        }
+    }
+
+    private MemorySegment bytes(Entry entry) {
+        return data.asSlice(entry.begin, entry.end - entry.begin);
+    }
+
+    /** Whether a tensor of this file is another's, bit for bit; both must be there. */
+    boolean same(String name, Safetensors other, String otherName) {
+        Entry a = entries.get(name);
+        Entry b = other.entries.get(otherName);
+        return a.dtype.equals(b.dtype) && a.shape.equals(b.shape) && bytes(a).mismatch(other.bytes(b)) < 0;
     }
 
     @Override

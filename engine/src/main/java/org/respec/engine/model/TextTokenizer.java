@@ -2,17 +2,20 @@ package org.respec.engine.model;
 
 import ai.djl.huggingface.tokenizers.Encoding;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.SortedSet;
 import java.util.TreeSet;
 import org.respec.engine.BadInput;
+import org.respec.engine.Reason;
 import org.respec.engine.SafeFiles;
 
 /** Text to token ids and back, by a Hugging Face {@code tokenizer.json}. */
@@ -26,12 +29,17 @@ public final class TextTokenizer implements AutoCloseable {
     /** Embeddings are often padded to a multiple of this or more (Qwen's have 151,936 rows for 151,669 tokens): fewer tokens are fine. */
     private static final int PADDED_VOCABULARY = 64;
 
+    private static final int NONE = -1;
+
     private final HuggingFaceTokenizer tokenizer;
     private final int vocabSize;
+    /** Stands for text that the tokenizer does not know; {@link #NONE} where it knows all text. */
+    private final int unknown;
 
-    private TextTokenizer(HuggingFaceTokenizer tokenizer, int vocabSize) {
+    private TextTokenizer(HuggingFaceTokenizer tokenizer, int vocabSize, int unknown) {
         this.tokenizer = tokenizer;
         this.vocabSize = vocabSize;
+        this.unknown = unknown;
     }
 
     /**
@@ -43,7 +51,8 @@ public final class TextTokenizer implements AutoCloseable {
         if (!Files.isRegularFile(file)) {
             throw new BadInput(file + ": there is no such file; a model folder needs a tokenizer.json.");
         }
-        SortedSet<Integer> ids = ids(file);
+        JsonNode root = read(file);
+        SortedSet<Integer> ids = ids(root);
         if (!ids.isEmpty() && (ids.getFirst() < 0 || ids.getLast() >= vocabSize)) {
             throw new BadInput(file + ": it names token " + (ids.getFirst() < 0 ? ids.getFirst() : ids.getLast())
                 + ", but the model's vocab_size is " + vocabSize + "; tokenizer and model do not belong together.");
@@ -54,30 +63,51 @@ public final class TextTokenizer implements AutoCloseable {
         }
         try {
             return new TextTokenizer(HuggingFaceTokenizer.newInstance(file, Map.of("addSpecialTokens", "false", "truncation", "false",
-                "padding", "false")), vocabSize);
+                "padding", "false")), vocabSize, unknown(root));
         } catch (IOException | RuntimeException e) {
-            throw new BadInput(file + ": it cannot be read as a tokenizer (" + String.valueOf(e.getMessage()).lines().findFirst().orElse("")
-                + "); mend it.", e);
+            throw new BadInput(file + ": it cannot be read as a tokenizer (" + Reason.of(e) + "); mend it.", e);
         } catch (LinkageError e) {
             throw new BadInput("tokenizers: their native library does not load on this machine (" + e.getMessage()
                 + "); install what it misses, for instance libstdc++.", e);
         }
     }
 
-    private static SortedSet<Integer> ids(Path file) {
+    private static JsonNode read(Path file) {
         try {
-            var root = JsonFields.MAPPER.readTree(file.toFile());
-            SortedSet<Integer> ids = new TreeSet<>();
-            for (var entry : root.path("model").path("vocab").properties()) {
-                ids.add(entry.getValue().asInt());
-            }
-            for (var token : root.path("added_tokens")) {
-                ids.add(token.path("id").asInt());
-            }
-            return ids;
+            return JsonFields.MAPPER.readTree(Files.readAllBytes(file));
         } catch (IOException e) {
-            throw new BadInput(file + ": it cannot be read as JSON (" + e.getMessage().lines().findFirst().orElse("") + "); mend it.", e);
+            throw new BadInput(file + ": it cannot be read as JSON (" + Reason.of(e) + "); mend it.", e);
         }
+    }
+
+    private static SortedSet<Integer> ids(JsonNode root) {
+        SortedSet<Integer> ids = new TreeSet<>();
+        JsonNode vocab = root.path("model").path("vocab");
+        // Tokens with their scores, in the order of their ids, as Unigram has them; else an id by token.
+        for (int i = 0; vocab.isArray() && i < vocab.size(); i++) {
+            ids.add(i);
+        }
+        for (var entry : vocab.properties()) {
+            ids.add(entry.getValue().asInt());
+        }
+        for (var token : root.path("added_tokens")) {
+            ids.add(token.path("id").asInt());
+        }
+        return ids;
+    }
+
+    private static int unknown(JsonNode root) {
+        JsonNode model = root.path("model");
+        JsonNode token = model.path("unk_token");
+        if (!token.isTextual()) {
+            return model.path("unk_id").asInt(NONE);
+        }
+        for (JsonNode added : root.path("added_tokens")) {
+            if (added.path("content").equals(token)) {
+                return added.path("id").asInt(NONE);
+            }
+        }
+        return model.path("vocab").path(token.textValue()).asInt(NONE);
     }
 
     /** Token ids of {@code text}, no special tokens added. */
@@ -89,6 +119,11 @@ public final class TextTokenizer implements AutoCloseable {
             result[i] = Math.toIntExact(ids[i]);
         }
         return result;
+    }
+
+    /** Whether tokens that {@link #encode} made stand for all of their text. */
+    public boolean knowsAll(int[] ids) {
+        return unknown == NONE || Arrays.stream(ids).noneMatch(id -> id == unknown);
     }
 
     /** Text of token ids. */

@@ -114,7 +114,7 @@ public final class RolloutEngine implements AutoCloseable {
             throw new BadInput("rollout.max_tokens: a prompt of " + limits.maxPrompt() + " tokens, a response of " + limits.maxTokens()
                 + " and a draft of " + TreeBatch.MAX_DEPTH + " need " + (limits.maxLength() + TreeBatch.MAX_DEPTH)
                 + " positions, but the model has max_position_embeddings " + model.maxPositionEmbeddings()
-                + "; lower rollout.max_tokens.");
+                + (mostTokens(model, limits.maxPrompt()) > 0 ? "; lower rollout.max_tokens." : "; shorten the longest prompt."));
         }
         if (limits.pages() < limits.leastPages()) {
             throw new BadInput("rollout.kv_pages: " + limits.pages() + " pages of " + limits.pageSize()

@@ -1,6 +1,8 @@
 package org.respec.engine.task;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
@@ -10,10 +12,12 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.respec.engine.BadInput;
+import org.respec.engine.Reason;
 
 /** Problems from JSON lines with {@code prompt} and {@code answer}; training goes through them again and again. */
 public final class PromptFile implements ProblemSource {
-    private static final JsonMapper JSON = JsonMapper.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
+    private static final JsonMapper JSON = JsonMapper.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+        .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
 
     private final List<Problem> training;
     private final List<Problem> heldOut;
@@ -25,9 +29,12 @@ public final class PromptFile implements ProblemSource {
     }
 
     private static List<Problem> read(Path file) {
+        if (!Files.isRegularFile(file)) {
+            throw new BadInput(file + ": there is no such file; name JSON lines with prompt and answer.");
+        }
         List<Problem> problems = new ArrayList<>();
+        int line = 0;
         try {
-            int line = 0;
             for (String text : Files.readAllLines(file, StandardCharsets.UTF_8)) {
                 line++;
                 if (text.isBlank()) {
@@ -41,9 +48,10 @@ public final class PromptFile implements ProblemSource {
                 }
                 problems.add(new Problem(node.get("prompt").textValue(), node.get("answer").textValue()));
             }
+        } catch (JsonProcessingException e) {
+            throw new BadInput(file + ": line " + line + " cannot be read as JSON (" + e.getOriginalMessage() + "); mend it.", e);
         } catch (IOException e) {
-            throw new BadInput(file + ": it cannot be read as JSON lines (" + String.valueOf(e.getMessage()).lines().findFirst().orElse("")
-                + "); mend it or name another.", e);
+            throw new BadInput(file + ": it cannot be read (" + Reason.of(e) + "); mend it or name another.", e);
         }
         if (problems.isEmpty()) {
             throw new BadInput(file + ": the prompt set is empty; give at least one line with prompt and answer.");

@@ -8,6 +8,9 @@ import org.respec.engine.rollout.Trajectory;
 
 /** Problems and their reward, between text and tokens. */
 public final class Task {
+    /** Characters of a prompt that a message shows. */
+    private static final int SHOWN = 60;
+
     private final ProblemSource problems;
     private final RewardFunction reward;
     private final TextTokenizer tokenizer;
@@ -39,9 +42,18 @@ public final class Task {
     private int[] encode(String prompt) {
         int[] ids = tokenizer.encode(prompt);
         if (ids.length == 0) {
-            throw new BadInput("task.prompts: the prompt '" + prompt + "' has no tokens in this tokenizer; change it.");
+            throw new BadInput("task.prompts: the prompt " + shown(prompt) + " has no tokens in this tokenizer; change it.");
+        }
+        if (!tokenizer.knowsAll(ids)) {
+            throw new BadInput("task.prompts: the prompt " + shown(prompt) + " has characters that the model's tokenizer does not know;"
+                + " change it.");
         }
         return ids;
+    }
+
+    private static String shown(String prompt) {
+        String line = prompt.replaceAll("\\p{Cntrl}", " ");
+        return "'" + (line.length() > SHOWN ? line.substring(0, SHOWN) + "..." : line) + "'";
     }
 
     /** The response's text without its end-of-sequence token. */

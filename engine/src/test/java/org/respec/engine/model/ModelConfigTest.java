@@ -72,7 +72,8 @@ class ModelConfigTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {"num_key_value_heads|3|must divide num_attention_heads 4", "num_key_value_heads|5|from 1 to 4",
         "head_dim|9|must be even", "head_dim|none|is missing", "hidden_size|0|from 1 to", "vocab_size|12.5|whole number",
-        "attention_bias|true|biases are not supported", "rope_scaling|{}|not supported", "eos_token_id|37|from 0 to 36"})
+        "attention_bias|true|biases are not supported", "rope_scaling|{}|not supported", "eos_token_id|37|from 0 to 36",
+        "hidden_act|\"gelu\"|only silu is supported", "use_sliding_window|true|only false is supported"})
     void anActorsIsRefused(String field, String value, String what) throws IOException {
         Path file = file(changed(ACTOR.toJson(), field, value));
         BadInput bad = assertThrows(BadInput.class, () -> ModelConfig.read(file));
@@ -87,6 +88,15 @@ class ModelConfigTest {
         Path file = file(changed(DRAFTER.toJson(), field, value));
         BadInput bad = assertThrows(BadInput.class, () -> DrafterConfig.read(file));
         assertTrue(bad.getMessage().startsWith(file + ": " + field) && bad.getMessage().contains(what), bad.getMessage());
+    }
+
+    @Test
+    void tensorsThatNoMemoryHoldsAreRefused() throws IOException {
+        ObjectNode json = changed(changed(ACTOR.toJson(), "hidden_size", "131072"), "vocab_size", "1048576");
+        Path file = file(json);
+        BadInput bad = assertThrows(BadInput.class, () -> ModelConfig.read(file));
+        assertTrue(bad.getMessage().contains("hidden_size is 131072, with which model.embed_tokens.weight would be 1048576 x 131072"),
+            bad.getMessage());
     }
 
     @Test

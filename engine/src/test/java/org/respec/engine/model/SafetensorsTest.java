@@ -70,6 +70,22 @@ class SafetensorsTest {
         }
     }
 
+    @ParameterizedTest
+    @CsvSource({"F32, 7fc00000", "F32, ff800000", "BF16, 7f80", "BF16, ffff", "F16, 7c00", "F16, 7e01"})
+    void whatIsNotFiniteIsRefused(String dtype, String bits) throws IOException {
+        int bytes = bits.length() / 2;
+        Path file = file("{" + entry("b.weight", dtype, "[5]", 0, 5L * bytes) + "}", 5 * bytes);
+        byte[] all = Files.readAllBytes(file);
+        for (int i = 0; i < bytes; i++) {
+            all[all.length - 2 * bytes + i] = (byte) Integer.parseInt(bits.substring(2 * (bytes - 1 - i), 2 * (bytes - i)), 16);
+        }
+        Files.write(file, all);
+        try (Safetensors tensors = Safetensors.open(file); Arena arena = Arena.ofConfined()) {
+            BadInput bad = assertThrows(BadInput.class, () -> tensors.read(SPECS.get(1), arena.allocate(20, 4)));
+            assertTrue(bad.getMessage().startsWith(file + ": tensor b.weight holds infinity or NaN"), bad.getMessage());
+        }
+    }
+
     @Test
     void bfloat16RoundsToNearestEven() {
         assertEquals((short) 0x3f80, Safetensors.toBfloat16(1f));

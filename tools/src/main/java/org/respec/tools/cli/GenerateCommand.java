@@ -95,6 +95,10 @@ final class GenerateCommand implements Callable<Integer> {
              LoadedModel loaded = LoadedModel.load(ops, model, drafted ? drafter : null, Devices.dtype(dtype, device, ops), false)) {
             int[] ids = prompt(loaded);
             int most = RolloutEngine.mostTokens(loaded.actor().config(), ids.length);
+            if (most < 1) {
+                throw new BadInput("--prompt: its " + ids.length + " tokens leave no room for a response in the model's "
+                    + loaded.actor().config().maxPositionEmbeddings() + " positions; shorten it.");
+            }
             check(maxTokens >= 1 && maxTokens <= most, "--max-tokens", maxTokens,
                 "from 1 to " + most + ", what the model has positions for");
             RolloutLimits limits = new RolloutLimits(1, ids.length, maxTokens, 16, 0, 0);
@@ -127,7 +131,7 @@ final class GenerateCommand implements Callable<Integer> {
         if (ids.length == 0) {
             throw new BadInput("--prompt: it is empty; give some text.");
         }
-        if (Arrays.stream(ids).anyMatch(id -> id == loaded.actor().config().padTokenId())) {
+        if (!loaded.tokenizer().knowsAll(ids)) {
             throw new BadInput("--prompt: it has characters that the tokenizer of " + model + " does not know; leave them out.");
         }
         return ids;

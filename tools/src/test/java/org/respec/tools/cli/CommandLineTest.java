@@ -83,6 +83,7 @@ class CommandLineTest {
         assertBad("speculation plan '4x2'", "generate", "--model", ACTOR, "--drafter", DRAFTER, "--prompt", "1+2=", "--speculation", "4x2");
         assertBad("--temperature: -1", "generate", "--model", ACTOR, "--prompt", "1+2=", "--temperature", "-1");
         assertBad("--max-tokens", "generate", "--model", ACTOR, "--prompt", "1+2=", "--max-tokens", "100000");
+        assertBad("--prompt: its 300 tokens leave no room", "generate", "--model", ACTOR, "--prompt", "1".repeat(300));
         assertBad("no such", "generate", "--model", folder.toString(), "--prompt", "1+2=");
         assertBad("gpu9", "generate", "--model", ACTOR, "--prompt", "1+2=", "--device", "gpu9");
         assertBad("--batch: 0", "bench", "rollout", "--batch", "0");
