@@ -5,7 +5,7 @@ public final class NearestWord {
     private NearestWord() {
     }
 
-    /** The known word at the least edit distance, or null where none is known. */
+    /** The known word at the least edit distance, or null where none has anything in common with {@code word}. */
     public static String of(String word, Iterable<String> known) {
         String best = null;
         int least = Integer.MAX_VALUE;
@@ -16,7 +16,7 @@ public final class NearestWord {
                 best = candidate;
             }
         }
-        return best;
+        return least < word.length() ? best : null;
     }
 
     /** Levenshtein distance. */

@@ -8,10 +8,14 @@ import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
+import java.util.Optional;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /** Why something failed, as a clause of a sentence that names the file itself. */
 public final class Reason {
+    private static final Pattern MARK = Pattern.compile("(?m)^ in .*, line (\\d+), column \\d+:$");
+
     private Reason() {
     }
 
@@ -31,11 +35,14 @@ public final class Reason {
     }
 
     private static String text(JsonProcessingException e) {
-        // YAML's parser quotes the text below its words; JSON's names its source, which is not kept.
+        // YAML's parser says below its words where they apply, the last time most closely, and quotes the text; JSON's names its source,
+        // which is not kept.
         String words = e.getOriginalMessage().lines().filter(line -> !line.isBlank() && !line.startsWith(" "))
             .map(line -> line.replaceAll("\\[Source: [^;]*; (line: \\d+, column: \\d+)]", "$1").replaceAll("[.:;,]$", ""))
             .collect(Collectors.joining(", "));
         JsonLocation at = e.getLocation();
-        return at == null || at.getLineNr() < 1 ? words : "line " + at.getLineNr() + ": " + words;
+        return MARK.matcher(e.getOriginalMessage()).results().map(mark -> mark.group(1)).reduce((first, last) -> last)
+            .or(() -> Optional.ofNullable(at == null || at.getLineNr() < 1 ? null : Integer.toString(at.getLineNr())))
+            .map(line -> "line " + line + ": " + words).orElse(words);
     }
 }

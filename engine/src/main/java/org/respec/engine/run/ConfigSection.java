@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import org.respec.engine.BadInput;
 import org.respec.engine.NearestWord;
 
@@ -14,19 +15,28 @@ import org.respec.engine.NearestWord;
  */
 public final class ConfigSection {
     private final String source;
+    private final Set<String> overridden;
     private final String path;
     private final ObjectNode node;
     private final List<String> known = new ArrayList<>();
 
-    ConfigSection(String source, String path, ObjectNode node) {
+    /**
+     * @param source the file that values are from, but for those that {@code overridden} names
+     * @param overridden key paths whose values are from the command line
+     * @param path of the section: empty, or with a point at its end
+     */
+    ConfigSection(String source, Set<String> overridden, String path, ObjectNode node) {
         this.source = source;
+        this.overridden = overridden;
         this.path = path;
         this.node = node;
     }
 
     /** A message about a key of this section. */
     public BadInput bad(String key, String what) {
-        return new BadInput(source + ": " + path + key + " " + what + ".");
+        String whole = path + key;
+        boolean given = overridden.stream().anyMatch(each -> each.equals(whole) || each.startsWith(whole + "."));
+        return new BadInput((given ? "command line" : source) + ": " + whole + " " + what + ".");
     }
 
     /** Whether the key is there. */
@@ -45,12 +55,12 @@ public final class ConfigSection {
     public ConfigSection section(String key) {
         JsonNode value = value(key);
         if (value == null) {
-            return new ConfigSection(source, path + key + ".", JsonNodeFactory.instance.objectNode());
+            return new ConfigSection(source, overridden, path + key + ".", JsonNodeFactory.instance.objectNode());
         }
         if (!value.isObject()) {
             throw bad(key, "must be a section of keys and values, not " + value);
         }
-        return new ConfigSection(source, path + key + ".", (ObjectNode) value);
+        return new ConfigSection(source, overridden, path + key + ".", (ObjectNode) value);
     }
 
     /** A whole number from {@code min} to {@code max}, or {@code otherwise} where there is none. */
@@ -108,7 +118,7 @@ public final class ConfigSection {
         if (value.isBoolean()) {
             return value.booleanValue() ? "on" : "off";
         }
-        if (!value.isValueNode() || value.asText().isBlank()) {
+        if (!value.isValueNode() || value.asText().isBlank() || value.asText().indexOf('\0') >= 0) {
             throw bad(key, "must be a word or a line of text, not " + value);
         }
         return value.asText();

@@ -23,7 +23,8 @@ public final class Devices {
     public static Ops open(String device, int threads, boolean graphs) {
         try {
             return Backends.open(device, threads, graphs);
-        } catch (IllegalArgumentException e) {
+        } catch (IllegalArgumentException | IllegalStateException e) {
+            // A device that is not known or not there, or a native library that cannot be had.
             throw new BadInput(e.getMessage() + ".", e);
         }
     }

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -90,23 +91,39 @@ class RunConfigTest {
         "run=5 | run must be a section",
         "run.seed.low=5 | reaches into seed",
         "seed | must be key=value",
+        "zzz=4 | zzz is not a known key; remove it",
+        "run.dir=\"a\\0b\" | run.dir must be a word or a line of text",
         "model.actor= | model.actor is missing"})
     void badInputIsNamed(String override, String message) throws IOException {
         Path file = file("model: {actor: a}\nrun: {seed: 3}\n");
         BadInput e = assertThrows(BadInput.class, () -> RunConfig.read(file, List.of(override)));
         assertTrue(e.getMessage().contains(message), e.getMessage());
-        assertTrue(e.getMessage().contains(file.toString()) || e.getMessage().startsWith("command line"), e.getMessage());
+        // What is missing beside prompts has no value on the command line that could be wrong.
+        assertTrue(e.getMessage().startsWith(message.startsWith("task.held_out") ? file + ": " : "command line: "), e.getMessage());
         assertEquals(1, e.getMessage().lines().count());
     }
 
     @Test
+    void valuesOfTheFileAreTheFiles() throws IOException {
+        Path file = file("model: {actor: a}\nrun: {seed: -3}\n");
+        BadInput e = assertThrows(BadInput.class, () -> RunConfig.read(file, List.of("rollout.max_batch=4", "run.threads=1")));
+        assertTrue(e.getMessage().startsWith(file + ": run.seed must be a whole number"), e.getMessage());
+    }
+
+    @Test
     void brokenFilesAreNamed() throws IOException {
-        for (String text : List.of("run: {seed: 1", "- 1\n- 2\n", "run: {seed: 1}\nrun: {seed: 2}\n", "just text")) {
-            Path file = file(text);
-            BadInput e = assertThrows(BadInput.class, () -> RunConfig.read(file, List.of()), text);
-            assertTrue(e.getMessage().startsWith(file.toString()), e.getMessage());
+        for (var broken : Map.of("run: {seed: 1", "(line 1: ", "- 1\n- 2\n", "must hold sections", "just text", "must hold sections",
+            "run: {seed: 1}\nrun: {seed: 2}\n", "(line 2: Duplicate field 'run')",
+            "run:\n\tseed: 1\n", "(line 2: while scanning for the next token, found character '\\t(TAB)'",
+            "run:\n  seed: 1\n model: x\n", "(line 3: while parsing a block mapping, expected <block end>",
+            "run: {seed: 1}\n---\nrun: {seed: 2}\n", "Trailing token").entrySet()) {
+            Path file = file(broken.getKey());
+            BadInput e = assertThrows(BadInput.class, () -> RunConfig.read(file, List.of()), broken.getKey());
+            assertTrue(e.getMessage().startsWith(file.toString()) && e.getMessage().contains(broken.getValue()), e.getMessage());
             assertEquals(1, e.getMessage().lines().count());
         }
+        BadInput e = assertThrows(BadInput.class, () -> RunConfig.read(folder, List.of()));
+        assertTrue(e.getMessage().startsWith(folder + ": it is a folder"), e.getMessage());
         Path missing = folder.resolve("none.yaml");
         assertTrue(assertThrows(BadInput.class, () -> RunConfig.read(missing, List.of())).getMessage().startsWith(missing.toString()));
     }

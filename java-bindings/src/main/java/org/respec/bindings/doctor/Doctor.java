@@ -87,8 +87,8 @@ public final class Doctor {
             OpenBlas.load();
             findings.add(Finding.ok("openblas", "from the class path"));
         } catch (IllegalStateException | UnsatisfiedLinkError e) {
-            findings.add(new Finding("openblas", Finding.State.REFUSED, firstLine(e), "matrix products on the CPU need it: this is Linux on"
-                + " x86-64?"));
+            findings.add(new Finding("openblas", Finding.State.REFUSED, firstLine(e), "matrix products on the CPU need it: it is for Linux"
+                + " on x86-64, and is copied to a folder that must be writable"));
         }
     }
 

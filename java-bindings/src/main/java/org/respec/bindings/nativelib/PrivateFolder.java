@@ -15,9 +15,30 @@ public final class PrivateFolder {
     private PrivateFolder() {
     }
 
-    /** {@code ~/.cache/respec} and one folder in it. */
+    /**
+     * {@code ~/.cache/respec} and one folder in it; where the home folder cannot be written, as in many a container, the user's own in the
+     * system's temporary folder.
+     */
     public static Path ofUser(String name) {
-        return Path.of(System.getProperty("user.home"), ".cache", "respec", name);
+        return of(name, Path.of(System.getProperty("user.home")), Path.of(System.getProperty("java.io.tmpdir")));
+    }
+
+    static Path of(String name, Path home, Path temporary) {
+        Path usual = home.resolve(".cache").resolve("respec").resolve(name);
+        try {
+            return create(usual);
+        } catch (IOException e) {
+            try {
+                return create(create(temporary.resolve("respec-" + user())).resolve(name));
+            } catch (IOException again) {
+                // Whoever uses it says what is wrong with the usual one.
+                return usual;
+            }
+        }
+    }
+
+    private static Object user() throws IOException {
+        return Files.getAttribute(Path.of("/proc/self"), "unix:uid");
     }
 
     /**
@@ -28,7 +49,7 @@ public final class PrivateFolder {
     public static Path create(Path folder) throws IOException {
         Files.createDirectories(folder, PosixFilePermissions.asFileAttribute(PRIVATE));
         Object owner = Files.getAttribute(folder, "unix:uid", LinkOption.NOFOLLOW_LINKS);
-        Object user = Files.getAttribute(Path.of("/proc/self"), "unix:uid");
+        Object user = user();
         if (!owner.equals(user)) {
             throw new IOException("the folder " + folder + " belongs to user id " + owner + " and not to this process (" + user
                 + "), who could have put other code there; remove it or run as its owner");

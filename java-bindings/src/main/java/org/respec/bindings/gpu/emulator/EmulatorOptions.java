@@ -1,6 +1,7 @@
 package org.respec.bindings.gpu.emulator;
 
 import java.nio.file.Path;
+import org.respec.bindings.nativelib.PrivateFolder;
 
 /**
  * What an emulated device is like.
@@ -23,9 +24,9 @@ public record EmulatorOptions(boolean checked, int multiprocessors, long memoryB
         }
     }
 
-    /** Checked, 4 multiprocessors so that work is split, 4 GiB, 300 seconds, {@code ~/.cache/respec/emulator}. */
+    /** Checked, 4 multiprocessors so that work is split, 4 GiB, 300 seconds, and the user's own cache. */
     public static EmulatorOptions defaults() {
-        return new EmulatorOptions(true, 4, 4L << 30, 300, Path.of(System.getProperty("user.home"), ".cache", "respec", "emulator"));
+        return new EmulatorOptions(true, 4, 4L << 30, 300, PrivateFolder.ofUser("emulator"));
     }
 
     public EmulatorOptions withChecked(boolean value) {
