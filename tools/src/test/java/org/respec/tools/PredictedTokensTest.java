@@ -38,7 +38,7 @@ class PredictedTokensTest {
         }
 
         @Override
-        public double draftSeconds(int batch, SpeculationPlan plan, double tokens) {
+        public double draftSeconds(int batch, SpeculationPlan plan, int rows) {
             return 0;
         }
 

@@ -134,7 +134,7 @@ final class Worker {
 
     private double draftSeconds(SpeculationPlan plan, int behind, boolean freeSwitching) {
         int most = count * (plan.depth() + 1);
-        double seconds = world.costs.draftSeconds(count, plan, (double) Math.min(behind, most) / count);
+        double seconds = world.costs.draftSeconds(count, plan, Math.min(behind, most));
         // What a plan's own steps leave behind is part of its cost; what was decided while it was off comes on top.
         return behind <= most || freeSwitching ? seconds : seconds + world.costs.extendSeconds(count, behind - most);
     }

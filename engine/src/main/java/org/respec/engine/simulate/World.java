@@ -37,7 +37,7 @@ final class World {
         for (int batch = 1; batch < steady.length; batch++) {
             for (int p = 0; p < plans.size(); p++) {
                 SpeculationPlan plan = plans.get(p);
-                steady[batch][p] = costs.verifySeconds(batch, plan) + (plan.isOff() ? 0 : costs.draftSeconds(batch, plan, 1));
+                steady[batch][p] = costs.verifySeconds(batch, plan) + (plan.isOff() ? 0 : costs.draftSeconds(batch, plan, batch));
             }
         }
     }

@@ -14,7 +14,7 @@ public final class AcceptanceTracker implements Acceptance {
     private static final double WINDOW = 2000;
     /** Assumed chance of the drafter's first choice before anything is seen, and how many observations it counts for. */
     private static final double PRIOR = 0.7;
-    private static final double PRIOR_WEIGHT = 20;
+    private static final double PRIOR_WEIGHT = 8;
 
     private final double[][] hits = new double[DEPTHS + 1][RANKS];
     private final double[][] tries = new double[DEPTHS + 1][RANKS];

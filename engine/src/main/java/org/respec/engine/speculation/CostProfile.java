@@ -135,8 +135,8 @@ public final class CostProfile implements PlanCosts {
     }
 
     @Override
-    public double draftSeconds(int batch, SpeculationPlan plan, double tokens) {
-        double first = draft(batch, Math.max(batch, (int) Math.ceil(batch * tokens)));
+    public double draftSeconds(int batch, SpeculationPlan plan, int rows) {
+        double first = draft(batch, Math.max(batch, rows));
         double beside = overhead.samples.isEmpty() ? 0 : overhead.at(batch, batch);
         return beside + first + (plan.depth() - 1) * (level.samples.isEmpty() ? draft : level).at(batch, batch * plan.branch());
     }

@@ -34,7 +34,7 @@ final class CostTable extends PlanTable {
     }
 
     @Override
-    public double draftSeconds(int batch, SpeculationPlan plan, double tokens) {
+    public double draftSeconds(int batch, SpeculationPlan plan, int rows) {
         return SECONDS * costs.get(plan).draft.at(batch);
     }
 }

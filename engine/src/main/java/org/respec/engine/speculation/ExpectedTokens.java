@@ -9,51 +9,77 @@ import org.respec.kernels.TreeBatch;
  * al., 2024). Real trees adapt to the drafter's scores and do better; the solver calibrates for that.
  */
 public final class ExpectedTokens {
-    private final double[] pool = new double[TreeBatch.POOL];
-    private final double[] parents = new double[TreeBatch.MAX_BRANCH];
-    private final double[] level = new double[TreeBatch.MAX_BRANCH * TreeBatch.MAX_BRANCH];
     private final double[][] chances = new double[TreeBatch.MAX_DEPTH + 1][TreeBatch.MAX_BRANCH];
-    /** What the pool holds, in rising order: candidates of trees of this depth and branch. */
-    private int pooled;
-    private int pooledDepth;
-    private int pooledBranch;
+    private final Pool[] pools = new Pool[TreeBatch.MAX_BRANCH + 1];
+
+    /** Nothing is expected before the first {@link #refresh}. */
+    public ExpectedTokens() {
+        for (int branch = 1; branch < pools.length; branch++) {
+            pools[branch] = new Pool(branch);
+        }
+    }
 
     /** Takes the chances that the next {@link #of} works with. */
     public ExpectedTokens refresh(Acceptance acceptance) {
-        pooledDepth = 0;
         for (int depth = 1; depth <= TreeBatch.MAX_DEPTH; depth++) {
             for (int rank = 0; rank < TreeBatch.MAX_BRANCH; rank++) {
                 chances[depth][rank] = acceptance.chance(depth, rank);
             }
         }
+        for (int branch = 1; branch < pools.length; branch++) {
+            pools[branch].clear();
+        }
         return this;
     }
 
-    /** Expected tokens per request and step, bonus included; quicker for one plan after another of the same depth and branch. */
+    /** Expected tokens per request and step, bonus included; quicker where plans of the same branch come in the order of their depths. */
     public double of(SpeculationPlan plan) {
         if (plan.isOff()) {
             return 1;
         }
-        if (plan.depth() != pooledDepth || plan.branch() != pooledBranch) {
-            pool(plan.depth(), plan.branch());
+        Pool pool = pools[plan.branch()];
+        if (pool.depth > plan.depth()) {
+            pool.clear();
         }
-        double sum = 1;
-        for (int i = 0; i < Math.min(plan.tokens(), pooled); i++) {
-            sum += pool[pooled - 1 - i];
+        while (pool.depth < plan.depth()) {
+            pool.grow(chances[pool.depth + 1]);
         }
-        return sum;
+        return pool.best(plan.tokens());
     }
 
-    private void pool(int depths, int branch) {
-        int count = 0;
-        int expanded = 1;
-        parents[0] = 1;
-        for (int depth = 1; depth <= depths; depth++) {
+    /** The likeliest candidates of trees of one branch, level by level. */
+    private static final class Pool {
+        private final int branch;
+        private int depth;
+        /** Chances of the level's nodes that are expanded, in falling order. */
+        private final double[] parents;
+        private int expanded;
+        private final double[] level;
+        /** Chances of the best candidates, in falling order. */
+        private double[] best = new double[TreeBatch.MAX_NODES];
+        private double[] merged = new double[TreeBatch.MAX_NODES];
+        private int count;
+
+        Pool(int branch) {
+            this.branch = branch;
+            parents = new double[branch];
+            level = new double[branch * branch];
+            clear();
+        }
+
+        void clear() {
+            depth = 0;
+            parents[0] = 1;
+            expanded = 1;
+            count = 0;
+        }
+
+        /** Adds a level whose choices have these chances. */
+        void grow(double[] choices) {
             int named = 0;
             for (int p = 0; p < expanded; p++) {
                 for (int r = 0; r < branch; r++) {
-                    level[named] = parents[p] * chances[depth][r];
-                    pool[count++] = level[named++];
+                    level[named++] = parents[p] * choices[r];
                 }
             }
             Arrays.sort(level, 0, named);
@@ -61,10 +87,30 @@ public final class ExpectedTokens {
             for (int p = 0; p < expanded; p++) {
                 parents[p] = level[named - 1 - p];
             }
+            merge(named);
+            depth++;
         }
-        Arrays.sort(pool, 0, count);
-        pooled = count;
-        pooledDepth = depths;
-        pooledBranch = branch;
+
+        /** Puts the level's nodes among the best candidates, as far as trees have room for them. */
+        private void merge(int named) {
+            int total = Math.min(count + named, best.length);
+            int old = 0;
+            int next = named - 1;
+            for (int i = 0; i < total; i++) {
+                merged[i] = next < 0 || old < count && best[old] >= level[next] ? best[old++] : level[next--];
+            }
+            double[] swap = best;
+            best = merged;
+            merged = swap;
+            count = total;
+        }
+
+        double best(int tokens) {
+            double sum = 1;
+            for (int i = 0; i < Math.min(tokens, count); i++) {
+                sum += best[i];
+            }
+            return sum;
+        }
     }
 }

@@ -8,9 +8,9 @@ public interface PlanCosts {
     /**
      * Seconds of drafting for {@code plan}, which is not off, in the steady state.
      *
-     * @param tokens tokens that a request gained in the step before, which the drafter is first extended over
+     * @param rows tokens that the requests gained in the step before, which the drafter is first extended over
      */
-    double draftSeconds(int batch, SpeculationPlan plan, double tokens);
+    double draftSeconds(int batch, SpeculationPlan plan, int rows);
 
     /** Seconds that extending the drafter over {@code rows} tokens takes, which it missed while the plan was off; 0 if not known. */
     double extendSeconds(int batch, int rows);

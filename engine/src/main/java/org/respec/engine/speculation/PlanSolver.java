@@ -5,7 +5,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.DoubleSupplier;
-import org.respec.kernels.TreeBatch;
 
 /**
  * Picks the plan with the highest expected tokens per second for the live batch: {@code batch * E[tokens] / seconds}, off included.
@@ -17,17 +16,27 @@ import org.respec.kernels.TreeBatch;
 public final class PlanSolver {
     /** Steps over which predicted seconds are compared with what came, 100 of them for 1/e. */
     private static final double ERROR_DECAY = 0.99;
-    /** Steps for which a decision holds while the batch is much the same: scoring all plans takes some tens of microseconds. */
+    /**
+     * Steps for which a decision holds while the batch is much the same, doubled while it is confirmed: scoring all plans takes some tens
+     * of microseconds, since decoding leaves nothing of them in a cache.
+     */
     private static final int HOLD = 16;
-    /** A decision for off holds longer where no plan reaches such a share of it: scores move slowly, and off should cost nothing. */
-    private static final int CLEAR_HOLD = 64;
+    private static final int LONGEST_HOLD = 64;
+    /** A decision for off holds longest at once where no plan reaches such a share of it: scores move slowly, off should cost nothing. */
     private static final double CLEAR_SHARE = 0.9;
     private static final double SAME_BATCH = 0.125;
-    /** A plan is tried only if its score, which may be wrong, is at least such a share of the best. */
+    /** From one plan to another that is no more than so much better it is not worth going, though going costs nothing. */
+    private static final double SWITCH_MARGIN = 0.01;
+    /** Off is tried only if its score, which may be wrong, is at least such a share of the best. */
     private static final double TRY_OFF_SHARE = 0.25;
-    private static final double TRY_ON_SHARE = 0.7;
-    /** Steps after which what is known of some number of rows is old. */
-    private static final int LONG_UNSEEN = 4000;
+    /**
+     * By how many standard deviations of what is known of its steps a plan that is tried may be better than it seems, and by how much more
+     * one that was never seen: profiles may be wrong.
+     */
+    private static final double HOPED_DEVIATIONS = 2;
+    private static final double UNKNOWN = 0.2;
+    /** By how many of them less one is believed that would take another's place: of many that are not known, one always seems the best. */
+    private static final double CAUTION = 0.5;
     private static final double EXTENSION_DECAY = 0.998;
     /** Weight of the latest first step after off in what such steps cost, of which no more than so many times its length counts. */
     private static final double LEARN_COLD = 0.2;
@@ -53,6 +62,8 @@ public final class PlanSolver {
     private final List<SpeculationPlan> plans;
     private final PlanGains gains;
     private final PlanCosts costs;
+    /** What they say of the batch that was last asked for. */
+    private final BatchCosts batchCosts;
     private final double margin;
     private final int maxRows;
     private final DoubleSupplier utilization;
@@ -75,8 +86,9 @@ public final class PlanSolver {
     private int decidedBatch = -1;
     private int held;
     private int hold;
-    private final StepCorrections corrections = new StepCorrections(TreeBatch.MAX_NODES, TreeBatch.MAX_BRANCH);
+    private final StepCorrections corrections = new StepCorrections();
     private final Tries tries = new Tries();
+    private final StepLog log = new StepLog(LONGEST_HOLD);
     private double costErrors;
     private double costWeights;
 
@@ -102,6 +114,7 @@ public final class PlanSolver {
         this.plans = List.copyOf(all);
         this.gains = new PlanGains(this.plans, acceptance);
         this.costs = costs;
+        this.batchCosts = new BatchCosts(this.plans, costs);
         this.margin = margin;
         this.maxRows = maxRows;
         this.utilization = utilization;
@@ -143,26 +156,31 @@ public final class PlanSolver {
         double now = Math.min(utilization.getAsDouble(), MOST_LOAD);
         if (++held < hold && Math.abs(batch - decidedBatch) <= SAME_BATCH * decidedBatch && fits(batch)
             && Math.abs(now - load) < LOAD_JUMP) {
-            return take(batch);
+            return plans.get(taken());
         }
+        takeLoad(now);
         int passed = Math.max(1, held);
+        if (tries.tried() < 0) {
+            tries.pass(decidedBatch, current == 0, passed);
+        }
+        int before = taken();
         decidedBatch = batch;
         held = 0;
         remaining = Double.isNaN(remainingTokens) ? Double.POSITIVE_INFINITY : Math.max(1, remainingTokens);
-        takeLoad(now);
         gains.refresh(passed);
         double off = score(0, batch);
         double currentScore = current == 0 ? off : score(current, batch);
         int best = current;
-        double bestScore = currentScore * (1 + margin);
+        double bestScore = currentScore * (1 + (current == 0 ? margin : Math.min(margin, SWITCH_MARGIN)));
         int on = 0;
         double onScore = 0;
         for (int i = 0; i < plans.size(); i++) {
             double score = i == 0 ? off : i == current ? currentScore : score(i, batch);
             // On trees, which cost more the less they are worth, off needs no margin to win.
-            if (i != current && score > (i == 0 ? Math.min(bestScore, currentScore) : bestScore)) {
+            double sure = i == 0 || current == 0 ? score : score * Math.exp(-CAUTION * deviation(i, batch));
+            if (i != current && sure > (i == 0 ? Math.min(bestScore, currentScore) : bestScore)) {
                 best = i;
-                bestScore = score;
+                bestScore = sure;
             }
             if (i > 0 && score > onScore) {
                 on = i;
@@ -182,12 +200,22 @@ public final class PlanSolver {
             }
         }
         if (tries.tried() >= 0) {
-            tries.end(batch, score(tries.tried(), batch), tries.tried() != current);
+            tries.end(batch, score(tries.tried(), batch));
         } else {
             tryAnother(batch, off, on, onScore, turnOn, remainingTokens);
         }
-        hold = tries.tried() >= 0 ? Tries.STEPS : current == 0 && onScore < CLEAR_SHARE * off ? CLEAR_HOLD : HOLD;
-        return take(batch);
+        hold = holdSteps(passed, taken() == before, onScore < CLEAR_SHARE * off);
+        return plans.get(taken());
+    }
+
+    private int holdSteps(int passed, boolean confirmed, boolean clear) {
+        if (tries.tried() >= 0) {
+            return Tries.STEPS;
+        }
+        if (current == 0 && clear) {
+            return LONGEST_HOLD;
+        }
+        return confirmed && passed >= hold ? Math.clamp(2L * hold, HOLD, LONGEST_HOLD) : HOLD;
     }
 
     /** Whether the plan that was taken fits a batch that may have grown since. */
@@ -195,22 +223,17 @@ public final class PlanSolver {
         return (long) batch * (plans.get(taken()).tokens() + 1) <= maxRows;
     }
 
+    /** Learns from the steps that were taken under the load as it was, and turns to that of now. */
     private void takeLoad(double now) {
         if (Math.abs(now - load) > LOAD_CHANGE || now > LOAD_NOISE) {
-            corrections.part(HOLD);
+            corrections.part(log.count() + LONGEST_HOLD);
         }
+        learn();
         load = now;
     }
 
     private int taken() {
         return tries.tried() >= 0 ? tries.tried() : current;
-    }
-
-    private SpeculationPlan take(int batch) {
-        if (tries.tried() < 0) {
-            tries.step(batch, current == 0);
-        }
-        return plans.get(taken());
     }
 
     /** Seconds that a first step with plan {@code on} after off takes longer than others. */
@@ -234,7 +257,7 @@ public final class PlanSolver {
                             double remainingTokens) {
         if (current == 0) {
             // What is learnt near the end comes too late.
-            if (!(remainingTokens < Tries.WORTH_STEPS * batch) && onScore >= TRY_ON_SHARE * off
+            if (!(remainingTokens < Tries.WORTH_STEPS * batch) && hope(on, batch, onScore) >= off
                 && tries.due(Tries.Kind.ON, batch, turnOn + tryLoss(on, batch, onScore, off))) {
                 tries.begin(Tries.Kind.ON, on, onScore, off);
             }
@@ -249,15 +272,14 @@ public final class PlanSolver {
         }
     }
 
-    /** What was not seen for long may be better than is thought. */
+    /** The plan that may well be better than the one that is taken, if any. */
     private void tryAnotherPlan(int batch, double taken) {
         int best = -1;
         double bestScore = 0;
-        double bestHope = TRY_ON_SHARE * taken;
-        double doubt = corrections.doubt(batch);
+        double bestHope = taken;
         for (int i = 1; i < plans.size(); i++) {
             double score = score(i, batch);
-            double hope = corrections.age(batch, plans.get(i).tokens() + 1) > LONG_UNSEEN ? doubt * score : score;
+            double hope = hope(i, batch, score);
             if (i != current && hope > bestHope) {
                 best = i;
                 bestScore = score;
@@ -269,6 +291,16 @@ public final class PlanSolver {
         }
     }
 
+    /** A score that a plan may well have, for all that is known of what its steps take. */
+    private double hope(int index, int batch, double score) {
+        return score * Math.exp(HOPED_DEVIATIONS * deviation(index, batch) + UNKNOWN * corrections.ignorance(batch, plans.get(index)));
+    }
+
+    /** Standard deviation of the logarithm of what a plan's steps are thought to take. */
+    private double deviation(int index, int batch) {
+        return corrections.deviation(batch, plans.get(index), draftSeconds(index, batch) / stepSeconds(index, batch));
+    }
+
     /** Seconds that a try is expected to cost. */
     private double tryLoss(int plan, int batch, double score, double taken) {
         return Tries.STEPS * batch * gains.tokens(plan) * Math.max(0, 1 / score - 1 / taken);
@@ -276,6 +308,7 @@ public final class PlanSolver {
 
     /** Every plan's expected tokens per second, without margin. */
     public Map<SpeculationPlan, Double> scores(int batch) {
+        learn();
         gains.expire();
         gains.refresh(1);
         remaining = Double.POSITIVE_INFINITY;
@@ -289,7 +322,7 @@ public final class PlanSolver {
     private double score(int index, int batch) {
         SpeculationPlan plan = plans.get(index);
         if (plan.isOff()) {
-            return Math.min(batch, remaining) / verifySeconds(plan, batch);
+            return Math.min(batch, remaining) / verifySeconds(0, batch);
         }
         if (batch * (plan.tokens() + 1) > maxRows) {
             return 0;
@@ -301,8 +334,7 @@ public final class PlanSolver {
 
     /** Seconds of a step on a device that nobody else uses, with nothing to extend the drafter over but what steps add. */
     private double stepSeconds(int index, int batch) {
-        SpeculationPlan plan = plans.get(index);
-        return verifySeconds(plan, batch) + (plan.isOff() ? 0 : draftSeconds(plan, batch, gains.tokens(index)));
+        return verifySeconds(index, batch) + draftSeconds(index, batch);
     }
 
     /** By how much others' use of the device lengthens a step, over how much it lengthens off's. */
@@ -311,25 +343,46 @@ public final class PlanSolver {
             return 1;
         }
         double step = stepSeconds(index, batch);
-        return SharedDevice.seconds(verifySeconds(SpeculationPlan.OFF, batch), step, plans.get(index).tokens(), load) / step;
+        return SharedDevice.seconds(verifySeconds(0, batch), step, plans.get(index).tokens(), load) / step;
     }
 
-    private double verifySeconds(SpeculationPlan plan, int batch) {
-        return costs.verifySeconds(batch, plan) * corrections.verify(batch, plan.tokens() + 1);
+    private double verifySeconds(int index, int batch) {
+        return batchCosts.verify(batch, index) * corrections.verify(batch, plans.get(index));
     }
 
-    private double draftSeconds(SpeculationPlan plan, int batch, double tokens) {
-        return costs.draftSeconds(batch, plan, tokens) * corrections.draft(batch, plan.branch());
+    private double draftSeconds(int index, int batch) {
+        return index == 0 ? 0 : profileDraft(index, batch) * corrections.draft(batch, plans.get(index));
+    }
+
+    /** The drafter is extended over what the step before gained. */
+    private double profileDraft(int index, int batch) {
+        return batchCosts.draft(batch, index, (int) Math.ceil(batch * gains.tokens(index)));
     }
 
     /** What a step of {@code plan} gained and how long its two halves took. */
     public void observe(SpeculationPlan plan, int batch, int missedRows, int tokens, double draftSeconds, double verifySeconds) {
         // Nearly always what was chosen, which need not be looked for among hundreds.
         int index = plans.get(taken()) == plan ? taken() : plans.indexOf(plan);
-        tries.observe(index, draftSeconds + verifySeconds, tokens);
-        if (index < 0) {
-            return;
+        if (log.isFull()) {
+            learn();
         }
+        log.add(index, batch, missedRows, tokens, draftSeconds, verifySeconds);
+    }
+
+    /** Learns from the steps that were observed since the last call. */
+    private void learn() {
+        for (int step = 0; step < log.count(); step++) {
+            tries.observe(log.plan(step), log.draftSeconds(step) + log.verifySeconds(step), log.tokens(step));
+            if (log.plan(step) >= 0) {
+                learn(log.plan(step), log.batch(step), log.missedRows(step), log.tokens(step), log.draftSeconds(step),
+                    log.verifySeconds(step));
+            }
+        }
+        log.clear();
+    }
+
+    private void learn(int index, int batch, int missedRows, int tokens, double draftSeconds, double verifySeconds) {
+        SpeculationPlan plan = plans.get(index);
         double extension = plan.isOff() ? 0 : extensionSeconds(batch, missedRows, index);
         // What is laid to the load of the device is not laid to the profile.
         double slowdown = slowdown(index, batch);
@@ -342,15 +395,14 @@ public final class PlanSolver {
             gains.observe(index, batch, tokens);
             return;
         }
-        corrections.observeVerify(batch, plan.tokens() + 1, verifySeconds / (costs.verifySeconds(batch, plan) * slowdown));
+        double verifyRatio = verifySeconds / (batchCosts.verify(batch, index) * slowdown);
+        double predicted = plan.isOff() ? 0 : profileDraft(index, batch);
+        double drafting = draftSeconds / slowdown - extension;
+        corrections.observe(batch, plan, verifyRatio, extension < predicted && drafting > 0 ? drafting / predicted : Double.NaN);
         if (plan.isOff()) {
             wasOff = true;
             coldSeconds *= COLD_DECAY;
             return;
-        }
-        double predicted = costs.draftSeconds(batch, plan, gains.tokens(index));
-        if (predicted > 0 && extension < predicted) {
-            corrections.observeDraft(batch, plan.branch(), (draftSeconds - extension) / (predicted * slowdown));
         }
         // What was missed while off is the price of turning on; the rest are prompts of new requests, which off does not pay for.
         extendedSeconds = EXTENSION_DECAY * extendedSeconds + extension;
@@ -368,6 +420,7 @@ public final class PlanSolver {
      * interrupted does not outweigh the rest; NaN before the first.
      */
     public double costError() {
+        learn();
         return costWeights == 0 ? Double.NaN : costErrors / costWeights;
     }
 
@@ -376,6 +429,7 @@ public final class PlanSolver {
      * step gains is chance; NaN before the first.
      */
     public double tokensError() {
+        learn();
         return gains.error();
     }
 }

@@ -61,7 +61,7 @@ final class SpeedTable extends PlanTable {
     }
 
     @Override
-    public double draftSeconds(int batch, SpeculationPlan plan, double tokens) {
+    public double draftSeconds(int batch, SpeculationPlan plan, int rows) {
         return 0;
     }
 }

@@ -1,42 +1,85 @@
 package org.respec.engine.speculation;
 
 import java.util.Arrays;
+import java.util.function.IntToDoubleFunction;
+import org.respec.kernels.TreeBatch;
 
 /**
  * What steps really take over what a profile says. A machine that is faster or slower at one time than at another is one thing, and
  * concerns all plans alike: one factor follows every step. How much dearer some rows are beside others than the profile says is another,
- * and can only be seen where one number of rows follows another on the same batch: what the first steps after such a change show is laid
- * half to the new rows and half, the other way, to the old ones, since a comparison says nothing of either alone.
+ * and can only be seen where one number of rows follows another on the same batch: the median of some steps after such a change is held
+ * against that of the last before it. How much dearer drafts of some shape are is seen beside their own steps' verify passes.
  */
 final class StepCorrections {
     /** Batches of 1, 2, 3-4, 5-8, ... share their corrections. */
     static final int SIZES = 33;
     private static final double LEARN = 0.25;
-    /** Steps after a change of rows that are compared with those before it, and what part of an error each puts right. */
-    private static final int COMPARED = 4;
-    private static final double LEARN_COMPARED = 0.3;
-    private static final double LEARN_DRAFT = 0.1;
-    /** Standard deviations of what is known that what is not known may differ by. */
-    private static final double DEVIATIONS = 1.5;
-    /** Doublings of rows after which a neighbour learns nothing. */
-    private static final double REACH = 0.7;
+    /** Steps after a change of plans of which the first are looked at, and of which the rest are; fewer, but not fewer than the least. */
+    private static final int FIRST = 4;
+    private static final int WINDOW = 16;
+    private static final int LEAST = 3;
+    /**
+     * Variances of the logarithms of a step's time, which the median of several makes up for, of what a machine's speed changes from some
+     * steps to the next, and of what drafts and verify passes of the same steps have to do with each other. Measured on two shared virtual
+     * cores, 4 to 16 steps beside the 16 before them: 0.06 to 0.065.
+     */
+    private static final double STEP_NOISE = 0.06 * 0.06;
+    private static final double DRIFT = 0.055 * 0.055;
+    private static final double DRAFT_DRIFT = 0.02 * 0.02;
+    /** Steps after which what is known is reckoned anew. */
+    private static final int SETTLED = 64;
+    private static final int SHAPES = (TreeBatch.MAX_DEPTH + 1) * (TreeBatch.MAX_BRANCH + 1);
 
     private double machine = 1;
-    private final Relative verify;
-    private final Relative draft;
+    /** By size of the batch. */
+    private final LearntFactors[] verify = new LearntFactors[SIZES];
+    private final LearntFactors[] draft = new LearntFactors[SIZES];
+    private SpeculationPlan lastPlan = SpeculationPlan.OFF;
     private int lastSize = -1;
-    private int lastRows;
-    /** Rows before the present ones, and steps since. */
+    /** The last steps' times over the profile's, of the present plan; how many such steps there were, and which of them were looked at. */
+    private final double[] verified = new double[WINDOW];
+    private final double[] drafted = new double[WINDOW];
+    private final double[] sorted = new double[WINDOW];
+    private int steps;
+    private int seen;
+    /** Rows before the present ones, 0 where nothing is to be compared with them. What their steps took over the profile, and how many. */
     private int beforeRows;
-    private int steps = COMPARED;
+    private double before;
+    private int beforeSteps;
     private long now;
     /** Until when nothing is compared. */
     private long apart;
 
-    /** For up to {@code maxRows} verified rows and {@code maxBranch} branches per request. */
-    StepCorrections(int maxRows, int maxBranch) {
-        verify = new Relative(maxRows);
-        draft = new Relative(maxBranch);
+    StepCorrections() {
+        double[][] ofRows = nearness(TreeBatch.MAX_NODES + 1, rows -> rows, rows -> 1);
+        double[][] ofShapes = nearness(SHAPES, StepCorrections::depth, StepCorrections::branch);
+        for (int size = 0; size < SIZES; size++) {
+            verify[size] = new LearntFactors(ofRows);
+            draft[size] = new LearntFactors(ofShapes);
+        }
+    }
+
+    private static double[][] nearness(int count, IntToDoubleFunction first, IntToDoubleFunction second) {
+        double[][] nearness = new double[count][count];
+        for (int a = 0; a < count; a++) {
+            for (int b = 0; b < count; b++) {
+                nearness[a][b] = LearntFactors.nearness(first.applyAsDouble(a), first.applyAsDouble(b))
+                    * LearntFactors.nearness(second.applyAsDouble(a), second.applyAsDouble(b));
+            }
+        }
+        return nearness;
+    }
+
+    private static int shape(SpeculationPlan plan) {
+        return plan.depth() * (TreeBatch.MAX_BRANCH + 1) + plan.branch();
+    }
+
+    private static int depth(int shape) {
+        return shape / (TreeBatch.MAX_BRANCH + 1);
+    }
+
+    private static int branch(int shape) {
+        return shape % (TreeBatch.MAX_BRANCH + 1);
     }
 
     /** Which corrections a batch shares. */
@@ -50,105 +93,124 @@ final class StepCorrections {
     }
 
     /** By how much the profile's seconds of a verify pass are to be multiplied. */
-    double verify(int batch, int rowsEach) {
-        return machine * verify.factors[size(batch)][rowsEach];
+    double verify(int batch, SpeculationPlan plan) {
+        return machine * verify[size(batch)].factor(plan.tokens() + 1);
     }
 
     /** By how much the profile's seconds of drafting are to be multiplied. */
-    double draft(int batch, int branch) {
-        return machine * draft.factors[size(batch)][branch];
+    double draft(int batch, SpeculationPlan plan) {
+        return machine * draft[size(batch)].factor(shape(plan));
     }
 
-    /** Steps since a pass with so many rows was observed. */
-    long age(int batch, int rowsEach) {
-        return now - verify.seen[size(batch)][rowsEach];
+    /**
+     * By how much what a plan's steps take may differ from what is thought: a standard deviation of its logarithm.
+     *
+     * @param draftShare share of a step that is drafting
+     */
+    double deviation(int batch, SpeculationPlan plan, double draftShare) {
+        double ofVerify = (1 - draftShare) * (1 - draftShare) * verify[size(batch)].variance(plan.tokens() + 1);
+        return Math.sqrt(ofVerify + draftShare * draftShare * draft[size(batch)].variance(shape(plan)));
     }
 
-    /** How many times dearer or cheaper than it seems a pass of rows may be that were not seen: as much as others were than was thought. */
-    double doubt(int batch) {
-        double sum = 0;
-        int known = 0;
-        double[] factors = verify.factors[size(batch)];
-        long[] seen = verify.seen[size(batch)];
-        for (int i = 1; i < factors.length; i++) {
-            if (seen[i] > 0) {
-                sum += Math.pow(Math.log(factors[i]), 2);
-                known++;
-            }
-        }
-        return known == 0 ? 1 : Math.exp(DEVIATIONS * Math.sqrt(sum / known));
+    /** How little steps have shown of such a plan's verify passes: 1 for nothing but the profile is known, less with all that was seen. */
+    double ignorance(int batch, SpeculationPlan plan) {
+        return verify[size(batch)].ignorance(plan.tokens() + 1);
     }
 
     /** The machine is not what it was: what the next {@code count} steps show is not held against what was before them. */
     void part(int count) {
         apart = now + count;
-        steps = COMPARED;
+        beforeRows = 0;
+        steps = 0;
+        seen = 0;
     }
 
-    /** A verify pass took {@code ratio} times what the profile says. */
-    void observeVerify(int batch, int rowsEach, double ratio) {
+    /**
+     * A step's verify pass took {@code verifyRatio} times what the profile says.
+     *
+     * @param draftRatio the same of its draft; NaN where there is none, or it says nothing
+     */
+    void observe(int batch, SpeculationPlan plan, double verifyRatio, double draftRatio) {
         int size = size(batch);
-        if (size != lastSize || now < apart) {
-            // The profile may be wrong about one batch beside another, but not about its plans for that.
-            steps = COMPARED;
-        } else if (rowsEach != lastRows) {
-            beforeRows = lastRows;
-            steps = 0;
+        if (size != lastSize || !plan.equals(lastPlan)) {
+            change(size, plan);
         }
+        now++;
+        if (now >= apart) {
+            verified[steps % WINDOW] = verifyRatio;
+            drafted[steps++ % WINDOW] = draftRatio;
+            if (steps == FIRST || steps % WINDOW == 0) {
+                look();
+            }
+            if (steps % SETTLED == 0) {
+                settle();
+            }
+        }
+        // A step that was interrupted says nothing about the next.
+        machine *= 1 + LEARN * (Math.clamp(verifyRatio / verify(batch, plan), 0.5, 2.0) - 1);
+    }
+
+    private void change(int size, SpeculationPlan plan) {
+        look();
+        beforeSteps = Math.min(steps, WINDOW);
+        // The profile may be wrong about one batch beside another, but not about its plans for that.
+        boolean comparable = size == lastSize && plan.tokens() != lastPlan.tokens() && beforeSteps >= LEAST;
+        beforeRows = comparable ? lastPlan.tokens() + 1 : 0;
+        before = comparable ? median(verified, 0, beforeSteps) : 0;
         lastSize = size;
-        lastRows = rowsEach;
-        verify.seen[size][rowsEach] = ++now;
-        double error = error(ratio, verify(batch, rowsEach));
-        if (steps < COMPARED) {
-            steps++;
-            double half = Math.pow(error, LEARN_COMPARED / 2);
-            verify.learn(size, rowsEach, half);
-            verify.learn(size, beforeRows, 1 / half);
-            machine *= half;
-        } else {
-            machine *= 1 + LEARN * (error - 1);
+        lastPlan = plan;
+        steps = 0;
+        seen = 0;
+    }
+
+    /** The median of what is known of the steps from {@code from} to {@code to}, which fit the window; NaN where that is too little. */
+    private double median(double[] ratios, int from, int to) {
+        int count = 0;
+        for (int i = from; i < to; i++) {
+            double ratio = ratios[i % WINDOW];
+            if (!Double.isNaN(ratio)) {
+                sorted[count++] = ratio;
+            }
+        }
+        Arrays.sort(sorted, 0, count);
+        return count < LEAST ? Double.NaN : (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
+    }
+
+    /** Learns from the present plan's steps that were not looked at. */
+    private void look() {
+        int count = steps - seen;
+        if (count < LEAST) {
+            return;
+        }
+        double ratio = median(verified, seen, steps);
+        double noise = STEP_NOISE / count;
+        if (beforeRows > 0) {
+            settle();
+            LearntFactors rows = verify[lastSize];
+            int present = lastPlan.tokens() + 1;
+            double known = rows.factor(present);
+            double error = Math.log(ratio / known) - Math.log(before / rows.factor(beforeRows));
+            rows.compare(present, beforeRows, error, noise + STEP_NOISE / beforeSteps + DRIFT);
+            machine *= known / rows.factor(present);
+        }
+        double drafting = median(drafted, seen, steps);
+        if (!Double.isNaN(drafting)) {
+            double beside = ratio / verify[lastSize].factor(lastPlan.tokens() + 1);
+            double error = Math.log(drafting / (beside * draft[lastSize].factor(shape(lastPlan))));
+            draft[lastSize].learn(shape(lastPlan), error, 2 * noise + DRAFT_DRIFT);
+        }
+        seen = steps;
+        if (steps >= WINDOW) {
+            beforeRows = 0;
         }
     }
 
-    /** Drafting took {@code ratio} times what the profile says, in a step whose verify pass was observed. */
-    void observeDraft(int batch, int branch, double ratio) {
-        draft.learn(size(batch), branch, Math.pow(error(ratio, draft(batch, branch)), LEARN_DRAFT));
-    }
-
-    /** A step that was interrupted says nothing about the next. */
-    private static double error(double ratio, double factor) {
-        return Math.clamp(ratio / factor, 0.5, 2.0);
-    }
-
-    /** Factors by size of the batch and rows per request. */
-    private static final class Relative {
-        final double[][] factors;
-        /** When rows were last observed. */
-        final long[][] seen;
-        /** What share of an error at some rows each other number of rows learns. */
-        private final double[][] nearness;
-
-        Relative(int maxRows) {
-            factors = new double[SIZES][maxRows + 1];
-            seen = new long[SIZES][maxRows + 1];
-            for (int size = 0; size < SIZES; size++) {
-                Arrays.fill(factors[size], 1);
-                Arrays.fill(seen[size], Integer.MIN_VALUE);
-            }
-            nearness = new double[maxRows + 1][maxRows + 1];
-            for (int rows = 1; rows <= maxRows; rows++) {
-                for (int i = 1; i <= maxRows; i++) {
-                    nearness[rows][i] = Math.max(0, 1 - Math.abs(Math.log((double) i / rows)) / (REACH * Math.log(2)));
-                }
-            }
-        }
-
-        void learn(int size, int rowsEach, double factor) {
-            double[] row = factors[size];
-            double[] near = nearness[rowsEach];
-            for (int i = 1; i < row.length; i++) {
-                row[i] *= 1 + near[i] * (factor - 1);
-            }
-        }
+    /** What is known of the present batch's costs fades; of rows that are taken all the time no less is known than before. */
+    private void settle() {
+        LearntFactors rows = verify[lastSize];
+        double known = rows.factor(lastPlan.tokens() + 1);
+        rows.settle(now);
+        draft[lastSize].settle(now);
+        machine *= known / rows.factor(lastPlan.tokens() + 1);
     }
 }

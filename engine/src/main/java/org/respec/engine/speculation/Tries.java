@@ -10,11 +10,11 @@ final class Tries {
     /** What is tried, and in place of what. */
     enum Kind {
         /** Off in place of a plan: cheap, and the measure of all plans. */
-        OFF(64, 0.003),
+        OFF(64, 0.0015),
         /** Another plan in place of a plan. */
         OTHER(128, 0.001),
         /** A plan in place of off, which costs turning on. */
-        ON(512, 0.002);
+        ON(128, 0.002);
 
         /** Steps after which it is due. */
         private final int every;
@@ -31,17 +31,17 @@ final class Tries {
     static final int STEPS = 4;
     /** A try in place of off is of use only if as many steps of off are still to come. */
     static final int WORTH_STEPS = 32;
-    /** What was not spent for long is not saved: there is at most as much as so many steps take, and to begin with that. */
+    /**
+     * What was not spent for long is not saved: there is at most as much as so many steps take, and to begin with that. Nor is more owed,
+     * since first steps may take hundreds of times as long while code is compiled.
+     */
     private static final double SAVED_STEPS = 8;
-    /** Kinds that are tried in vain become rarer, by doubling, up to so many times. */
-    private static final int RAREST = 16;
     /** What turned out otherwise than was thought, by more than this share, is tried again soon: after so many steps. */
     private static final double SURPRISE = 0.1;
     private static final int SOON = 16;
 
-    /** By kind and size of the batch: steps in which it could have been tried since it was, and how many times rarer it has become. */
+    /** By kind and size of the batch: steps in which it could have been tried since it was. */
     private final int[][] since = new int[Kind.values().length][StepCorrections.SIZES];
-    private final int[][] rarer = new int[Kind.values().length][StepCorrections.SIZES];
     /** Seconds that may be spent on each kind. */
     private final double[] seconds = new double[Kind.values().length];
     private Kind kind = Kind.OFF;
@@ -52,7 +52,6 @@ final class Tries {
     Tries() {
         for (Kind each : Kind.values()) {
             Arrays.fill(since[each.ordinal()], each.every - SOON);
-            Arrays.fill(rarer[each.ordinal()], 1);
         }
         Arrays.fill(seconds, Double.POSITIVE_INFINITY);
     }
@@ -65,7 +64,7 @@ final class Tries {
     /** Whether a try is due, and can be paid if it costs {@code price} seconds. */
     boolean due(Kind kind, int batch, double price) {
         int size = StepCorrections.size(batch);
-        return since[kind.ordinal()][size] >= kind.every * rarer[kind.ordinal()][size] && seconds[kind.ordinal()] >= price;
+        return since[kind.ordinal()][size] >= kind.every && seconds[kind.ordinal()] >= price;
     }
 
     /**
@@ -85,25 +84,21 @@ final class Tries {
      * Ends the try.
      *
      * @param score tokens per second that are expected of the plan now
-     * @param vain whether it is still not the plan to take
      */
-    void end(int batch, double score, boolean vain) {
-        int size = StepCorrections.size(batch);
-        int[] times = rarer[kind.ordinal()];
+    void end(int batch, double score) {
         boolean surprise = Math.abs(score / this.score - 1) > SURPRISE;
-        times[size] = !vain || surprise || kind == Kind.OFF ? 1 : Math.min(RAREST, 2 * times[size]);
-        since[kind.ordinal()][size] = surprise ? kind.every - SOON : 0;
+        since[kind.ordinal()][StepCorrections.size(batch)] = surprise ? kind.every - SOON : 0;
         tried = -1;
     }
 
-    /** A step of what is taken, no try, is about to be made. */
-    void step(int batch, boolean off) {
+    /** So many steps of what is taken, no try, were made. */
+    void pass(int batch, boolean off, int steps) {
         int size = StepCorrections.size(batch);
         if (off) {
-            since[Kind.ON.ordinal()][size]++;
+            since[Kind.ON.ordinal()][size] += steps;
         } else {
-            since[Kind.OFF.ordinal()][size]++;
-            since[Kind.OTHER.ordinal()][size]++;
+            since[Kind.OFF.ordinal()][size] += steps;
+            since[Kind.OTHER.ordinal()][size] += steps;
         }
     }
 
@@ -114,7 +109,8 @@ final class Tries {
             seconds[i] = Math.min(seconds[i] + each.share * stepSeconds, SAVED_STEPS * stepSeconds);
         }
         if (plan == tried) {
-            seconds[kind.ordinal()] -= stepSeconds - tokens * secondsPerToken;
+            double left = seconds[kind.ordinal()] - (stepSeconds - tokens * secondsPerToken);
+            seconds[kind.ordinal()] = Math.max(left, -SAVED_STEPS * tokens * secondsPerToken);
         }
     }
 }

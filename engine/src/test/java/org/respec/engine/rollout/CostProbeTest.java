@@ -30,7 +30,7 @@ class CostProbeTest {
                 for (String plan : List.of("off", "1x1x1", "6x1x6", "4x2x8", "3x3x9")) {
                     SpeculationPlan of = SpeculationPlan.parse(plan);
                     assertTrue(profile.verifySeconds(batch, of) > 0, plan);
-                    assertTrue(of.isOff() || profile.draftSeconds(batch, of, 1.5) > 0, plan);
+                    assertTrue(of.isOff() || profile.draftSeconds(batch, of, 2 * batch) > 0, plan);
                 }
             }
         }

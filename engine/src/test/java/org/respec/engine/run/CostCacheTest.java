@@ -61,8 +61,8 @@ class CostCacheTest {
         assertEquals(6, second.levelSamples().size());
         assertEquals(first.overheadSamples(), second.overheadSamples());
         assertEquals(2, second.overheadSamples().size());
-        assertEquals(first.draftSeconds(2, SpeculationPlan.parse("3x2x6"), 1.5),
-            second.draftSeconds(2, SpeculationPlan.parse("3x2x6"), 1.5));
+        assertEquals(first.draftSeconds(2, SpeculationPlan.parse("3x2x6"), 3),
+            second.draftSeconds(2, SpeculationPlan.parse("3x2x6"), 3));
         assertEquals(12, first.verifySamples().size() + first.draftSamples().size());
         file();
         get("that");

@@ -29,7 +29,7 @@ class SimulationTest {
         }
 
         @Override
-        public double draftSeconds(int batch, SpeculationPlan plan, double tokens) {
+        public double draftSeconds(int batch, SpeculationPlan plan, int rows) {
             return 1e-3 * (plan.depth() * draft + draftRow * batch * (2 + (plan.depth() - 1) * plan.branch()));
         }
 

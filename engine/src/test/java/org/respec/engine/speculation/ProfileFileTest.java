@@ -80,7 +80,7 @@ class ProfileFileTest {
         assertEquals(1000 * (1 + 0.8 + 0.4 + 0.2 + 0.1) / 14, table.score(1, DEEP, 0), 1e-9);
         assertEquals(1000 * 5 * 2.5 / (3 + 20), table.score(5, DEEP, 0), 1e-9);
         assertEquals(0.011, table.verifySeconds(1, SHALLOW), 1e-12);
-        assertEquals(0.003, table.draftSeconds(5, DEEP, 2), 1e-12);
+        assertEquals(0.003, table.draftSeconds(5, DEEP, 10), 1e-12);
         assertEquals(0.01, table.extendSeconds(1, 40), 1e-12);
     }
 

@@ -69,8 +69,10 @@ class SpeculationTest {
     @Test
     void expectedTokensAgreeWithEnumeration() {
         AcceptanceTracker tracker = taught(2, 4, 20_000);
+        ExpectedTokens asked = new ExpectedTokens().refresh(tracker);
         for (SpeculationPlan plan : List.of(new SpeculationPlan(1, 1, 1), new SpeculationPlan(1, 4, 3), new SpeculationPlan(3, 1, 3),
-            new SpeculationPlan(2, 3, 7), new SpeculationPlan(3, 2, 10), new SpeculationPlan(4, 4, 16))) {
+            new SpeculationPlan(2, 3, 7), new SpeculationPlan(3, 2, 10), new SpeculationPlan(4, 4, 16),
+            new SpeculationPlan(2, 4, 5), new SpeculationPlan(1, 1, 1))) {
             List<Double> level = List.of(1.0);
             List<Double> all = new ArrayList<>();
             for (int depth = 1; depth <= plan.depth(); depth++) {
@@ -87,6 +89,7 @@ class SpeculationTest {
             all.sort((x, y) -> Double.compare(y, x));
             double want = 1 + all.subList(0, plan.tokens()).stream().mapToDouble(Double::doubleValue).sum();
             assertEquals(want, new ExpectedTokens().refresh(tracker).of(plan), 1e-12, plan.toString());
+            assertEquals(want, asked.of(plan), 1e-12, "whatever was asked before " + plan);
         }
     }
 
@@ -119,12 +122,12 @@ class SpeculationTest {
         profile.addDraft(4, 4, 10);
         profile.addDraft(4, 8, 12);
         SpeculationPlan plan = SpeculationPlan.parse("3x2x6");
-        assertEquals(11 + 2 * 12, profile.draftSeconds(4, plan, 1.5), 1e-9, "levels cost what passes do");
+        assertEquals(11 + 2 * 12, profile.draftSeconds(4, plan, 6), 1e-9, "levels cost what passes do");
         profile.addOverhead(4, 5);
         profile.addLevel(4, 4, 20);
         profile.addLevel(4, 8, 30);
-        assertEquals(5 + 11 + 2 * 30, profile.draftSeconds(4, plan, 1.5), 1e-9);
-        assertEquals(5 + 10, profile.draftSeconds(4, SpeculationPlan.parse("1x1x1"), 1), 1e-9);
+        assertEquals(5 + 11 + 2 * 30, profile.draftSeconds(4, plan, 6), 1e-9);
+        assertEquals(5 + 10, profile.draftSeconds(4, SpeculationPlan.parse("1x1x1"), 4), 1e-9);
         assertEquals(12, profile.extendSeconds(4, 8), 1e-9, "beside what a step's draft costs anyway");
     }
 
@@ -168,7 +171,7 @@ class SpeculationTest {
     /** Tells {@code solver} of a step of one request that takes what {@code truth} says; returns tokens expected over those gained so far. */
     private static double step(PlanSolver solver, SpeculationPlan plan, AcceptanceTracker tracker, CostProfile truth, double owed) {
         double tokens = plan.isOff() ? 1 : new ExpectedTokens().refresh(tracker).of(plan);
-        double draft = plan.isOff() ? 0 : truth.draftSeconds(1, plan, tokens);
+        double draft = plan.isOff() ? 0 : truth.draftSeconds(1, plan, (int) Math.ceil(tokens));
         int gained = (int) (owed + tokens);
         solver.observe(plan, 1, 1, gained, draft, truth.verifySeconds(1, plan));
         return owed + tokens - gained;
@@ -266,7 +269,7 @@ class SpeculationTest {
         SpeculationPlan plan = solver.choose(1, 1, 1000);
         assertTrue(!plan.isOff() && solver.scores(1).get(plan) > 1.1 * off, "the case is as it says: " + plan);
         double tokens = new ExpectedTokens().refresh(tracker).of(plan);
-        double seconds = profile.draftSeconds(1, plan, tokens) + profile.verifySeconds(1, plan);
+        double seconds = profile.draftSeconds(1, plan, (int) Math.ceil(tokens)) + profile.verifySeconds(1, plan);
         for (int end = 0; end < 40; end++) {
             for (int step = 0; step < 4; step++) {
                 solver.observe(SpeculationPlan.OFF, 1, 1, 1, 0, profile.verifySeconds(1, SpeculationPlan.OFF));
@@ -306,7 +309,7 @@ class SpeculationTest {
         double tokens = new ExpectedTokens().refresh(tracker).of(plan);
         solver.scores(100);
         // Times as predicted, a fifth more tokens.
-        solver.observe(plan, 100, 100, (int) Math.round(120 * tokens), profile.draftSeconds(100, plan, tokens),
+        solver.observe(plan, 100, 100, (int) Math.round(120 * tokens), profile.draftSeconds(100, plan, (int) Math.ceil(100 * tokens)),
             profile.verifySeconds(100, plan));
         assertEquals(0, solver.costError(), 1e-9);
         assertEquals(1 - 1 / 1.2, solver.tokensError(), 0.01);
@@ -314,7 +317,7 @@ class SpeculationTest {
         solver.observe(SpeculationPlan.OFF, 100, 100, 100, 0, 1.5 * profile.verifySeconds(100, SpeculationPlan.OFF));
         assertEquals(1 / 3.0 / 1.99, solver.costError(), 0.003);
         for (int step = 0; step < 400; step++) {
-            double seconds = profile.draftSeconds(100, plan, tokens) + profile.verifySeconds(100, plan);
+            double seconds = profile.draftSeconds(100, plan, (int) Math.ceil(100 * tokens)) + profile.verifySeconds(100, plan);
             solver.observe(plan, 100, 100, (int) Math.round(120 * tokens), 0.4 * seconds, 1.6 * seconds);
         }
         // Corrections have learnt both.

@@ -58,7 +58,7 @@ class UtilizationTest {
             SpeculationPlan plan = solver.choose(BATCH, BATCH);
             double tokens = new ExpectedTokens().refresh(acceptance).of(plan);
             double verify = profile.verifySeconds(BATCH, plan);
-            double draft = plan.isOff() ? 0 : profile.draftSeconds(BATCH, plan, tokens);
+            double draft = plan.isOff() ? 0 : profile.draftSeconds(BATCH, plan, (int) Math.ceil(BATCH * tokens));
             double slower = SharedDevice.seconds(profile.verifySeconds(BATCH, SpeculationPlan.OFF), verify + draft, plan.tokens(), load)
                 / (verify + draft);
             owed += BATCH * tokens;
