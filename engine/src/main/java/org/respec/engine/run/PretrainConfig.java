@@ -18,7 +18,11 @@ public record PretrainConfig(RunConfig.Run run, Output output, TaskConfig task, 
                 throw s.bad(actor == null ? "actor" : "drafter", "is missing; name a folder to write");
             }
             s.finish();
-            return new Output(base.resolve(actor).normalize(), base.resolve(drafter).normalize());
+            Output output = new Output(base.resolve(actor).normalize(), base.resolve(drafter).normalize());
+            if (output.actor.toAbsolutePath().equals(output.drafter.toAbsolutePath())) {
+                throw s.bad("drafter", "is the actor's folder too, whose files it would overwrite; name another");
+            }
+            return output;
         }
     }
 

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.respec.engine.BadInput;
+import org.respec.engine.Reason;
 import org.respec.engine.distill.DraftLearner;
 import org.respec.engine.distill.ReplayBuffer;
 import org.respec.engine.model.Actor;
@@ -30,6 +31,7 @@ import org.respec.engine.rollout.Trajectory;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.engine.task.ArithmeticProblems;
 import org.respec.engine.task.Problem;
+import org.respec.engine.task.RewardFunction;
 import org.respec.engine.task.Task;
 import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
@@ -68,6 +70,10 @@ public final class PretrainRun {
 
     /** Trains both models and writes their folders. */
     public void run(Listener listener) {
+        // What the drafter's part needs is looked at before the actor's part takes its time.
+        RewardFunction.named(config.task().reward());
+        folder(config.output().actor());
+        folder(config.output().drafter());
         try (Ops ops = Devices.open(config.run().device(), config.run().threads(), config.run().graphs())) {
             trainActor(ops, listener);
             trainDrafter(ops, listener);
@@ -82,7 +88,6 @@ public final class PretrainRun {
 
     private void trainActor(Ops ops, Listener listener) {
         Path folder = config.output().actor();
-        folder(folder);
         Path tokenizerFile = folder.resolve("tokenizer.json");
         TextTokenizer.writeCharacterTokenizer(tokenizerFile, SPECIAL, ArithmeticProblems.CHARACTERS);
         ModelConfig model = config.actor().config(SPECIAL.size() + ArithmeticProblems.CHARACTERS.length(), END, PAD);
@@ -93,6 +98,7 @@ public final class PretrainRun {
              TextTokenizer tokenizer = TextTokenizer.open(tokenizerFile, model.vocabSize());
              AdamW optimizer = new AdamW(ops, weights, new AdamW.Settings(0.9f, 0.98f, 1e-8f, s.weightDecay(), s.maxGradNorm()));
              SupervisedTrainer trainer = new SupervisedTrainer(ops, actor, optimizer, s.batchTokens())) {
+            requirePositions(model, Tasks.of(config.task(), seed, tokenizer, model).maxPromptTokens());
             actor.publish();
             long next = 0;
             for (int step = 0; step < s.steps(); step++) {
@@ -108,6 +114,9 @@ public final class PretrainRun {
                     if (need > s.batchTokens()) {
                         throw new BadInput("supervised.batch_tokens: an example of " + need + " tokens does not fit; raise it.");
                     }
+                    if (need > model.maxPositionEmbeddings()) {
+                        throw new BadInput("actor.max_position_embeddings: an example of " + need + " tokens does not fit; raise it.");
+                    }
                     if (rows + need > s.batchTokens()) {
                         break;
                     }
@@ -119,6 +128,16 @@ public final class PretrainRun {
                 listener.supervised(step + 1, s.steps(), loss);
             }
             ModelFiles.write(folder, model.toJson(), weights);
+        }
+    }
+
+    /** The drafter learns from responses that the actor must have positions for. */
+    private void requirePositions(ModelConfig actor, int prompt) {
+        int tokens = config.distill().maxTokens();
+        int most = RolloutEngine.mostTokens(actor, prompt);
+        if (tokens > most) {
+            throw new BadInput("distill.max_tokens: after a prompt of " + prompt + " tokens actor.max_position_embeddings "
+                + actor.maxPositionEmbeddings() + " leaves " + Math.max(0, most) + " tokens, not " + tokens + "; change one of them.");
         }
     }
 
@@ -135,8 +154,9 @@ public final class PretrainRun {
     private static void folder(Path folder) {
         try {
             Files.createDirectories(folder);
+            Files.delete(Files.createTempFile(folder, ".respec", ".tmp"));
         } catch (IOException e) {
-            throw new BadInput(folder + ": the folder cannot be made (" + e.getMessage() + "); name one that can.", e);
+            throw new BadInput(folder + ": no model can be written there (" + Reason.of(e) + "); name another folder under output.", e);
         }
     }
 

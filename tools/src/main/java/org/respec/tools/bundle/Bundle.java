@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.respec.engine.BadInput;
+import org.respec.engine.Reason;
 import org.respec.engine.SafeFiles;
 
 /**
@@ -100,7 +101,7 @@ public final class Bundle {
                 SafeFiles.deleteAll(work);
             }
         } catch (IOException e) {
-            throw new BadInput(output + ": the bundle cannot be made (" + e.getMessage() + "); check space and permissions there and in "
+            throw new BadInput(output + ": the bundle cannot be made (" + Reason.of(e) + "); check space and permissions there and in "
                 + System.getProperty("java.io.tmpdir") + ".", e);
         }
     }

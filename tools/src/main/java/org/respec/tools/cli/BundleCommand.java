@@ -24,6 +24,7 @@ final class BundleCommand implements Callable<Integer> {
         if (home == null) {
             throw new BadInput("bundle: what it carries is known to tools/respec only; run that.");
         }
+        OutputFile.require("--output", output);
         List<Path> classPath = Arrays.stream(System.getProperty("java.class.path").split(":")).map(Path::of).toList();
         Bundle.Report report = new Bundle(Path.of(home), classPath).write(output);
         System.out.printf("%-10s %12s %12s%n", "part", "MB", "MB packed");
