@@ -34,6 +34,7 @@ public final class Safetensors implements AutoCloseable {
     /** The format's own bound. */
     static final long MAX_HEADER = 100_000_000;
     /** Elements written at a time. */
+    private static final int INFINITY = Float.floatToRawIntBits(Float.POSITIVE_INFINITY);
     private static final int CHUNK = 1 << 18;
     private static final ValueLayout.OfLong LENGTH = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfShort HALF = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -212,32 +213,32 @@ public final class Safetensors implements AutoCloseable {
             throw new IllegalArgumentException("tensor " + spec.name() + " of " + count + " elements into " + target.byteSize() + " bytes");
         }
         MemorySegment source = bytes(entry);
-        // 0 times a number is 0, and times infinity or NaN is NaN, which stays.
-        float zero = 0;
+        // The bits of infinity and NaN without their sign are more than any number's.
+        int largest = 0;
         switch (entry.dtype) {
             case "F32" -> {
                 for (long i = 0; i < count; i++) {
                     float value = source.get(FLOAT, 4 * i);
-                    zero += 0 * value;
+                    largest = Math.max(largest, Float.floatToRawIntBits(value) & Integer.MAX_VALUE);
                     target.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
                 }
             }
             case "BF16" -> {
                 for (long i = 0; i < count; i++) {
                     float value = Float.intBitsToFloat(source.get(HALF, 2 * i) << 16);
-                    zero += 0 * value;
+                    largest = Math.max(largest, Float.floatToRawIntBits(value) & Integer.MAX_VALUE);
                     target.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
                 }
             }
             default -> {
                 for (long i = 0; i < count; i++) {
                     float value = Float.float16ToFloat(source.get(HALF, 2 * i));
-                    zero += 0 * value;
+                    largest = Math.max(largest, Float.floatToRawIntBits(value) & Integer.MAX_VALUE);
                     target.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
                 }
             }
         }
-        if (Float.isNaN(zero)) {
+        if (largest >= INFINITY) {
             throw bad(spec.name(), "holds infinity or NaN; the weights are broken, fetch them again");
         }
     }
