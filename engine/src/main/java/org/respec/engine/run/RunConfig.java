@@ -121,8 +121,9 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
     }
 
     /**
-     * Whether, by whom and how far to speculate: the plan of mode {@code fixed}, bounds and switching margin of mode {@code adaptive}.
+     * Whether, by whom and how far to speculate: the plan of mode {@code fixed}, bounds of mode {@code adaptive}.
      *
+     * @param margin how much better than off, as a share, a plan must be for mode {@code adaptive} to begin speculating
      * @param utilization whether mode {@code adaptive} watches what others use of the device: {@code auto} or {@code off}
      * @param costCache folder in which mode {@code adaptive} keeps what passes take here, or null to measure it at every start
      */

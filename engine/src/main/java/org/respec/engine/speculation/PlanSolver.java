@@ -8,10 +8,10 @@ import java.util.function.DoubleSupplier;
 
 /**
  * Picks the plan with the highest expected tokens per second for the live batch: {@code batch * E[tokens] / seconds}, off included.
- * Leaves the present plan only for one that is better by a margin, and off only where that is expected to save twice what it costs at
- * once: the drafter's extension over all tokens that it missed. Where nothing is known of how much is still to be drawn, off is left once
- * what it has cost to stay off, step by step, comes to twice that price: whenever the batch then ends or grows, what was lost is bounded
- * by a multiple of it (the ski-rental rule).
+ * From one plan to another it goes where that seems better with some certainty. Off it leaves only for a plan that is better by a margin,
+ * and where that is expected to save twice what it costs at once: the drafter's extension over all tokens that it missed. Where nothing
+ * is known of how much is still to be drawn, off is left once what it has cost to stay off, step by step, comes to twice that price:
+ * whenever the batch then ends or grows, what was lost is bounded by a multiple of it (the ski-rental rule).
  */
 public final class PlanSolver {
     /** Steps over which predicted seconds are compared with what came, 100 of them for 1/e. */
@@ -94,7 +94,7 @@ public final class PlanSolver {
 
     /**
      * @param plans candidates; off is added if it is missing
-     * @param margin how much better, as a share, another plan must be to replace the present one
+     * @param margin how much better than off, as a share, a plan must be to replace it; from plan to plan no more than 0.01 is asked for
      * @param maxRows most rows of one verify pass
      */
     public PlanSolver(List<SpeculationPlan> plans, AcceptanceTracker acceptance, PlanCosts costs, double margin, int maxRows) {

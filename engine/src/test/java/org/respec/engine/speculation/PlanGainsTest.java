@@ -11,14 +11,17 @@ class PlanGainsTest {
         SpeculationPlan.parse("3x1x3"), SpeculationPlan.parse("3x2x6"));
     private static final int BATCH = 8;
 
-    private static AcceptanceTracker acceptance() {
+    /** For a drafter whose first choice is right in eight of ten cases, and whose second in one. */
+    private static PlanGains gains() {
         AcceptanceTracker tracker = AcceptanceTracker.hopeful();
         for (int i = 0; i < 3000; i++) {
             for (int depth = 1; depth <= 3; depth++) {
                 tracker.observe(depth, i % 10 < 8 ? 0 : i % 10 == 8 ? 1 : -1, 2);
             }
         }
-        return tracker;
+        PlanGains gains = new PlanGains(PLANS, tracker);
+        gains.refresh(1);
+        return gains;
     }
 
     private static void steps(PlanGains gains, int plan, double tokens, int count) {
@@ -35,8 +38,7 @@ class PlanGainsTest {
     /** What one plan's steps gain less than expected, others' are taken to gain less too. */
     @Test
     void gainsAreCommon() {
-        PlanGains gains = new PlanGains(PLANS, acceptance());
-        gains.refresh(1);
+        PlanGains gains = gains();
         double two = gains.tokens(1) - 1;
         double three = gains.tokens(2) - 1;
         steps(gains, 2, 1 + 0.9 * three, 1000);
@@ -47,8 +49,7 @@ class PlanGainsTest {
     /** What two plans gain by turns is told apart. */
     @Test
     void gainsAreToldApart() {
-        PlanGains gains = new PlanGains(PLANS, acceptance());
-        gains.refresh(1);
+        PlanGains gains = gains();
         double three = gains.tokens(2) - 1;
         double tree = gains.tokens(3) - 1;
         for (int turn = 0; turn < 30; turn++) {
@@ -62,8 +63,7 @@ class PlanGainsTest {
     /** No plan ever gains so little that it could not gain again. */
     @Test
     void gainsComeBack() {
-        PlanGains gains = new PlanGains(PLANS, acceptance());
-        gains.refresh(1);
+        PlanGains gains = gains();
         double three = gains.tokens(2);
         steps(gains, 2, 1, 20_000);
         assertEquals(1, gains.tokens(2), 0.1);
