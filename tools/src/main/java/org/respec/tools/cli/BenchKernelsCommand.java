@@ -37,6 +37,9 @@ final class BenchKernelsCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         List<String> names = KernelBench.cases(true).stream().map(BenchCase::kernel).distinct().toList();
+        if (only != null && only.isEmpty()) {
+            throw new BadInput("--only: it is empty; name at least one kernel of " + String.join(", ", names) + ".");
+        }
         for (String name : only == null ? List.<String>of() : only) {
             if (!names.contains(name)) {
                 throw new BadInput("--only: there is no kernel '" + name + "'; there are " + String.join(", ", names) + ".");

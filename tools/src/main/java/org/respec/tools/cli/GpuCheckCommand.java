@@ -1,6 +1,7 @@
 package org.respec.tools.cli;
 
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -23,7 +24,7 @@ final class GpuCheckCommand implements Callable<Integer> {
 
     @Option(names = "--only", paramLabel = "STAGE[:PREFIX]", split = ",",
         description = "Only these stages, and with a prefix only what in them begins so, for instance operators:rmsNorm,generate.")
-    private List<String> only = new ArrayList<>();
+    private List<String> only;
 
     @Option(names = "--quick", description = "Tiny models and few cases: the whole course in little time, even emulated.")
     private boolean quick;
@@ -53,9 +54,15 @@ final class GpuCheckCommand implements Callable<Integer> {
         if ((model == null) != (drafter == null)) {
             throw new BadInput("--model and --drafter: give both or none.");
         }
+        if (only != null && only.isEmpty()) {
+            throw new BadInput("--only: it is empty; name at least one stage.");
+        }
+        requireFolder("--model", model);
+        requireFolder("--drafter", drafter);
         OutputFile.require("--json", json);
         GpuCheck check = new GpuCheck(new GpuCheck.Settings(device, quick, model == null ? Bundled.actor() : model,
-            drafter == null ? Bundled.drafter() : drafter, Bundled.example("quickstart.yaml"), after), only, System.out);
+            drafter == null ? Bundled.drafter() : drafter, Bundled.example("quickstart.yaml"), after), only == null ? List.of() : only,
+            System.out);
         boolean good = check.run(here || !device.equals("cuda") ? null : this::command, () -> write(check), sentence -> {
             // Work on a device cannot be taken back: what was found is kept, and the process ends.
             System.out.println(sentence);
@@ -66,6 +73,12 @@ final class GpuCheckCommand implements Callable<Integer> {
         System.out.println(good ? "all passed" : "not all passed");
         write(check);
         return good ? 0 : FAILED;
+    }
+
+    private static void requireFolder(String option, Path folder) {
+        if (folder != null && !Files.isDirectory(folder)) {
+            throw new BadInput(option + ": " + folder + " is no folder; name one with a config.json and weights.");
+        }
     }
 
     /** This command again, for one stage. */

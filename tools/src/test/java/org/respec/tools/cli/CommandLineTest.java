@@ -96,6 +96,10 @@ class CommandLineTest {
         assertBad("'x' is not an int; see respec bench rollout --help.", "bench", "rollout", "--batch", "x");
         assertBad("--batch: it is empty", "bench", "rollout", "--batch", ",");
         assertBad("--batch: it is empty", "bench", "decode", "--shape", "tiny", "--batch", ",");
+        assertBad("--only: it is empty", "bench", "kernels", "--device", "emulator", "--only", ",");
+        assertBad("--only: it is empty", "gpu-check", "--device", "emulator", "--only", ",");
+        assertBad("--model: /no/such/model is no folder", "gpu-check", "--device", "emulator", "--model", "/no/such/model", "--drafter",
+            "/no/such/drafter");
         assertBad("--temperature: NaN must be 0 to 100", "bench", "rollout", "--temperature", "NaN");
         assertBad("--prompt-ids: nothing must be", "generate", "--model", ACTOR, "--prompt-ids", ",");
     }
