@@ -81,7 +81,7 @@ class GradientsTest {
                         sum = sum == null ? term : sum.add(term);
                         tokens += d.response().length;
                     }
-                    NDArray mean = sum.div(tokens);
+                    NDArray mean = sum.div(TorchQwen3.scalar(manager, tokens));
                     collector.backward(mean);
                     assertEquals(mean.getFloat(), loss, 1e-4);
                 }
@@ -135,13 +135,14 @@ class GradientsTest {
                         // Constants to the gradient: what ratios are relative to, and the importance weights.
                         NDArray old = cap == 0 ? drawn : manager.create(now.toFloatArray());
                         NDArray ratio = now.sub(old).exp();
-                        NDArray importance = cap == 0 ? drawn.onesLike() : ai.djl.ndarray.NDArrays.minimum(old.sub(drawn).exp(), cap);
-                        NDArray cut = ratio.clip(0.8f, 1.28f);
-                        NDArray policy = ai.djl.ndarray.NDArrays.minimum(ratio.mul(advantages[i]), cut.mul(advantages[i])).neg();
+                        NDArray importance = cap == 0 ? drawn.onesLike() : old.sub(drawn).exp().minimum(cap);
+                        NDArray cut = ratio.maximum(TorchQwen3.scalar(manager, 0.8)).minimum(TorchQwen3.scalar(manager, 1.28));
+                        NDArray advantage = TorchQwen3.scalar(manager, advantages[i]);
+                        NDArray policy = ratio.mul(advantage).minimum(cut.mul(advantage)).neg();
                         NDArray gap = anchor.sub(now);
-                        NDArray each = policy.add(gap.exp().sub(gap).sub(1).mul(0.05f)).mul(importance);
+                        NDArray each = policy.add(gap.exp().sub(gap).sub(1).mul(TorchQwen3.scalar(manager, 0.05))).mul(importance);
                         double weight = perSequence ? 1.0 / ((double) trajectories.size() * t.response().length) : 1.0 / tokens;
-                        total = total.add(each.sum().mul(weight));
+                        total = total.add(each.sum().mul(TorchQwen3.scalar(manager, weight)));
                     }
                     collector.backward(total);
                     assertEquals(total.toType(ai.djl.ndarray.types.DataType.FLOAT64, false).getDouble(), value, 1e-4);
@@ -229,7 +230,7 @@ class GradientsTest {
                             new Shape(length, width));
                         NDArray[] logits = torch.drafter(config, embedding, f, part);
                         for (int s = 0; s < unroll; s++) {
-                            total = total.add(divergence(manager, logits[s].div(temperature), ids[s], logProbs[s], tails[s], weights[s],
+                            total = total.add(divergence(manager, logits[s].div(TorchQwen3.scalar(manager, temperature)), ids[s], logProbs[s], tails[s], weights[s],
                                 start, length, topK, vocab));
                         }
                         start += length;
@@ -271,7 +272,7 @@ class GradientsTest {
     private static NDArray responseLogProbs(NDManager manager, NDArray logits, int[] tokens, int promptLength, float temperature) {
         int from = promptLength - 1;
         int count = tokens.length - promptLength;
-        NDArray logSoftmax = logits.get(from + ":" + (from + count)).div(temperature).logSoftmax(-1);
+        NDArray logSoftmax = logits.get(from + ":" + (from + count)).div(TorchQwen3.scalar(manager, temperature)).logSoftmax(-1);
         int[] targets = java.util.Arrays.copyOfRange(tokens, promptLength, tokens.length);
         NDArray oneHot = manager.create(targets).oneHot((int) logits.getShape().get(1)).toType(DataType.FLOAT32, false);
         return logSoftmax.mul(oneHot).sum(new int[] {1});
@@ -292,6 +293,7 @@ class GradientsTest {
             }
             double relative = Math.sqrt(difference) / Math.max(Math.sqrt(norm), 1e-8);
             worst = Math.max(worst, relative);
+            assertTrue(Double.isFinite(norm), what + ": libtorch's gradient of " + spec.name() + " has a norm of " + norm);
             assertTrue(norm > 0, what + ": libtorch's gradient of " + spec.name() + " is zero, so the test would show nothing");
             assertTrue(relative < GRADIENT_TOLERANCE, what + ": gradient of " + spec.name() + " differs by a relative " + relative);
         }

@@ -36,6 +36,15 @@ public final class TorchQwen3 {
         }
     }
 
+    /**
+     * A factor, divisor or bound that lives as long as {@code manager}. DJL's operators that take a Number wrap it in a tensor over a
+     * direct buffer which nobody holds afterwards, but libtorch reads it once more in backward: after a collection it would read freed
+     * memory.
+     */
+    static NDArray scalar(NDManager manager, double value) {
+        return manager.create((float) value);
+    }
+
     Map<String, NDArray> parameters() {
         return parameters;
     }
@@ -102,11 +111,11 @@ public final class TorchQwen3 {
         NDArray k = keys != null ? keys[0] : heads(input, prefix + "self_attn.k", shape.kvHeads(), d, eps, theta, positions);
         NDArray v = values != null ? values[0]
             : input.matMul(parameter(prefix + "self_attn.v_proj.weight").transpose()).reshape(rows, shape.kvHeads(), d);
-        NDArray scores = q.matMul(spread(k, shape).transpose(0, 2, 1)).div(Math.sqrt(d)).add(causalMask(rows));
+        NDArray scores = q.matMul(spread(k, shape).transpose(0, 2, 1)).div(scalar(manager, Math.sqrt(d))).add(causalMask(rows));
         int extra = keys == null ? 0 : keys.length - 1;
         NDArray all = scores;
         for (int s = 1; s <= extra; s++) {
-            NDArray own = q.mul(spread(keys[s], shape)).sum(new int[] {2}, true).div(Math.sqrt(d));
+            NDArray own = q.mul(spread(keys[s], shape)).sum(new int[] {2}, true).div(scalar(manager, Math.sqrt(d)));
             all = NDArrays.concat(new NDList(all, own), 2);
         }
         NDArray p = all.softmax(-1);

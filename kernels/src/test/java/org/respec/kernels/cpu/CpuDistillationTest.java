@@ -70,9 +70,11 @@ class CpuDistillationTest {
             NDArray logP = y.div(heat(teacherTemperature)).logSoftmax(1);
             double[] want;
             double[] gradient;
+            // Not div(Number): DJL would free the number's memory at the next collection, and backward reads it.
+            NDArray held = manager.create(heat(temperature));
             z.setRequiresGradient(true);
             try (GradientCollector collector = Engine.getEngine("PyTorch").newGradientCollector()) {
-                NDArray divergence = logP.exp().mul(logP.sub(z.div(heat(temperature)).logSoftmax(1))).sum(new int[] {1});
+                NDArray divergence = logP.exp().mul(logP.sub(z.div(held).logSoftmax(1))).sum(new int[] {1});
                 NDArray w = wide(manager, weights, 1).flatten().get("0:" + rows);
                 want = divergence.toDoubleArray();
                 collector.backward(divergence.mul(w).sum());
@@ -201,9 +203,11 @@ class CpuDistillationTest {
             NDArray left = manager.create(tail);
             double[] want;
             double[] gradient;
+            // Not div(Number): DJL would free the number's memory at the next collection, and backward reads it.
+            NDArray held = manager.create(heat(temperature));
             z.setRequiresGradient(true);
             try (GradientCollector collector = Engine.getEngine("PyTorch").newGradientCollector()) {
-                NDArray logQ = z.div(temperature).logSoftmax(1);
+                NDArray logQ = z.div(held).logSoftmax(1);
                 NDArray rest = logQ.exp().mul(manager.create(other, new Shape(rows, vocab))).sum(new int[] {1});
                 NDArray divergence = p.mul(p.maximum(1e-300).log().sub(logQ)).sum(new int[] {1}).add(left.mul(left.log().sub(rest.log())));
                 want = divergence.toDoubleArray();
