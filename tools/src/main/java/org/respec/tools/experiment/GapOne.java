@@ -1,6 +1,7 @@
 package org.respec.tools.experiment;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
@@ -30,6 +31,9 @@ final class GapOne implements Experiment {
     private static final String ADAPTIVE = "adaptive";
     private static final double BAR = 0.98;
     private static final int LARGEST = 64;
+    /** Sets of engines, and rounds of each with every seed, that compare adaptive with the best of the others. */
+    private static final int DUELS = 3;
+    private static final int DUEL_ROUNDS = 25;
     /** Problems of which those of a whole rollout are picked. */
     private static final int CANDIDATES = 16 * LARGEST;
 
@@ -62,41 +66,64 @@ final class GapOne implements Experiment {
             for (int batch : new int[] {1, 4, 16, LARGEST}) {
                 int requests = Math.max(lab.choose(16, 48), 2 * batch);
                 List<List<PromptGroup>> seeds = perSeed(lab, seed -> prompts(task, (long) seed * requests, requests));
-                List<List<PromptGroup>> tails = new ArrayList<>();
-                List<List<RolloutStats>> steady = new ArrayList<>();
-                List<List<RolloutStats>> tail = new ArrayList<>();
-                // Two engines that do the same may differ by some per cent all their life; and all at once leave no cache for each other.
-                for (int copy = 0; copy < lab.choose(1, 3); copy++) {
-                    List<RolloutEngine> engines = new ArrayList<>();
-                    try {
-                        plans.forEach(plan -> engines.add(engine(config, ops, model, task, plan, batch)));
-                        steady.addAll(measure(lab, engines, seeds, lab.choose(4.0, 20.0)));
-                        if (batch == LARGEST) {
-                            // All begin at once and few take long: every batch occurs, down to the last request.
-                            if (copy == 0) {
-                                tails.addAll(perSeed(lab, seed -> longTail(task, engines.getFirst(), seed, lengths)));
-                            }
-                            tail.addAll(measure(lab, engines, tails, lab.choose(2.0, 10.0)));
-                        }
-                    } finally {
-                        engines.forEach(RolloutEngine::close);
-                    }
-                }
-                PlanSpeeds measured = new PlanSpeeds(batch, plans, steady);
+                EngineMaker maker = plan -> engine(config, ops, model, task, plan, batch);
+                PlanSpeeds measured = compare(lab, maker, batch, plans, seeds);
                 all.add(measured);
-                report(table, best, claims, Integer.toString(batch), measured, "at batch " + batch, BAR);
+                report(table, Integer.toString(batch), measured);
+                judge(best, claims, Integer.toString(batch), duel(lab, maker, measured, seeds), "at batch " + batch, BAR);
                 if (batch == LARGEST) {
-                    report(table, best, claims, "whole rollout", new PlanSpeeds(batch, plans, tail),
-                        "over a whole rollout of the bundled model", 1);
+                    // All begin at once and few take long: every batch occurs, down to the last request.
+                    List<List<PromptGroup>> tails = perSeed(lab, seed -> longTail(task, maker, seed, lengths));
+                    PlanSpeeds tail = compare(lab, maker, batch, plans, tails);
+                    report(table, "whole rollout", tail);
+                    judge(best, claims, "whole rollout", duel(lab, maker, tail, tails), "over a whole rollout of the bundled model", 1);
                 }
                 lab.log().accept("gap1: batch " + batch + " done");
             }
             DecodeShape shape = LargeRollout.shape(ops);
-            PlanSpeeds large = new LargeRollout(shape, LARGEST, lab.choose(96, 256)).measure(lab, ops, 1, lengths);
-            report(table, best, claims, "whole rollout, " + shape.title(), large,
-                "over a whole rollout of a model of shape " + shape.title(), 1);
+            LargeRollout.Measured large = new LargeRollout(shape, LARGEST, lab.choose(96, 256)).measure(lab, ops, lab.choose(1, 2), lengths);
+            String where = "whole rollout, " + shape.title();
+            report(table, where, large.all());
+            judge(best, claims, where, large.duel(), "over a whole rollout of a model of shape " + shape.title(), 1);
         }
         return new Outcome(List.of(table, best, lengths), List.of(new Outcome.Chart("gap1", plot(plans, all))), claims);
+    }
+
+    private interface EngineMaker {
+        RolloutEngine make(String plan);
+    }
+
+    /** How fast all plans are, by an engine of each. */
+    private static PlanSpeeds compare(Lab lab, EngineMaker maker, int batch, List<String> plans, List<List<PromptGroup>> seeds) {
+        return new PlanSpeeds(batch, plans, measure(maker, plans, repeated(seeds, lab.choose(2, 4)), lab.choose(4.0, 20.0)));
+    }
+
+    /**
+     * Adaptive against the two static plans that were the fastest, by other engines and in more rounds. Two engines that do the same may
+     * differ by some per cent all their life, so that there are several of each; and all at once leave no cache for each other.
+     */
+    private static PlanSpeeds duel(Lab lab, EngineMaker maker, PlanSpeeds among, List<List<PromptGroup>> seeds) {
+        List<String> plans = among.finalists();
+        List<List<RolloutStats>> stats = new ArrayList<>();
+        for (int copy = 0; copy < lab.choose(1, DUELS); copy++) {
+            stats.addAll(measure(maker, plans, repeated(seeds, lab.choose(4, DUEL_ROUNDS)), lab.choose(2.0, 10.0)));
+        }
+        return new PlanSpeeds(among.batch(), plans, stats);
+    }
+
+    private static List<List<RolloutStats>> measure(EngineMaker maker, List<String> plans, List<List<PromptGroup>> rounds, double warmUp) {
+        List<RolloutEngine> engines = new ArrayList<>();
+        try {
+            plans.forEach(plan -> engines.add(maker.make(plan)));
+            return SpeedComparison.measure(engines, rounds, warmUp);
+        } finally {
+            engines.forEach(RolloutEngine::close);
+        }
+    }
+
+    /** Every seed has prompts and noise of its own; it is measured some times. */
+    private static List<List<PromptGroup>> repeated(List<List<PromptGroup>> seeds, int times) {
+        return Collections.nCopies(times, seeds).stream().flatMap(List::stream).toList();
     }
 
     private static List<List<PromptGroup>> perSeed(Lab lab, IntFunction<List<PromptGroup>> prompts) {
@@ -111,9 +138,12 @@ final class GapOne implements Experiment {
         return prompts;
     }
 
-    private static List<PromptGroup> longTail(Task task, RolloutEngine engine, int seed, Table lengths) {
+    private static List<PromptGroup> longTail(Task task, EngineMaker maker, int seed, Table lengths) {
         List<PromptGroup> prompts = prompts(task, (long) seed * CANDIDATES, CANDIDATES);
-        List<Trajectory> drawn = engine.generate(prompts).trajectories();
+        List<Trajectory> drawn;
+        try (RolloutEngine engine = maker.make("off")) {
+            drawn = engine.generate(prompts).trajectories();
+        }
         List<LongTail.Candidate> picked = LongTail.pick(IntStream.range(0, CANDIDATES)
             .mapToObj(i -> new LongTail.Candidate(prompts.get(i), drawn.get(i).response().length)).toList(), LARGEST, seed);
         LongTail.describe(lengths, "bundled", seed, picked.stream().mapToInt(LongTail.Candidate::length).toArray());
@@ -131,23 +161,17 @@ final class GapOne implements Experiment {
             PlanPolicies.of(setting, ops, model.actor(), model.drafter(), limits), !off, setting.sharpness());
     }
 
-    /** Every seed has prompts and noise of its own; it is measured some times. */
-    private static List<List<RolloutStats>> measure(Lab lab, List<RolloutEngine> engines, List<List<PromptGroup>> seeds, double warmUp) {
-        List<List<PromptGroup>> rounds = new ArrayList<>();
-        for (int repeat = 0; repeat < lab.choose(2, 4); repeat++) {
-            rounds.addAll(seeds);
-        }
-        return SpeedComparison.measure(engines, rounds, warmUp);
-    }
-
-    private static void report(Table table, Table best, List<Claim> claims, String where, PlanSpeeds measured, String words, double bar) {
+    private static void report(Table table, String where, PlanSpeeds measured) {
         for (int plan = 0; plan < measured.plans().size(); plan++) {
             table.add(where, measured.plans().get(plan), Spread.of(measured.speeds(plan)), measured.ratio(plan, 0),
                 Spread.of(measured.of(plan).stream().mapToDouble(RolloutStats::acceptLength).toArray()),
                 Spread.of(measured.of(plan).stream().mapToDouble(GapOne::speculated).toArray()));
         }
-        String rival = measured.best();
-        Spread ratio = measured.ofBest();
+    }
+
+    private static void judge(Table best, List<Claim> claims, String where, PlanSpeeds duel, String words, double bar) {
+        String rival = duel.best();
+        Spread ratio = duel.ofBest();
         best.add(where, rival, ratio);
         claims.add(Claim.atLeast("adaptive over the best static plan (" + rival + ") " + words, ratio.median(), bar));
     }

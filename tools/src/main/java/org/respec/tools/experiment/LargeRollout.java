@@ -54,16 +54,25 @@ final class LargeRollout {
     }
 
     /**
-     * Every plan, and the adaptive one last, {@code repeats} times with the lengths of each seed.
+     * What was measured.
+     *
+     * @param all every plan, off first and the adaptive one last
+     * @param duel the two fastest static plans and the adaptive one, in further rounds
+     */
+    record Measured(PlanSpeeds all, PlanSpeeds duel) {
+    }
+
+    /**
+     * Measures every plan once with the lengths of each seed, and then {@code repeats} times those it comes down to.
      *
      * @param lengths takes a row for each seed
      */
-    PlanSpeeds measure(Lab lab, Ops ops, int repeats, Table lengths) {
-        List<List<PromptGroup>> rounds = new ArrayList<>();
+    Measured measure(Lab lab, Ops ops, int repeats, Table lengths) {
+        List<List<PromptGroup>> seeds = new ArrayList<>();
         for (int seed = 0; seed < lab.seeds(); seed++) {
             int[] drawn = LongTail.lengths(requests, longest, seed);
             LongTail.describe(lengths, shape.title(), seed, drawn);
-            rounds.add(prompts(drawn, (long) seed << 32));
+            seeds.add(prompts(drawn, (long) seed << 32));
         }
         List<String> plans = new ArrayList<>(STATIC);
         plans.add("adaptive");
@@ -71,11 +80,15 @@ final class LargeRollout {
         try (DecodeBench model = new DecodeBench(ops, Devices.dtype("auto", lab.device(), ops), shape.actor(), shape.drafter())) {
             try {
                 plans.forEach(plan -> engines.add(engine(ops, model, plan, lab.output().resolve("large-costs"))));
-                // The first round warms up: it takes many steps of each engine.
-                List<List<PromptGroup>> all = new ArrayList<>(List.of(rounds.getFirst()));
-                Collections.nCopies(repeats, rounds).forEach(all::addAll);
-                List<List<RolloutStats>> stats = SpeedComparison.measure(engines, all, 0);
-                return new PlanSpeeds(requests, plans, stats.stream().map(of -> of.subList(1, of.size())).toList());
+                // A round to warm up: it takes many steps of each engine.
+                List<List<PromptGroup>> rounds = new ArrayList<>(List.of(seeds.getFirst()));
+                rounds.addAll(seeds);
+                List<List<RolloutStats>> stats = SpeedComparison.measure(engines, rounds, 0);
+                PlanSpeeds all = new PlanSpeeds(requests, plans, stats.stream().map(of -> of.subList(1, of.size())).toList());
+                List<String> finalists = all.finalists();
+                List<RolloutEngine> left = finalists.stream().map(plan -> engines.get(plans.indexOf(plan))).toList();
+                List<List<PromptGroup>> further = Collections.nCopies(repeats, seeds).stream().flatMap(List::stream).toList();
+                return new Measured(all, new PlanSpeeds(requests, finalists, SpeedComparison.measure(left, further, 0)));
             } finally {
                 engines.forEach(RolloutEngine::close);
             }

@@ -11,7 +11,7 @@ import org.respec.engine.rollout.RolloutStats;
  * another and from the same round, in which all ran the same prompts one after another.
  *
  * @param batch most live requests
- * @param plans static ones, off first, then the adaptive one
+ * @param plans two static ones or more, then the adaptive one
  * @param stats of each engine in each round; engines in the order of plans, then others in the same order
  */
 record PlanSpeeds(int batch, List<String> plans, List<List<RolloutStats>> stats) {
@@ -28,6 +28,13 @@ record PlanSpeeds(int batch, List<String> plans, List<List<RolloutStats>> stats)
         double[] over = speeds(plan);
         double[] under = speeds(to);
         return Spread.of(IntStream.range(0, over.length).mapToDouble(i -> over[i] / under[i]).toArray());
+    }
+
+    /** The two fastest of the static plans, by medians, the faster one first; and the adaptive plan. */
+    List<String> finalists() {
+        List<Integer> byMedian = IntStream.range(0, plans.size() - 1).boxed()
+            .sorted(Comparator.comparingDouble(plan -> -Spread.of(speeds(plan)).median())).toList();
+        return List.of(plans.get(byMedian.get(0)), plans.get(byMedian.get(1)), plans.getLast());
     }
 
     /** The static plan that was fastest in every second round, from {@code first} on. */

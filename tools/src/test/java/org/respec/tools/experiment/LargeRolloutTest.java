@@ -24,19 +24,24 @@ class LargeRolloutTest {
         Lab lab = new Lab(folder.resolve("none.yaml"), List.of(), folder, "cpu", 2, true, line -> { });
         Table lengths = new Table("lengths", "", "model", "seed", "requests", "mean", "median", "p90", "longest");
         try (Ops ops = Devices.open("cpu", 1)) {
-            PlanSpeeds speeds = new LargeRollout(DecodeShape.TINY, requests, longest).measure(lab, ops, 2, lengths);
+            LargeRollout.Measured measured = new LargeRollout(DecodeShape.TINY, requests, longest).measure(lab, ops, 3, lengths);
+            PlanSpeeds speeds = measured.all();
             assertEquals("off", speeds.plans().getFirst());
             assertEquals("adaptive", speeds.plans().getLast());
             for (int plan = 0; plan < speeds.plans().size(); plan++) {
                 List<RolloutStats> stats = speeds.of(plan);
-                assertEquals(4, stats.size(), "two seeds, twice");
+                assertEquals(2, stats.size(), "two seeds");
                 for (int i = 0; i < stats.size(); i++) {
-                    assertEquals(Arrays.stream(LongTail.lengths(requests, longest, i % 2)).sum(), stats.get(i).tokens(),
+                    assertEquals(Arrays.stream(LongTail.lengths(requests, longest, i)).sum(), stats.get(i).tokens(),
                         speeds.plans().get(plan));
                 }
             }
             RolloutStats deep = speeds.of(speeds.plans().indexOf("3x1x3")).getFirst();
             assertTrue(deep.acceptLength() > 2 && deep.acceptLength() < 1 + 0.8 + 0.8 * 0.78 + 0.8 * 0.78 * 0.76, deep.toString());
+            assertEquals(speeds.finalists(), measured.duel().plans());
+            for (int plan = 0; plan < 3; plan++) {
+                assertEquals(6, measured.duel().of(plan).size(), "two seeds, three times");
+            }
         }
         assertEquals(2, lengths.rows().size());
     }
