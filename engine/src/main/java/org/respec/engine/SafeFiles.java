@@ -68,6 +68,11 @@ public final class SafeFiles {
         syncFolder(file.getParent());
     }
 
+    /** Tries whether files can be made in a folder; leaves none. */
+    public static void tryFolder(Path folder) throws IOException {
+        Files.delete(Files.createTempFile(folder, ".respec", ".tmp"));
+    }
+
     /** Makes renames in a folder last through a power failure. */
     public static void syncFolder(Path folder) throws IOException {
         try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {

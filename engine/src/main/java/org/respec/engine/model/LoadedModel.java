@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import org.respec.engine.BadInput;
+import org.respec.engine.HostMemory;
 import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
 
@@ -38,6 +39,7 @@ public record LoadedModel(Ops ops, Actor actor, TextTokenizer tokenizer, Drafter
         }
         DType kept = trained ? DType.F32 : dtype;
         ModelConfig config = ModelConfig.read(actorFolder.resolve("config.json"));
+        requireRoom(ops, actorFolder, config.tensors(), kept, dtype);
         TextTokenizer tokenizer = TextTokenizer.open(actorFolder.resolve("tokenizer.json"), config.vocabSize());
         Actor actor = new Actor(ops, config, weights(ops, "actor weights", config.tensors(), kept, actorFolder), dtype);
         actor.publish();
@@ -50,6 +52,24 @@ public record LoadedModel(Ops ops, Actor actor, TextTokenizer tokenizer, Drafter
             weights(ops, "drafter weights", draftConfig.tensors(), kept, drafterFolder), actor);
         drafter.publish();
         return new LoadedModel(ops, actor, tokenizer, drafter);
+    }
+
+    /**
+     * Refuses weights that the host's memory is too small for before they are read: the system would end the process while they come in. A
+     * device that counts its memory says so itself.
+     */
+    private static void requireRoom(Ops ops, Path folder, List<TensorSpec> specs, DType kept, DType dtype) {
+        long bytes = Math.multiplyExact(TensorSpec.elements(specs), bytesEach(kept, dtype));
+        long free = HostMemory.availableBytes();
+        if (ops.freeBytes() == Long.MAX_VALUE && bytes > free) {
+            throw new BadInput(String.format(Locale.ROOT, "%s: its weights take %.1f GB, but of %s only %.1f GB are free; choose a smaller"
+                + " model, or a device with more memory.", folder, bytes * 1e-9, ops.device(), free * 1e-9));
+        }
+    }
+
+    /** Bytes that one weight takes where it is kept, in the copy that passes read, and in F32 in the form that matrix products take. */
+    static long bytesEach(DType kept, DType dtype) {
+        return kept.bytes() + (kept == dtype ? 0 : dtype.bytes()) + (dtype == DType.F32 ? dtype.bytes() : 0);
     }
 
     private static ParameterSet weights(Ops ops, String name, List<TensorSpec> specs, DType dtype, Path folder) {

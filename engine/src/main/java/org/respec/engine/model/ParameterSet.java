@@ -72,7 +72,7 @@ public final class ParameterSet implements AutoCloseable {
         int at = 0;
         while (at < specs.size()) {
             int end = blockEnd(specs, at, most);
-            long elements = specs.subList(at, end).stream().mapToLong(ParameterSet::elements).sum();
+            long elements = TensorSpec.elements(specs.subList(at, end));
             int length = Math.toIntExact(elements);
             Tensor block = pinned ? arena.pinned(dtype, 1, length) : arena.allocate(dtype, 1, length);
             blocks.add(block);
@@ -83,7 +83,7 @@ public final class ParameterSet implements AutoCloseable {
                 if (previous != null) {
                     throw new IllegalArgumentException("tensor " + spec.name() + " is named twice");
                 }
-                offset += elements(spec);
+                offset += spec.elements();
             }
             total += elements;
             at = end;
@@ -102,7 +102,7 @@ public final class ParameterSet implements AutoCloseable {
             int next = end;
             long more = 0;
             do {
-                more += elements(specs.get(next++));
+                more += specs.get(next++).elements();
             } while (next < specs.size() && module(specs.get(next)).equals(module(specs.get(end))));
             if (end > from && elements + more > most) {
                 break;
@@ -119,10 +119,6 @@ public final class ParameterSet implements AutoCloseable {
         int last = name.lastIndexOf('.');
         int before = last < 0 ? -1 : name.lastIndexOf('.', last - 1);
         return before < 0 ? name : name.substring(0, before);
-    }
-
-    private static long elements(TensorSpec spec) {
-        return (long) spec.rows() * spec.cols();
     }
 
     /** Names and sizes, in the order of the bytes. */

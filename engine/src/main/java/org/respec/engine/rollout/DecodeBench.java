@@ -81,7 +81,7 @@ public final class DecodeBench implements AutoCloseable {
         }
         this.config = config;
         this.draftConfig = draftConfig;
-        long elements = elements(config.tensors()) + elements(draftConfig.tensors());
+        long elements = TensorSpec.elements(config.tensors()) + TensorSpec.elements(draftConfig.tensors());
         // In F32 operators take matrices in a form of their own, beside the plain one.
         require("the weights of actor and drafter", Math.multiplyExact(elements, dtype == DType.F32 ? 2 * dtype.bytes() : dtype.bytes()));
         ParameterSet weights = new ParameterSet(ops, "actor weights", config.tensors(), dtype);
@@ -104,22 +104,12 @@ public final class DecodeBench implements AutoCloseable {
         return drafter;
     }
 
-    private static long elements(List<TensorSpec> specs) {
-        return specs.stream().mapToLong(spec -> (long) spec.rows() * spec.cols()).reduce(0, Math::addExact);
-    }
-
     private void require(String what, long bytes) {
-        long free = freeBytes();
+        long free = HostMemory.freeBytes(ops);
         if (bytes > 0.95 * free) {
             throw new BadInput(String.format("%s take %.1f GB, but of %s only %.1f GB are free; choose a smaller shape, batch or context.",
                 what, bytes * 1e-9, ops.device(), free * 1e-9));
         }
-    }
-
-    /** Where operators do not count memory they use the host's, of which the system tells what can be had. */
-    private long freeBytes() {
-        long free = ops.freeBytes();
-        return free < Long.MAX_VALUE ? free : HostMemory.availableBytes();
     }
 
     /** Bytes read and written per second by a plain copy of {@code bytes}: the median of some rounds. */
@@ -250,12 +240,12 @@ public final class DecodeBench implements AutoCloseable {
 
     /** Every matrix once a pass; of the embedding only rows are read, unless it is the head too. */
     private long weightBytes(SpeculationPlan plan) {
-        long actorElements = elements(config.tensors()) - (config.tieWordEmbeddings() ? 0
+        long actorElements = TensorSpec.elements(config.tensors()) - (config.tieWordEmbeddings() ? 0
             : (long) config.vocabSize() * config.hiddenSize());
         long draftElements = 0;
         if (!plan.isOff()) {
             long fuse = 3L * draftConfig.hiddenSize() * draftConfig.hiddenSize();
-            draftElements = fuse + plan.depth() * (elements(draftConfig.tensors()) - fuse);
+            draftElements = fuse + plan.depth() * (TensorSpec.elements(draftConfig.tensors()) - fuse);
         }
         return (actorElements + draftElements) * dtype.bytes();
     }

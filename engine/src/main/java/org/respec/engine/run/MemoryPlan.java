@@ -85,7 +85,9 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
                 parts.put(RESERVE, reserve);
                 MemoryPlan plan = new MemoryPlan(parts, free, fixedOnHost + needed.onHost, pages, micro);
                 if (!fits) {
-                    throw plan.tooLarge(turns, config.speculation().mode().equals("fixed"));
+                    throw plan.tooLarge(turns, "set rollout.kv_pages=auto, train.checkpoint_activations=true, rollout.release_kv=true or"
+                        + " train.moments=host or bf16, or lower rollout.max_batch, rollout.max_tokens or distill.batch_tokens"
+                        + fewerTokens(config));
                 }
                 return plan;
             }
@@ -93,19 +95,40 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
         }
     }
 
-    /** Bytes of a rollout engine's own buffers, its pages and its counterparts for plain decoding left out. */
-    static long rolloutBytes(Ops device, RunConfig config, ModelConfig actor, DrafterConfig drafter, DType dtype, int prompt) {
-        return new Sizes(device, config, actor, drafter, dtype, prompt).rollout();
+    /**
+     * Refuses a run that the host's memory is too small for, on a device that has no other. Nothing is cut there, since results may not
+     * depend on what happens to be free.
+     *
+     * @param free bytes that the host has
+     * @return what the run takes
+     * @throws BadInput naming what to lower
+     */
+    static MemoryPlan onHost(Ops device, RunConfig config, ModelConfig actor, DrafterConfig drafter, DType dtype, int prompt, long free) {
+        Sizes sizes = new Sizes(device, config, actor, drafter, dtype, prompt);
+        Map<String, Long> parts = new LinkedHashMap<>();
+        sizes.fixed(parts);
+        parts.put(PASSES, sizes.passes(config.train().microBatchTokens()).bytes);
+        long pageBytes = new KvLayout(dtype, actor.numHiddenLayers(), actor.numKeyValueHeads(), actor.headDim(), sizes.limits.pageSize(), 1)
+            .bytes();
+        parts.put(KV, Math.multiplyExact(pageBytes * sizes.caches(), sizes.limits.pages()));
+        MemoryPlan plan = new MemoryPlan(parts, free, 0, sizes.limits.pages(), config.train().microBatchTokens());
+        if (plan.total(config.rollout().releaseKv()) > free) {
+            throw plan.tooLarge(config.rollout().releaseKv(), "set train.checkpoint_activations=true or rollout.release_kv=true, or lower"
+                + " rollout.max_batch, rollout.max_tokens, train.micro_batch_tokens or distill.batch_tokens"
+                + fewerTokens(config));
+        }
+        return plan;
     }
 
-    private BadInput tooLarge(boolean turns, boolean fixed) {
+    private BadInput tooLarge(boolean turns, String remedy) {
         List<String> largest = parts.entrySet().stream().sorted(Map.Entry.<String, Long>comparingByValue().reversed()).limit(3)
             .map(e -> e.getKey() + " " + size(e.getValue())).toList();
         return new BadInput("memory: the run needs " + size(total(turns)) + " of the device's " + size(free) + " that are free ("
-            + String.join(", ", largest)
-            + ", ...); set rollout.kv_pages=auto, train.checkpoint_activations=true, rollout.release_kv=true or"
-            + " train.moments=host or bf16, or lower rollout.max_batch, rollout.max_tokens or distill.batch_tokens"
-            + (fixed ? ", or give speculation.plan fewer tokens." : "."));
+            + String.join(", ", largest) + ", ...); " + remedy + ".");
+    }
+
+    private static String fewerTokens(RunConfig config) {
+        return config.speculation().mode().equals("fixed") ? ", or give speculation.plan fewer tokens" : "";
     }
 
     /** Bytes at the fullest moment: pages and passes together, or by turns the larger of the two. */
@@ -217,19 +240,6 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
                 parts.put("places that moments come to from the host", own.hostMoments());
             }
             return sizing.hostBytes() + own.pinned() * (beside ? 2 : 1);
-        }
-
-        /** What {@link #rolloutBytes} says. */
-        long rollout() {
-            SizingOps sizing = new SizingOps(device);
-            Ops ops = sizing.ops();
-            Actor actor = actor(ops, DType.F32);
-            Drafter drafter = drafter(ops, actor);
-            boolean speculate = !config.speculation().mode().equals("off");
-            long before = sum(sizing);
-            engine(ops, actor, drafter, limits.withPages(limits.leastPages()), PlanPolicies.unmeasured(config.speculation()), speculate);
-            sizing.bytes().remove(PAGES);
-            return sum(sizing) - before;
         }
 
         private void engine(Ops ops, Actor actor, Drafter drafter, RolloutLimits limits, PlanPolicy policy, boolean speculate) {

@@ -3,8 +3,6 @@ package org.respec.engine.run;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.List;
-import java.util.Locale;
-import org.respec.engine.BadInput;
 import org.respec.engine.rollout.RolloutLimits;
 import org.respec.engine.speculation.SpeculationPlan;
 
@@ -38,21 +36,5 @@ record PassRoom(int rows, int requests, int plans, int leftOut, int allUpTo) {
     ObjectNode toJson() {
         return JsonNodeFactory.instance.objectNode().put("pass_rows", rows).put("live_requests", requests).put("plans", plans)
             .put("left_out", leftOut).put("none_left_out_up_to", allUpTo);
-    }
-
-    /**
-     * Refuses a fixed plan whose passes the host has no memory for; on a device that counts its memory {@link MemoryPlan} does.
-     *
-     * @param bytes of the rollout's buffers
-     * @param free bytes that the host has
-     */
-    static void require(RunConfig config, long bytes, long free) {
-        if (bytes > free) {
-            SpeculationPlan plan = config.speculation().plan();
-            int batch = config.rollout().maxBatch();
-            throw new BadInput(String.format(Locale.ROOT, "speculation.plan: %s with rollout.max_batch=%d takes passes of %d rows, whose"
-                + " buffers need %.1f GiB, and %.1f are free; give the plan fewer tokens, or lower rollout.max_batch.", plan, batch,
-                (long) batch * (plan.tokens() + 1), bytes / (double) (1L << 30), free / (double) (1L << 30)));
-        }
     }
 }

@@ -92,10 +92,6 @@ final class RunParts implements AutoCloseable {
             RolloutLimits limits = MemoryPlan.limits(config, actor.config(), prompt);
             limits = memory == null ? limits : limits.withPages(memory.kvPages());
             leftOut = PassRoom.of(config.speculation(), limits);
-            if (memory == null && config.speculation().mode().equals("fixed")) {
-                PassRoom.require(config, MemoryPlan.rolloutBytes(ops, config, actor.config(), drafter == null ? null : drafter.config(),
-                    dtype, prompt), HostMemory.availableBytes());
-            }
             folder = owned.add(RunFolder.open(config.run().dir(), resume));
             health = new DrafterHealth(config.distill().healthSteps(), true);
             PlanPolicy plans = PlanPolicies.of(config.speculation(), ops, actor, drafter, limits);
@@ -143,17 +139,20 @@ final class RunParts implements AutoCloseable {
         }
     }
 
+    /** Null on a device that has no memory but the host's. */
     private MemoryPlan plan(DType dtype) {
-        if (ops.freeBytes() == Long.MAX_VALUE) {
-            return null;
-        }
         ModelConfig shape = ModelConfig.read(config.model().actor().resolve("config.json"));
         DrafterConfig draftShape = config.model().drafter() == null ? null
             : DrafterConfig.read(config.model().drafter().resolve("config.json"));
+        int prompt;
         try (TextTokenizer tokenizer = TextTokenizer.open(config.model().actor().resolve("tokenizer.json"), shape.vocabSize())) {
-            int prompt = Tasks.of(config.task(), config.run().seed(), tokenizer, shape).maxPromptTokens();
-            return MemoryPlan.of(ops, config, shape, draftShape, dtype, prompt);
+            prompt = Tasks.of(config.task(), config.run().seed(), tokenizer, shape).maxPromptTokens();
         }
+        if (ops.freeBytes() == Long.MAX_VALUE) {
+            MemoryPlan.onHost(ops, config, shape, draftShape, dtype, prompt, HostMemory.availableBytes());
+            return null;
+        }
+        return MemoryPlan.of(ops, config, shape, draftShape, dtype, prompt);
     }
 
     /** Lets the memory of an engine's cache go until it draws again, if the config says so. */

@@ -5,6 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.respec.engine.BadInput;
 import org.respec.engine.Reason;
+import org.respec.engine.SafeFiles;
 
 /** Files that a command writes when its work is done: that they cannot be written is to be known before. */
 final class OutputFile {
@@ -33,7 +34,7 @@ final class OutputFile {
             return;
         }
         try {
-            Files.delete(Files.createTempFile(folder, ".respec", ".tmp"));
+            SafeFiles.tryFolder(folder);
         } catch (IOException e) {
             throw new BadInput(option + ": " + file + " cannot be written (" + Reason.of(e) + "); check space and permissions.", e);
         }

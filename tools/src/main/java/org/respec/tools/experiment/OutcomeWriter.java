@@ -33,7 +33,7 @@ public final class OutcomeWriter {
         this.out = out;
         try {
             Files.createDirectories(folder);
-            Files.delete(Files.createTempFile(folder, ".respec", ".tmp"));
+            SafeFiles.tryFolder(folder);
         } catch (IOException e) {
             throw new BadInput(folder + ": nothing can be written there (" + Reason.of(e) + "); choose another --output.", e);
         }

@@ -1,0 +1,93 @@
+package org.respec.engine.run;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.respec.engine.BadInput;
+import org.respec.engine.HostMemory;
+import org.respec.engine.model.DrafterConfig;
+import org.respec.engine.model.LoadedModel;
+import org.respec.engine.model.ModelConfig;
+import org.respec.engine.model.TensorSpec;
+import org.respec.kernels.Backends;
+import org.respec.kernels.DType;
+import org.respec.kernels.Ops;
+
+/** Runs and models that the host's memory is too small for are refused in a sentence, before the system ends the process. */
+class HostMemoryPlanTest {
+    private static final int PROMPT = 20;
+    @TempDir
+    static Path folder;
+    private static Path config;
+
+    @BeforeAll
+    static void write() throws IOException {
+        config = RunFixture.write(folder);
+    }
+
+    private static MemoryPlan plan(long free, String... overrides) {
+        ModelConfig actor = ModelConfig.read(folder.resolve("actor/config.json"));
+        DrafterConfig drafter = DrafterConfig.read(folder.resolve("drafter/config.json"));
+        try (Ops ops = Backends.open("cpu", 1)) {
+            return MemoryPlan.onHost(ops, RunConfig.read(config, List.of(overrides)), actor, drafter, DType.F32, PROMPT, free);
+        }
+    }
+
+    private static long bytes(MemoryPlan plan) {
+        return plan.parts().values().stream().mapToLong(Long::longValue).sum();
+    }
+
+    @Test
+    void whatIsNeededIsEnoughAndLessIsNot() {
+        long needed = bytes(plan(Long.MAX_VALUE));
+        long elements = TensorSpec.elements(ModelConfig.read(folder.resolve("actor/config.json")).tensors());
+        // Weights as they are kept and in the form of matrix products; gradients and two moments.
+        assertTrue(needed > 4 * 5 * elements, needed + " bytes for " + elements + " weights");
+        plan(needed);
+        String message = assertThrows(BadInput.class, () -> plan(needed - 1)).getMessage();
+        assertTrue(message.startsWith("memory: the run needs ") && message.contains("train.checkpoint_activations=true")
+            && message.contains("distill.batch_tokens"), message);
+    }
+
+    @Test
+    void wideFixedPlansAreCountedAndNamed() {
+        String[] wide = {"rollout.max_batch=64", "speculation.mode=fixed", "speculation.plan=8x4x63"};
+        long narrow = bytes(plan(Long.MAX_VALUE, "rollout.max_batch=64", "speculation.mode=fixed", "speculation.plan=2x1x2"));
+        long needed = bytes(plan(Long.MAX_VALUE, wide));
+        // 3840 rows more, each with logits over the vocabulary at least.
+        int vocab = ModelConfig.read(folder.resolve("actor/config.json")).vocabSize();
+        assertTrue(needed - narrow > 3840L * 4 * vocab, needed + " bytes, " + narrow + " of a narrow plan");
+        String message = assertThrows(BadInput.class, () -> plan(needed - 1, wide)).getMessage();
+        assertTrue(message.endsWith("give speculation.plan fewer tokens."), message);
+    }
+
+    @Test
+    void modelsThatDoNotFitAreNotRead() throws IOException {
+        Path large = Files.createDirectory(folder.resolve("large"));
+        // Terabytes; only the config is there.
+        ModelConfig shape = new ModelConfig(1 << 16, 1 << 14, 1 << 16, 400, 128, 32, 128, 1e-6, 10000, 160, true, List.of(1), 0);
+        Files.writeString(large.resolve("config.json"), shape.toJson().toString());
+        try (Ops ops = Backends.open("cpu", 1)) {
+            String message = assertThrows(BadInput.class, () -> LoadedModel.load(ops, large, null)).getMessage();
+            assertTrue(message.startsWith(large + ": its weights take ") && message.endsWith("or a device with more memory."), message);
+        }
+    }
+
+    @Test
+    void theHostHasMemory() {
+        long free = HostMemory.availableBytes();
+        assertTrue(free > 1 << 20, free + " bytes");
+        try (Ops ops = Backends.open("cpu", 1)) {
+            assertEquals(Long.MAX_VALUE, ops.freeBytes());
+            assertTrue(HostMemory.freeBytes(ops) < Long.MAX_VALUE);
+        }
+    }
+}
