@@ -13,7 +13,8 @@ public final class OwnJava {
     public static List<String> command(String mainClass, List<String> arguments) {
         List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
             "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Djava.awt.headless=true", "--add-modules", "jdk.incubator.vector",
-            "--enable-native-access=ALL-UNNAMED", "-Duser.home=" + System.getProperty("user.home")));
+            "--enable-native-access=ALL-UNNAMED", "-XX:PerMethodRecompilationCutoff=10000", "-XX:PerBytecodeRecompilationCutoff=10000",
+            "-Duser.home=" + System.getProperty("user.home")));
         String home = System.getProperty("respec.home");
         if (home != null) {
             command.add("-Drespec.home=" + home);
