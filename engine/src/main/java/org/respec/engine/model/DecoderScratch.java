@@ -33,9 +33,19 @@ final class DecoderScratch {
      */
     void layer(Ops ops, DecoderLayer layer, Tensor rope, Tensor input, Tensor x, KvStore kv, int kvLayer, RowBatch batch,
                int requests, int rows) {
+        append(ops, layer, rope, input, kv, kvLayer, batch, rows);
+        attend(ops, layer, qkv, x, kv, kvLayer, batch, requests, rows);
+    }
+
+    /** The part of {@link #layer} that other rows depend on: their keys and values, and {@link #qkv} with their queries. */
+    void append(Ops ops, DecoderLayer layer, Tensor rope, Tensor input, KvStore kv, int kvLayer, RowBatch batch, int rows) {
         ops.linear(input, layer.qkv, qkv, false, rows);
         ops.qkNormRopeAppend(qkv, layer.shape, layer.weights.qNorm(), layer.weights.kNorm(), layer.eps, rope, kv, kvLayer, batch, rows);
-        ops.treeAttention(qkv, layer.shape, kv, kvLayer, batch, requests, attention, rows);
+    }
+
+    /** The rest of {@link #layer}, over rows whose queries are in {@code queries}, of the shape of {@link #qkv}. */
+    void attend(Ops ops, DecoderLayer layer, Tensor queries, Tensor x, KvStore kv, int kvLayer, RowBatch batch, int requests, int rows) {
+        ops.treeAttention(queries, layer.shape, kv, kvLayer, batch, requests, attention, rows);
         ops.linear(attention, layer.output, x, true, rows);
         ops.rmsNorm(x, layer.weights.postNorm(), layer.eps, normed, rows);
         ops.linear(normed, layer.gateUp, gateUp, false, rows);

@@ -290,9 +290,15 @@ public final class CostProbe {
                     batch.addRow(1, CONTEXT + Math.min(i, 4), cache.slot(sequences[r], CONTEXT + i), CONTEXT, mask);
                 }
             }
+            begin(requests, rowsEach);
             batch.push(ops);
             replay.run(0, batch.batch, cache.store(), requests, rows, work);
             ops.synchronize();
+        }
+
+        /** Before a pass. */
+        void begin(int requests, int rowsEach) {
+            // Most passes need no more than their batch.
         }
 
         abstract void pass(int requests, int rows);
@@ -334,19 +340,36 @@ public final class CostProbe {
         private final DrafterInference inference;
         private final Tensor store;
         private final Tensor storeRows;
+        private final HostView lastRows;
+        /** The last row of each request. */
+        private final BatchView roots;
 
         DraftPass(Ops ops, TensorArena arena, Drafter drafter, int maxBatch, int maxRows) {
             super(ops, arena, new KvLayout(drafter.dtype(), 1, drafter.shape().kvHeads(), drafter.shape().headDim(), 16,
                 pages(maxBatch, 16)), maxBatch, maxRows);
-            inference = new DrafterInference(ops, drafter, maxRows, maxRows);
+            inference = new DrafterInference(ops, drafter, maxRows, maxBatch);
             store = arena.allocate(drafter.dtype(), 1, drafter.weights().get("fc.weight").cols());
             storeRows = arena.allocate(DType.I32, 1, maxRows);
+            lastRows = new HostView(arena.mirror(DType.I32, 1, maxBatch));
+            roots = new BatchView(arena, maxBatch, maxBatch);
+        }
+
+        @Override
+        void begin(int requests, int rowsEach) {
+            roots.clear();
+            for (int r = 0; r < requests; r++) {
+                roots.addRequest(cache.row(sequences[r]), CONTEXT, r);
+                roots.addRow(1, CONTEXT, 0, CONTEXT, 0L);
+                lastRows.setInt(r, (r + 1) * rowsEach - 1);
+            }
+            lastRows.push(ops, requests);
+            roots.push(ops);
         }
 
         @Override
         void pass(int requests, int rows) {
-            inference.extend(store, storeRows, batch.batch, cache.store(), requests, rows);
-            inference.heads(null, rows);
+            inference.extend(store, storeRows, batch.batch, cache.store(), rows);
+            inference.roots(lastRows.mirror().device(), roots.batch, cache.store(), requests);
         }
 
         @Override

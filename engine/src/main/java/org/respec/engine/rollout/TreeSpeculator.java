@@ -44,6 +44,8 @@ final class TreeSpeculator implements Speculator {
     private int growingRequests;
     private HostView growingRoots;
     private final BatchView extend;
+    /** The last row of each request of {@link #extend}. */
+    private final BatchView roots;
     private final BatchView level;
     private final HostView storeRows;
     private final HostView lastRows;
@@ -72,11 +74,12 @@ final class TreeSpeculator implements Speculator {
         KvLayout layout = new KvLayout(drafter.dtype(), 1, drafter.shape().kvHeads(), drafter.shape().headDim(), limits.pageSize(), pages);
         cache = new PagedKvCache(ops, layout, 2 * batch, perSequence, "draft KV");
         MirrorBlock block = new MirrorBlock(arena, RowBatch.bytes(maxRows, batch) + MirrorBlock.bytes(DType.I32, 1, maxRows)
-            + MirrorBlock.bytes(DType.I32, 1, batch));
+            + MirrorBlock.bytes(DType.I32, 1, batch) + RowBatch.bytes(batch, batch));
         extend = new BatchView(block, maxRows, batch);
         storeRows = new HostView(block.mirror(DType.I32, 1, maxRows));
         lastRows = new HostView(block.mirror(DType.I32, 1, batch));
-        extendInputs = block.range(extend.batch.tokens(), lastRows.mirror());
+        roots = new BatchView(block, batch, batch);
+        extendInputs = block.range(extend.batch.tokens(), roots.batch.requestIds());
         level = new BatchView(arena, Math.multiplyExact(batch, TreeBatch.MAX_BRANCH), batch);
     }
 
@@ -173,7 +176,6 @@ final class TreeSpeculator implements Speculator {
             cache.store());
         for (int depth = 2; depth <= growingPlan.depth(); depth++) {
             inference.step(trees.frontierParents().device(), level.batch, cache.store(), count, rows);
-            inference.heads(null, rows);
             ops.draftExpand(inference.logits(), branch, depth, branch, sharpness, sampling, seed, growingRoots.mirror(), trees, count,
                 level.batch, cache.store());
         }
@@ -192,11 +194,20 @@ final class TreeSpeculator implements Speculator {
     }
 
     private void lastPass(Slot[] live, int count) {
+        int withFeatures = -1;
         for (int r = 0; r < count; r++) {
-            Slot slot = live[r];
-            add(slot.draftSequence, slot, slot.committed());
-            // A prompt of one token has no features yet: its first tree grows from an arbitrary row and is merely useless.
-            lastRows.setInt(r, Math.max(0, extend.rows() - 1));
+            add(live[r].draftSequence, live[r], live[r].committed());
+            lastRows.setInt(r, extend.rows() - 1);
+            withFeatures = live[r].committed() > 0 ? r : withFeatures;
+        }
+        roots.clear();
+        for (int r = 0; r < count && withFeatures >= 0; r++) {
+            // A prompt of one token has no features yet: its first tree grows from another request's row and is merely useless.
+            int from = live[r].committed() > 0 ? r : withFeatures;
+            Slot slot = live[from];
+            lastRows.setInt(r, lastRows.getInt(from));
+            roots.addRequest(cache.row(slot.draftSequence), slot.committed(), slot.requestId);
+            roots.addRow(0, slot.committed() - 1, 0, slot.committed(), 0L);
         }
         pushExtend();
         if (count <= MOST_RECORDED) {
@@ -210,11 +221,13 @@ final class TreeSpeculator implements Speculator {
     /** Takes in what was decided, up to each request's last token, whose row the tree grows from. */
     private void extendToRoots() {
         extend();
-        inference.heads(lastRows.mirror().device(), extend.requests());
+        if (roots.rows() > 0) {
+            inference.roots(lastRows.mirror().device(), roots.batch, cache.store(), roots.requests());
+        }
     }
 
     private void extend() {
-        inference.extend(features.rows(), storeRows.mirror().device(), extend.batch, cache.store(), extend.requests(), extend.rows());
+        inference.extend(features.rows(), storeRows.mirror().device(), extend.batch, cache.store(), extend.rows());
     }
 
     /**

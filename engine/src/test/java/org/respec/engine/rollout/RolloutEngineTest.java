@@ -68,6 +68,22 @@ class RolloutEngineTest {
         }
     }
 
+    /** A prompt of one token has no features that its first tree could grow from, be it alone or among others. */
+    @Test
+    void promptsOfOneTokenSpeculateToo() {
+        List<List<PromptGroup>> cases = List.of(List.of(new PromptGroup(new int[] {3}, 1, 0)),
+            List.of(new PromptGroup(new int[] {3}, 2, 0), new PromptGroup(new int[] {4}, 1, 2)),
+            List.of(new PromptGroup(new int[] {3}, 1, 0), new PromptGroup(new int[] {1, 2, 3}, 2, 1), new PromptGroup(new int[] {5}, 1, 3)));
+        for (List<PromptGroup> prompts : cases) {
+            RolloutLimits limits = new RolloutLimits(7, 17, 40, 4, 0, 5);
+            try (RolloutEngine off = SMALL.engine(limits, HOT, STOP, "off"); RolloutEngine on = SMALL.engine(limits, HOT, STOP, "3x2x6")) {
+                Rollout reference = off.generate(prompts);
+                Rollouts.assertSame(reference, on.generate(prompts), prompts.size() + " prompts");
+                Rollouts.assertSame(reference, on.generate(prompts), prompts.size() + " prompts again");
+            }
+        }
+    }
+
     /** A fixed plan is kept to at any batch: passes are made as wide as a full one needs. */
     @Test
     void aFixedPlanIsNeverLeftForOff() {
