@@ -19,6 +19,8 @@ final class LearntFactors {
     /** Doublings after which a neighbour learns nothing. */
     private static final double REACH = 0.7;
 
+    private final double[] logarithms;
+    /** Their exponentials, each computed when it is asked for; NaN where it was not. */
     private final double[] factors;
     private final double[] variances;
     private final double[][] nearness;
@@ -30,6 +32,7 @@ final class LearntFactors {
     /** @param nearness what share of what is learnt of a thing each other one learns */
     LearntFactors(double[][] nearness) {
         this.nearness = nearness;
+        logarithms = new double[nearness.length];
         factors = new double[nearness.length];
         variances = new double[nearness.length];
         Arrays.fill(factors, 1);
@@ -42,6 +45,9 @@ final class LearntFactors {
     }
 
     double factor(int of) {
+        if (Double.isNaN(factors[of])) {
+            factors[of] = Math.exp(logarithms[of]);
+        }
         return factors[of];
     }
 
@@ -87,16 +93,15 @@ final class LearntFactors {
     private void judgeProfile() {
         double sum = 0;
         double known = 0;
-        for (int i = 0; i < factors.length; i++) {
+        for (int i = 0; i < logarithms.length; i++) {
             double weight = Math.max(0, 1 - variances[i] / doubt);
             if (weight > 0) {
-                double error = Math.log(factors[i]);
-                sum += weight * error * error;
+                sum += weight * logarithms[i] * logarithms[i];
                 known += weight;
             }
         }
         double now = known == 0 ? doubt : Math.max(LEAST_DOUBT, sum / known);
-        for (int i = 0; i < factors.length; i++) {
+        for (int i = 0; i < variances.length; i++) {
             variances[i] *= now / doubt;
         }
         doubt = now;
@@ -106,9 +111,10 @@ final class LearntFactors {
     private void add(int to, double more) {
         double[] near = nearness[to];
         double variance = variances[to];
-        for (int i = 0; i < factors.length; i++) {
+        for (int i = 0; i < logarithms.length; i++) {
             if (near[i] > 0) {
-                factors[i] *= Math.exp(near[i] * Math.min(1, variances[i] / variance) * more);
+                logarithms[i] += near[i] * Math.min(1, variances[i] / variance) * more;
+                factors[i] = Double.NaN;
             }
         }
     }
@@ -117,9 +123,10 @@ final class LearntFactors {
     void settle(long now) {
         double kept = Math.exp((settled - now) / MEMORY);
         settled = now;
-        for (int i = 0; i < factors.length; i++) {
-            factors[i] = factors[i] == 1 ? 1 : Math.pow(factors[i], kept);
+        for (int i = 0; i < logarithms.length; i++) {
+            logarithms[i] *= kept;
             variances[i] += (1 - kept * kept) * (doubt - variances[i]);
         }
+        Arrays.fill(factors, Double.NaN);
     }
 }

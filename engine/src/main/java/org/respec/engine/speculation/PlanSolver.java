@@ -88,6 +88,7 @@ public final class PlanSolver {
     private int hold;
     private final StepCorrections corrections = new StepCorrections();
     private final Tries tries = new Tries();
+    private final Contenders contenders;
     private final StepLog log = new StepLog(LONGEST_HOLD);
     private double costErrors;
     private double costWeights;
@@ -115,6 +116,7 @@ public final class PlanSolver {
         this.gains = new PlanGains(this.plans, acceptance);
         this.costs = costs;
         this.batchCosts = new BatchCosts(this.plans, costs);
+        this.contenders = new Contenders(this.plans.size());
         this.margin = margin;
         this.maxRows = maxRows;
         this.utilization = utilization;
@@ -172,10 +174,16 @@ public final class PlanSolver {
         double currentScore = current == 0 ? off : score(current, batch);
         int best = current;
         double bestScore = currentScore * (1 + (current == 0 ? margin : Math.min(margin, SWITCH_MARGIN)));
-        int on = 0;
-        double onScore = 0;
-        for (int i = 0; i < plans.size(); i++) {
+        int on = current;
+        double onScore = current == 0 ? 0 : currentScore;
+        int size = StepCorrections.size(batch);
+        boolean all = contenders.all(size);
+        for (int k = 0; k < (all ? plans.size() : contenders.count(size)); k++) {
+            int i = all ? k : contenders.plan(size, k);
             double score = i == 0 ? off : i == current ? currentScore : score(i, batch);
+            if (all) {
+                contenders.note(i, score);
+            }
             // On trees, which cost more the less they are worth, off needs no margin to win.
             double sure = i == 0 || current == 0 ? score : score * Math.exp(-CAUTION * deviation(i, batch));
             if (i != current && sure > (i == 0 ? Math.min(bestScore, currentScore) : bestScore)) {
@@ -186,6 +194,9 @@ public final class PlanSolver {
                 on = i;
                 onScore = score;
             }
+        }
+        if (all) {
+            contenders.end(size);
         }
         double turnOn = turnOnSeconds(batch, missedRows, on);
         if (current != 0 || best == 0) {
@@ -286,7 +297,9 @@ public final class PlanSolver {
                 bestHope = hope;
             }
         }
-        if (best > 0 && tries.due(Tries.Kind.OTHER, batch, tryLoss(best, batch, bestScore, taken))) {
+        if (best < 0) {
+            tries.none(Tries.Kind.OTHER, batch);
+        } else if (tries.due(Tries.Kind.OTHER, batch, tryLoss(best, batch, bestScore, taken))) {
             tries.begin(Tries.Kind.OTHER, best, bestScore, taken);
         }
     }

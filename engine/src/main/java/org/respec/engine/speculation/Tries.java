@@ -67,6 +67,11 @@ final class Tries {
         return since[kind.ordinal()][size] >= kind.every && seconds[kind.ordinal()] >= price;
     }
 
+    /** Nothing is worth a try of a kind that is due: there may be something again after half of the steps. */
+    void none(Kind kind, int batch) {
+        since[kind.ordinal()][StepCorrections.size(batch)] = kind.every / 2;
+    }
+
     /**
      * Begins a try.
      *
