@@ -38,7 +38,7 @@ public final class AdaptivePolicy implements PlanPolicy {
         solver.observe(plan, batch, missed, tokens, draftNanos * 1e-9, verifyNanos * 1e-9);
         if (probe != null) {
             long nanos = draftNanos + verifyNanos;
-            probe.decoded(batch, nanos);
+            probe.decoded(plan, batch, nanos);
             double share = probe.share();
             if (!Double.isNaN(share)) {
                 usedNanos += share * nanos;

@@ -1,5 +1,7 @@
 package org.respec.engine.speculation;
 
+import java.util.Arrays;
+
 /**
  * Plans that are worth scoring for batches of a size: off, and those that came near the best when all were scored last. Scores move
  * slowly, and of hundreds of plans few ever come near it.
@@ -28,6 +30,11 @@ final class Contenders {
         int decision = decisions[size]++;
         best = 0;
         return decision < FIRST || decision % EVERY == 0;
+    }
+
+    /** Scores are no longer what they were: all count again. */
+    void forget() {
+        Arrays.fill(decisions, 0);
     }
 
     /** How many there are. */

@@ -236,6 +236,9 @@ public final class PlanSolver {
 
     /** Learns from the steps that were taken under the load as it was, and turns to that of now. */
     private void takeLoad(double now) {
+        if (Math.abs(now - load) > LOAD_CHANGE) {
+            contenders.forget();
+        }
         if (Math.abs(now - load) > LOAD_CHANGE || now > LOAD_NOISE) {
             corrections.part(log.count() + LONGEST_HOLD);
         }

@@ -2,6 +2,7 @@ package org.respec.engine.speculation;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.DoubleSupplier;
 import java.util.function.LongSupplier;
 import org.respec.bindings.gpu.GpuException;
@@ -24,24 +25,34 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
     /**
      * How often samples are taken, and how long they count.
      *
-     * @param decodingMillis between samples while steps are taken
-     * @param idleMillis between samples otherwise
+     * @param calmMillis between samples while nothing speaks for others
+     * @param alertMillis between samples while others use much of the device, and after steps have become longer
      * @param decayNanos time in which an old sample's weight falls to 1/e; 0 for a source that takes means itself
      */
-    private record Pace(int decodingMillis, int idleMillis, double decayNanos) {
-        /** A sample takes a processor from decoding for a moment. */
-        static final Pace RUN_DELAY = new Pace(20, 20, 0);
+    private record Pace(int calmMillis, int alertMillis, double decayNanos) {
+        /**
+         * A sample takes a processor from decoding for a moment. On a virtual machine whose threads took 0.44 ms of it to sleep and wake,
+         * one every 20 ms took 1.4 % of a processor, and most of what adaptive plans lost beside off.
+         */
+        static final Pace RUN_DELAY = new Pace(100, 20, 0);
         static final Pace TICKS = new Pace(50, 50, 1e8);
         /** GPM's counters need some 0.1 s between readings. */
         static final Pace DEVICE = new Pace(100, 100, 1e8);
     }
+
+    /** A share from which it is watched closely, so that its end is seen soon. */
+    private static final double MUCH = 0.15;
+    /** So long after steps have become longer. */
+    private static final long ALERT_NANOS = 300_000_000L;
 
     private final DoubleSupplier source;
     private final LongSupplier clock;
     private final DecodeWork work;
     private final Pace pace;
     private final Thread thread;
+    private final StepJumps jumps = new StepJumps();
     private volatile Sample latest;
+    private volatile long alertUntil;
     private volatile boolean closed;
 
     /**
@@ -53,6 +64,7 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
     public UtilizationProbe(DoubleSupplier source, LongSupplier clock) {
         this.source = source;
         this.clock = clock;
+        this.alertUntil = clock.getAsLong();
         this.work = new DecodeWork();
         this.pace = Pace.TICKS;
         this.thread = null;
@@ -61,6 +73,7 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
     private UtilizationProbe(DoubleSupplier source, DecodeWork work, AutoCloseable device, Pace pace) {
         this.source = source;
         this.clock = System::nanoTime;
+        this.alertUntil = System.nanoTime();
         this.work = work;
         this.pace = pace;
         this.thread = Thread.ofPlatform().daemon().name("respec-load").unstarted(() -> watch(device));
@@ -104,21 +117,21 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
 
     private void watch(AutoCloseable device) {
         try (device) {
-            long seen = work.busyNanos();
             while (!closed) {
                 sample();
-                long busy = work.busyNanos();
-                Thread.sleep(busy == seen ? pace.idleMillis : pace.decodingMillis);
-                seen = busy;
+                LockSupport.parkNanos(this, 1_000_000L * (isAlert() ? pace.alertMillis : pace.calmMillis));
             }
-        } catch (InterruptedException e) {
-            // Closed.
         } catch (Exception e) {
             // A read that closing has interrupted is no fault.
             if (!closed) {
                 say(e.toString());
             }
         }
+    }
+
+    private boolean isAlert() {
+        Sample sample = latest;
+        return sample != null && sample.share >= MUCH || clock.getAsLong() - alertUntil < 0;
     }
 
     private static void say(String reason) {
@@ -153,8 +166,12 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
     }
 
     /** Tells what decoding itself did; called by the decode thread alone. */
-    public void decoded(int batch, long nanos) {
+    public void decoded(SpeculationPlan plan, int batch, long nanos) {
         work.add(batch, nanos);
+        if (jumps.longer(plan, batch, nanos) && !isAlert()) {
+            alertUntil = clock.getAsLong() + ALERT_NANOS;
+            LockSupport.unpark(thread);
+        }
     }
 
     @Override

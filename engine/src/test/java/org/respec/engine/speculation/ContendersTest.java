@@ -51,5 +51,7 @@ class ContendersTest {
         assertEquals(10, all);
         assertFalse(contenders.all(2) && contenders.all(2), "two in a row");
         assertTrue(contenders.all(5), "another size knows nothing yet");
+        contenders.forget();
+        assertTrue(contenders.all(2) && contenders.all(2), "nothing is known any more");
     }
 }

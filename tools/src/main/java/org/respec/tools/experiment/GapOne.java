@@ -33,7 +33,7 @@ final class GapOne implements Experiment {
     private static final int LARGEST = 64;
     /** Sets of engines, and rounds of each with every seed, that compare adaptive with the best of the others. */
     private static final int DUELS = 3;
-    private static final int DUEL_ROUNDS = 25;
+    private static final int DUEL_ROUNDS = 15;
     /** Problems of which those of a whole rollout are picked. */
     private static final int CANDIDATES = 16 * LARGEST;
 
@@ -81,7 +81,7 @@ final class GapOne implements Experiment {
                 lab.log().accept("gap1: batch " + batch + " done");
             }
             DecodeShape shape = LargeRollout.shape(ops);
-            LargeRollout.Measured large = new LargeRollout(shape, LARGEST, lab.choose(96, 256)).measure(lab, ops, lab.choose(1, 2), lengths);
+            LargeRollout.Measured large = new LargeRollout(shape, LARGEST, lab.choose(64, 256)).measure(lab, ops, lab.choose(1, 2), lengths);
             String where = "whole rollout, " + shape.title();
             report(table, where, large.all());
             judge(best, claims, where, large.duel(), "over a whole rollout of a model of shape " + shape.title(), 1);

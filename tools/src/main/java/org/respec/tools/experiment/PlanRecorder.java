@@ -46,7 +46,7 @@ final class PlanRecorder extends ForwardingPolicy {
     @Override
     public void observeStep(SpeculationPlan plan, int batch, int rows, int gained, long draftNanos, long verifyNanos) {
         tokens[steps - 1] = gained;
-        probe.decoded(batch, draftNanos + verifyNanos);
+        probe.decoded(plan, batch, draftNanos + verifyNanos);
         super.observeStep(plan, batch, rows, gained, draftNanos, verifyNanos);
     }
 

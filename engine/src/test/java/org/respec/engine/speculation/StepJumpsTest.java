@@ -1,0 +1,36 @@
+package org.respec.engine.speculation;
+
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.junit.jupiter.api.Test;
+
+class StepJumpsTest {
+    private static final SpeculationPlan DEEP = SpeculationPlan.parse("3x1x3");
+    private final StepJumps jumps = new StepJumps();
+
+    @Test
+    void aLoadShowsInTheSecondStepThoughItSparesSome() {
+        for (int i = 0; i < 50; i++) {
+            assertFalse(jumps.longer(DEEP, 4, 600_000 + 1000 * (i % 7)));
+        }
+        assertFalse(jumps.longer(DEEP, 4, 900_000));
+        assertTrue(jumps.longer(DEEP, 4, 900_000));
+        assertFalse(jumps.longer(DEEP, 4, 600_000));
+        assertFalse(jumps.longer(SpeculationPlan.OFF, 4, 600_000), "nothing is known of this plan yet");
+        assertTrue(jumps.longer(DEEP, 4, 5_000_000), "what is usual is not what a load makes of it");
+        for (int i = 0; i < 500; i++) {
+            jumps.longer(DEEP, 4, 800_000);
+        }
+        assertFalse(jumps.longer(DEEP, 4, 900_000), "steps that stay longer become usual");
+    }
+
+    @Test
+    void interruptedStepsAndOtherPlansAreNoLoad() {
+        for (int i = 0; i < 300; i++) {
+            assertFalse(jumps.longer(DEEP, 4, i % 3 == 1 ? 5_000_000 : 600_000));
+            assertFalse(jumps.longer(SpeculationPlan.OFF, 4, 1_200_000));
+            assertFalse(jumps.longer(DEEP, 1, 200_000));
+        }
+    }
+}
