@@ -48,6 +48,7 @@ public record LoadedModel(Ops ops, Actor actor, TextTokenizer tokenizer, Drafter
         }
         DrafterConfig draftConfig = DrafterConfig.read(drafterFolder.resolve("config.json"));
         draftConfig.checkFits(config, drafterFolder.resolve("config.json"));
+        requireRoom(ops, drafterFolder, draftConfig.tensors(), kept, dtype);
         Drafter drafter = new Drafter(ops, draftConfig,
             weights(ops, "drafter weights", draftConfig.tensors(), kept, drafterFolder), actor);
         drafter.publish();
@@ -68,7 +69,7 @@ public record LoadedModel(Ops ops, Actor actor, TextTokenizer tokenizer, Drafter
     }
 
     /** Bytes that one weight takes where it is kept, in the copy that passes read, and in F32 in the form that matrix products take. */
-    static long bytesEach(DType kept, DType dtype) {
+    public static long bytesEach(DType kept, DType dtype) {
         return kept.bytes() + (kept == dtype ? 0 : dtype.bytes()) + (dtype == DType.F32 ? dtype.bytes() : 0);
     }
 

@@ -12,6 +12,7 @@ import org.respec.engine.model.Actor;
 import org.respec.engine.model.DeviceInitializer;
 import org.respec.engine.model.Drafter;
 import org.respec.engine.model.DrafterConfig;
+import org.respec.engine.model.LoadedModel;
 import org.respec.engine.model.ModelConfig;
 import org.respec.engine.model.ParameterSet;
 import org.respec.engine.model.TensorSpec;
@@ -82,8 +83,7 @@ public final class DecodeBench implements AutoCloseable {
         this.config = config;
         this.draftConfig = draftConfig;
         long elements = TensorSpec.elements(config.tensors()) + TensorSpec.elements(draftConfig.tensors());
-        // In F32 operators take matrices in a form of their own, beside the plain one.
-        require("the weights of actor and drafter", Math.multiplyExact(elements, dtype == DType.F32 ? 2 * dtype.bytes() : dtype.bytes()));
+        require("the weights of actor and drafter", Math.multiplyExact(elements, LoadedModel.bytesEach(dtype, dtype)));
         ParameterSet weights = new ParameterSet(ops, "actor weights", config.tensors(), dtype);
         DeviceInitializer.fill(ops, weights, config.numHiddenLayers(), SEED);
         actor = new Actor(ops, config, weights, dtype);

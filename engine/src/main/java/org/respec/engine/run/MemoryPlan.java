@@ -60,8 +60,7 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
         long free = device.freeBytes();
         Sizes sizes = new Sizes(device, config, actor, drafter, dtype, prompt);
         RolloutLimits limits = sizes.limits;
-        long pageBytes = new KvLayout(dtype, actor.numHiddenLayers(), actor.numKeyValueHeads(), actor.headDim(), limits.pageSize(), 1)
-            .bytes();
+        long pageBytes = sizes.pageBytes();
         Map<String, Long> fixed = new LinkedHashMap<>();
         long fixedOnHost = sizes.fixed(fixed);
         long reserve = Math.min(MOST_RESERVE, free / 16);
@@ -108,9 +107,7 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
         Map<String, Long> parts = new LinkedHashMap<>();
         sizes.fixed(parts);
         parts.put(PASSES, sizes.passes(config.train().microBatchTokens()).bytes);
-        long pageBytes = new KvLayout(dtype, actor.numHiddenLayers(), actor.numKeyValueHeads(), actor.headDim(), sizes.limits.pageSize(), 1)
-            .bytes();
-        parts.put(KV, Math.multiplyExact(pageBytes * sizes.caches(), sizes.limits.pages()));
+        parts.put(KV, Math.multiplyExact(sizes.pageBytes() * sizes.caches(), sizes.limits.pages()));
         MemoryPlan plan = new MemoryPlan(parts, free, 0, sizes.limits.pages(), config.train().microBatchTokens());
         if (plan.total(config.rollout().releaseKv()) > free) {
             throw plan.tooLarge(config.rollout().releaseKv(), "set train.checkpoint_activations=true or rollout.release_kv=true, or lower"
@@ -191,6 +188,12 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
         /** Caches that are full at the same time: rollout's and the closing comparison's, and evaluation's if it has one of its own. */
         int caches() {
             return config.eval().temperature() == null || config.rollout().releaseKv() ? 2 : 3;
+        }
+
+        /** Bytes of one page of one cache. */
+        long pageBytes() {
+            return new KvLayout(dtype, actorConfig.numHiddenLayers(), actorConfig.numKeyValueHeads(), actorConfig.headDim(),
+                limits.pageSize(), 1).bytes();
         }
 
         private Actor actor(Ops ops, DType kept) {

@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.List;
 import org.respec.engine.BadInput;
 import org.respec.engine.Reason;
+import org.respec.engine.SafeFiles;
 import org.respec.engine.distill.DraftLearner;
 import org.respec.engine.distill.ReplayBuffer;
 import org.respec.engine.model.Actor;
@@ -154,7 +155,7 @@ public final class PretrainRun {
     private static void folder(Path folder) {
         try {
             Files.createDirectories(folder);
-            Files.delete(Files.createTempFile(folder, ".respec", ".tmp"));
+            SafeFiles.tryFolder(folder);
         } catch (IOException e) {
             throw new BadInput(folder + ": no model can be written there (" + Reason.of(e) + "); name another folder under output.", e);
         }

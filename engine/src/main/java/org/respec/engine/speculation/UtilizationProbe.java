@@ -17,6 +17,10 @@ import org.respec.bindings.nvml.UtilizationMeter;
  */
 public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
     private static final long STALE_NANOS = 1_000_000_000L;
+    /** A share from which it is watched closely, so that its end is seen soon. */
+    private static final double MUCH = 0.15;
+    /** How long it is watched closely after steps have become longer. */
+    private static final long ALERT_NANOS = 300_000_000L;
     private static final Path PROC = Path.of("/proc");
 
     private record Sample(double share, long nanos) {
@@ -31,19 +35,14 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
      */
     private record Pace(int calmMillis, int alertMillis, double decayNanos) {
         /**
-         * A sample takes a processor from decoding for a moment. On a virtual machine whose threads took 0.44 ms of it to sleep and wake,
-         * one every 20 ms took 1.4 % of a processor, and most of what adaptive plans lost beside off.
+         * A sample takes a processor from decoding for a moment: on a virtual machine whose threads took 0.44 ms of it to sleep and wake
+         * beside two busy ones, one every 20 ms took 1.4 % of a processor. With 250 ms in calm, depth fell too late (82 steps).
          */
         static final Pace RUN_DELAY = new Pace(100, 20, 0);
         static final Pace TICKS = new Pace(50, 50, 1e8);
         /** GPM's counters need some 0.1 s between readings. */
         static final Pace DEVICE = new Pace(100, 100, 1e8);
     }
-
-    /** A share from which it is watched closely, so that its end is seen soon. */
-    private static final double MUCH = 0.15;
-    /** So long after steps have become longer. */
-    private static final long ALERT_NANOS = 300_000_000L;
 
     private final DoubleSupplier source;
     private final LongSupplier clock;

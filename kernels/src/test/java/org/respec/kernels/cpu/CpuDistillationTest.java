@@ -34,6 +34,11 @@ class CpuDistillationTest {
         return temperature > 0 ? temperature : 1;
     }
 
+    /** A divisor for {@code div}: a Number's memory DJL would free at the next collection, and backward reads it. */
+    private static NDArray held(NDManager manager, double temperature) {
+        return manager.create(heat(temperature));
+    }
+
     /** Some of a larger vocabulary's tokens, rising, one for each of a smaller one's. */
     private static int[] chosen(TestTensors t, int teacherVocab, int vocab) {
         int[] order = TestMirrors.permutation(t.random(), teacherVocab);
@@ -70,8 +75,7 @@ class CpuDistillationTest {
             NDArray logP = y.div(heat(teacherTemperature)).logSoftmax(1);
             double[] want;
             double[] gradient;
-            // Not div(Number): DJL would free the number's memory at the next collection, and backward reads it.
-            NDArray held = manager.create(heat(temperature));
+            NDArray held = held(manager, temperature);
             z.setRequiresGradient(true);
             try (GradientCollector collector = Engine.getEngine("PyTorch").newGradientCollector()) {
                 NDArray divergence = logP.exp().mul(logP.sub(z.div(held).logSoftmax(1))).sum(new int[] {1});
@@ -203,8 +207,7 @@ class CpuDistillationTest {
             NDArray left = manager.create(tail);
             double[] want;
             double[] gradient;
-            // Not div(Number): DJL would free the number's memory at the next collection, and backward reads it.
-            NDArray held = manager.create(heat(temperature));
+            NDArray held = held(manager, temperature);
             z.setRequiresGradient(true);
             try (GradientCollector collector = Engine.getEngine("PyTorch").newGradientCollector()) {
                 NDArray logQ = z.div(held).logSoftmax(1);

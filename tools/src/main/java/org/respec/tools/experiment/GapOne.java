@@ -3,6 +3,7 @@ package org.respec.tools.experiment;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.function.Function;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import org.respec.engine.model.LoadedModel;
@@ -66,7 +67,7 @@ final class GapOne implements Experiment {
             for (int batch : new int[] {1, 4, 16, LARGEST}) {
                 int requests = Math.max(lab.choose(16, 48), 2 * batch);
                 List<List<PromptGroup>> seeds = perSeed(lab, seed -> prompts(task, (long) seed * requests, requests));
-                EngineMaker maker = plan -> engine(config, ops, model, task, plan, batch);
+                Function<String, RolloutEngine> maker = plan -> engine(config, ops, model, task, plan, batch);
                 PlanSpeeds measured = compare(lab, maker, batch, plans, seeds);
                 all.add(measured);
                 report(table, Integer.toString(batch), measured);
@@ -81,7 +82,8 @@ final class GapOne implements Experiment {
                 lab.log().accept("gap1: batch " + batch + " done");
             }
             DecodeShape shape = LargeRollout.shape(ops);
-            LargeRollout.Measured large = new LargeRollout(shape, LARGEST, lab.choose(64, 256)).measure(lab, ops, lab.choose(1, 2), lengths);
+            LargeRollout.Measured large = new LargeRollout(shape, LARGEST, lab.choose(64, 256))
+                .measure(lab, ops, lab.choose(1, 2), lengths);
             String where = "whole rollout, " + shape.title();
             report(table, where, large.all());
             judge(best, claims, where, large.duel(), "over a whole rollout of a model of shape " + shape.title(), 1);
@@ -89,12 +91,9 @@ final class GapOne implements Experiment {
         return new Outcome(List.of(table, best, lengths), List.of(new Outcome.Chart("gap1", plot(plans, all))), claims);
     }
 
-    private interface EngineMaker {
-        RolloutEngine make(String plan);
-    }
-
     /** How fast all plans are, by an engine of each. */
-    private static PlanSpeeds compare(Lab lab, EngineMaker maker, int batch, List<String> plans, List<List<PromptGroup>> seeds) {
+    private static PlanSpeeds compare(Lab lab, Function<String, RolloutEngine> maker, int batch, List<String> plans,
+                                      List<List<PromptGroup>> seeds) {
         return new PlanSpeeds(batch, plans, measure(maker, plans, repeated(seeds, lab.choose(2, 4)), lab.choose(4.0, 20.0)));
     }
 
@@ -102,7 +101,7 @@ final class GapOne implements Experiment {
      * Adaptive against the two static plans that were the fastest, by other engines and in more rounds. Two engines that do the same may
      * differ by some per cent all their life, so that there are several of each; and all at once leave no cache for each other.
      */
-    private static PlanSpeeds duel(Lab lab, EngineMaker maker, PlanSpeeds among, List<List<PromptGroup>> seeds) {
+    private static PlanSpeeds duel(Lab lab, Function<String, RolloutEngine> maker, PlanSpeeds among, List<List<PromptGroup>> seeds) {
         List<String> plans = among.finalists();
         List<List<RolloutStats>> stats = new ArrayList<>();
         for (int copy = 0; copy < lab.choose(1, DUELS); copy++) {
@@ -111,10 +110,11 @@ final class GapOne implements Experiment {
         return new PlanSpeeds(among.batch(), plans, stats);
     }
 
-    private static List<List<RolloutStats>> measure(EngineMaker maker, List<String> plans, List<List<PromptGroup>> rounds, double warmUp) {
+    private static List<List<RolloutStats>> measure(Function<String, RolloutEngine> maker, List<String> plans,
+                                                    List<List<PromptGroup>> rounds, double warmUp) {
         List<RolloutEngine> engines = new ArrayList<>();
         try {
-            plans.forEach(plan -> engines.add(maker.make(plan)));
+            plans.forEach(plan -> engines.add(maker.apply(plan)));
             return SpeedComparison.measure(engines, rounds, warmUp);
         } finally {
             engines.forEach(RolloutEngine::close);
@@ -122,7 +122,7 @@ final class GapOne implements Experiment {
     }
 
     /** Every seed has prompts and noise of its own; it is measured some times. */
-    private static List<List<PromptGroup>> repeated(List<List<PromptGroup>> seeds, int times) {
+    static List<List<PromptGroup>> repeated(List<List<PromptGroup>> seeds, int times) {
         return Collections.nCopies(times, seeds).stream().flatMap(List::stream).toList();
     }
 
@@ -138,10 +138,10 @@ final class GapOne implements Experiment {
         return prompts;
     }
 
-    private static List<PromptGroup> longTail(Task task, EngineMaker maker, int seed, Table lengths) {
+    private static List<PromptGroup> longTail(Task task, Function<String, RolloutEngine> maker, int seed, Table lengths) {
         List<PromptGroup> prompts = prompts(task, (long) seed * CANDIDATES, CANDIDATES);
         List<Trajectory> drawn;
-        try (RolloutEngine engine = maker.make("off")) {
+        try (RolloutEngine engine = maker.apply("off")) {
             drawn = engine.generate(prompts).trajectories();
         }
         List<LongTail.Candidate> picked = LongTail.pick(IntStream.range(0, CANDIDATES)

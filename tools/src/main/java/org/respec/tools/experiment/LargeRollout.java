@@ -2,7 +2,6 @@ package org.respec.tools.experiment;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.respec.engine.rollout.DecodeBench;
@@ -87,8 +86,8 @@ final class LargeRollout {
                 PlanSpeeds all = new PlanSpeeds(requests, plans, stats.stream().map(of -> of.subList(1, of.size())).toList());
                 List<String> finalists = all.finalists();
                 List<RolloutEngine> left = finalists.stream().map(plan -> engines.get(plans.indexOf(plan))).toList();
-                List<List<PromptGroup>> further = Collections.nCopies(repeats, seeds).stream().flatMap(List::stream).toList();
-                return new Measured(all, new PlanSpeeds(requests, finalists, SpeedComparison.measure(left, further, 0)));
+                List<List<RolloutStats>> further = SpeedComparison.measure(left, GapOne.repeated(seeds, repeats), 0);
+                return new Measured(all, new PlanSpeeds(requests, finalists, further));
             } finally {
                 engines.forEach(RolloutEngine::close);
             }
