@@ -1,10 +1,13 @@
 /* A stand-in for libcuda.so.1 whose device is the host: calls are logged, memory is malloc'ed and poisoned, two kernels really run,
  * a third kills the context. What the tests set with fake_set and fake_fail decides how it behaves. */
+#define _GNU_SOURCE
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 typedef unsigned long long address;
 typedef struct { char name[64]; int parameters; size_t bytes; int max_dynamic; } function;
@@ -23,8 +26,8 @@ static int pending;
 static __thread void* current;
 static int primary;
 static int driver_version = 12090, device_count = 1, major = 9, minor = 0, init_code, not_ready;
-static size_t memory_total = 1 << 30, memory_used;
-static struct { void* at; size_t bytes; } blocks[4096];
+static size_t memory_total = 1 << 30, memory_used, host_total = 1 << 30;
+static struct { void* at; size_t bytes, mapped; } blocks[4096];
 static int block_count;
 static double now;
 static int context_object;
@@ -54,6 +57,7 @@ void fake_reset(void) {
     fail_name[0] = 0;
     block_count = 0;
     memory_used = 0;
+    host_total = 1 << 30;
     driver_version = 12090; device_count = 1; major = 9; minor = 0;
     fake_clear();
 }
@@ -64,6 +68,7 @@ void fake_set(const char* what, int value) {
     if (!strcmp(what, "minor")) minor = value;
     if (!strcmp(what, "init")) init_code = value;
     if (!strcmp(what, "not_ready")) not_ready = value;
+    if (!strcmp(what, "host_gib")) host_total = (size_t) value << 30;
 }
 
 #define CALL(name) if (fail_name[0] && !strcmp(fail_name, name)) { fail_name[0] = 0; return fail_code; }
@@ -97,6 +102,7 @@ int cuMemAlloc_v2(address* p, size_t bytes) {
     memset(at, 0xCD, bytes);
     memory_used += bytes;
     blocks[block_count].at = at;
+    blocks[block_count].mapped = 0;
     blocks[block_count++].bytes = bytes;
     *p = (address) at;
     return 0;
@@ -105,21 +111,43 @@ static int forget(void* at) {
     for (int i = 0; i < block_count; i++) {
         if (blocks[i].at == at) {
             memory_used -= blocks[i].bytes;
+            size_t mapped = blocks[i].mapped;
             blocks[i] = blocks[--block_count];
-            free(at);
+            if (mapped) munmap(at, mapped);
+            else free(at);
             return 0;
         }
     }
     return 1;
 }
 int cuMemFree_v2(address p) { ENTER("cuMemFree") say("free"); return forget((void*) p); }
+/* Many gigabytes for the price of 64 MiB: the same pages over and over. */
+static int repeated(void** p, size_t bytes) {
+    const size_t piece = 64 << 20;
+    size_t whole = (bytes + piece - 1) / piece * piece;
+    int file = memfd_create("fake", 0);
+    if (file < 0 || ftruncate(file, piece)) return 2;
+    char* at = mmap(0, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED) return 2;
+    for (size_t i = 0; i < whole; i += piece) {
+        if (mmap(at + i, piece, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) == MAP_FAILED) return 2;
+    }
+    close(file);
+    *p = at;
+    blocks[block_count].at = at;
+    blocks[block_count].mapped = whole;
+    blocks[block_count++].bytes = 0;
+    return 0;
+}
 int cuMemHostAlloc(void** p, size_t bytes, unsigned flags) {
     ENTER("cuMemHostAlloc")
     say("host alloc %zu flags %u", bytes, flags);
-    if (bytes > memory_total) return 2;
+    if (bytes > host_total) return 2;
+    if (bytes > 1 << 30) return repeated(p, bytes);
     if (posix_memalign(p, 4096, bytes)) return 2;
     memset(*p, 0xCD, bytes);
     blocks[block_count].at = *p;
+    blocks[block_count].mapped = 0;
     blocks[block_count++].bytes = 0;
     return 0;
 }

@@ -12,7 +12,8 @@ import org.respec.bindings.nativelib.NativeLibrary;
 
 /**
  * The driver's calls that a step makes by the hundred, past JCuda: a launch through JCuda costs 0.6 to 12 microseconds of host time and
- * several objects, one through here some 15 nanoseconds and none. Handles and addresses are longs. Each returns the CUresult.
+ * several objects, one through here some 15 nanoseconds and none. Page-locked memory comes through here because JCuda wraps it in a
+ * direct buffer, which holds less than 2 GiB. Handles and addresses are longs. Each returns the CUresult.
  */
 final class DriverCalls {
     private final MethodHandle setCurrent;
@@ -27,6 +28,8 @@ final class DriverCalls {
     private final MethodHandle waitEvent;
     private final MethodHandle waitStream;
     private final MethodHandle launchGraph;
+    private final MethodHandle allocateHost;
+    private final MethodHandle freeHost;
     private final MethodHandle parameter;
 
     DriverCalls(NativeLibrary driver) {
@@ -43,6 +46,8 @@ final class DriverCalls {
         waitEvent = function(driver, "cuEventSynchronize", JAVA_LONG);
         waitStream = function(driver, "cuStreamSynchronize", JAVA_LONG);
         launchGraph = function(driver, "cuGraphLaunch", JAVA_LONG, JAVA_LONG);
+        allocateHost = function(driver, "cuMemHostAlloc", JAVA_LONG, JAVA_LONG, JAVA_INT);
+        freeHost = function(driver, "cuMemFreeHost", JAVA_LONG);
         // Since driver 12.4.
         parameter = driver.has("cuFuncGetParamInfo") ? function(driver, "cuFuncGetParamInfo", JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG)
             : null;
@@ -144,6 +149,23 @@ final class DriverCalls {
     int launchGraph(long graph, long stream) {
         try {
             return (int) launchGraph.invokeExact(graph, stream);
+        } catch (Throwable t) {
+            throw broken(t);
+        }
+    }
+
+    /** @param to where the address of the page-locked memory goes */
+    int allocateHost(MemorySegment to, long bytes) {
+        try {
+            return (int) allocateHost.invokeExact(to.address(), bytes, 0);
+        } catch (Throwable t) {
+            throw broken(t);
+        }
+    }
+
+    int freeHost(long address) {
+        try {
+            return (int) freeHost.invokeExact(address);
         } catch (Throwable t) {
             throw broken(t);
         }

@@ -50,12 +50,6 @@ final class Handles {
         }
     }
 
-    static final class HostMemory extends Pointer {
-        long raw() {
-            return getNativePointer();
-        }
-    }
-
     /** Device memory that JCuda did not allocate through this object. */
     static final class Address extends Pointer {
         Address(long address) {

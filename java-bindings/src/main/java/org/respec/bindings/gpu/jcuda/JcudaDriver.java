@@ -1,5 +1,8 @@
 package org.respec.bindings.gpu.jcuda;
 
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.Locale;
 import jcuda.CudaException;
 import jcuda.driver.CUdevice;
@@ -91,7 +94,7 @@ public final class JcudaDriver implements GpuDriver {
         try {
             JCudaDriver.cuMemAlloc(memory, whole);
         } catch (CudaException e) {
-            throw exhausted(e, "device memory", bytes);
+            throw exhausted(CudaErrors.code(e), "device memory", bytes);
         }
         JcudaMemory made = new JcudaMemory(context, memory, bytes);
         context.check("zeroing device memory", context.calls().fill(memory.raw(), 0, whole / 4, zeros.handle().raw()));
@@ -103,13 +106,14 @@ public final class JcudaDriver implements GpuDriver {
     public PinnedMemory allocatePinned(long bytes) {
         check(bytes);
         context.enter();
-        Handles.HostMemory memory = new Handles.HostMemory();
-        try {
-            JCudaDriver.cuMemHostAlloc(memory, Math.max(bytes, 1), 0);
-        } catch (CudaException e) {
-            throw exhausted(e, "page-locked host memory", bytes);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment address = arena.allocate(ValueLayout.JAVA_LONG);
+            int code = context.calls().allocateHost(address, Math.max(bytes, 1));
+            if (code != 0) {
+                throw exhausted(code, "page-locked host memory", bytes);
+            }
+            return new JcudaPinned(context, address.get(ValueLayout.JAVA_LONG, 0), bytes);
         }
-        return new JcudaPinned(context, memory, bytes);
     }
 
     private static void check(long bytes) {
@@ -118,8 +122,7 @@ public final class JcudaDriver implements GpuDriver {
         }
     }
 
-    private GpuException exhausted(CudaException e, String kind, long bytes) {
-        int code = CudaErrors.code(e);
+    private GpuException exhausted(int code, String kind, long bytes) {
         if (code != CudaErrors.OUT_OF_MEMORY) {
             return context.failure("allocating " + kind, code);
         }

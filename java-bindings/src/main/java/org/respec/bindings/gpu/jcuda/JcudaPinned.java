@@ -2,22 +2,21 @@ package org.respec.bindings.gpu.jcuda;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import jcuda.driver.JCudaDriver;
 import org.respec.bindings.gpu.PinnedMemory;
 
 /** Memory of the driver's, seen through a segment whose arena ends before the memory does. */
 final class JcudaPinned implements PinnedMemory, Context.Resource {
     private final Context context;
-    private final Handles.HostMemory handle;
+    private final long address;
     private final Arena arena = Arena.ofShared();
     private final MemorySegment segment;
 
-    JcudaPinned(Context context, Handles.HostMemory handle, long bytes) {
+    JcudaPinned(Context context, long address, long bytes) {
         this.context = context;
-        this.handle = handle;
-        this.segment = MemorySegment.ofAddress(handle.raw()).reinterpret(bytes, arena, null);
+        this.address = address;
+        this.segment = MemorySegment.ofAddress(address).reinterpret(bytes, arena, null);
         segment.fill((byte) 0);
-        context.pinned().add(handle.raw(), bytes);
+        context.pinned().add(address, bytes);
         context.add(this);
     }
 
@@ -43,8 +42,11 @@ final class JcudaPinned implements PinnedMemory, Context.Resource {
 
     @Override
     public void release() {
-        context.pinned().remove(handle.raw());
+        context.pinned().remove(address);
         arena.close();
-        JCudaDriver.cuMemFreeHost(handle);
+        int code = context.calls().freeHost(address);
+        if (!context.isDead()) {
+            context.check("freeing page-locked memory", code);
+        }
     }
 }

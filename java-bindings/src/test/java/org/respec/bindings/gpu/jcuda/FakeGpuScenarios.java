@@ -51,7 +51,7 @@ import org.respec.bindings.nvrtc.CubinCache;
 
 /** Runs against the stand-ins of {@code fake/*.c}; started by {@link FakeGpuTest} in a process of its own. */
 public final class FakeGpuScenarios {
-    static final List<String> ALL = List.of("refusals", "device", "memory", "copies", "launch", "compiledSource", "launchErrors", "graphs",
+    static final List<String> ALL = List.of("refusals", "device", "memory", "largePinned", "copies", "launch", "compiledSource", "launchErrors", "graphs",
         "events", "threads", "deadDriver", "closing", "blas", "blasFailures", "noAllocation", "nvml", "doctor", "jcudaTemporaryFolder");
 
     private final SymbolLookup cuda = SymbolLookup.libraryLookup("libcuda.so.1", Arena.global());
@@ -159,6 +159,29 @@ public final class FakeGpuScenarios {
             refused("out of page-locked host memory", () -> driver.allocatePinned(2L << 30));
         }
         same(0, fake("fake_blocks"));
+    }
+
+    /** More than a direct buffer holds, as AdamW's moments of a large model need it. */
+    void largePinned() {
+        fake("fake_set", "host_gib", 4);
+        try (JcudaDriver driver = JcudaDriver.open(libraries, cache, 0)) {
+            long bytes = 3L << 30;
+            PinnedMemory pinned = driver.allocatePinned(bytes);
+            same(bytes, pinned.segment().byteSize());
+            same((byte) 0, pinned.segment().get(JAVA_BYTE, bytes - 1));
+            pinned.segment().set(JAVA_INT, bytes - 4, 0x01020304);
+            GpuStream stream = driver.stream();
+            GpuMemory memory = driver.allocate(4);
+            fake("fake_clear");
+            // Page-locked to its end: nothing waits.
+            stream.copyIn(pinned.segment(), bytes - 4, memory, 0, 4);
+            stream.copyOut(memory, 0, pinned.segment(), bytes - 8, 4);
+            same("in 4\nout 4\n", log());
+            same(0x01020304, pinned.segment().get(JAVA_INT, bytes - 8));
+            same(2, fake("fake_blocks"));
+            fake("fake_fail", "cuMemFreeHost", 1);
+            refused("freeing page-locked memory on Fake H100 0 failed: CUDA_ERROR_INVALID_VALUE (1)", pinned::close);
+        }
     }
 
     void copies() {
