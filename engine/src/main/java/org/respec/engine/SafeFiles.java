@@ -12,14 +12,43 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
 
-/** Writing files so that a crash leaves the old one or the new one, never half of either; and removing folders. */
+/** Writing files and folders so that a crash leaves the old one or the new one, never half of either; and removing folders. */
 public final class SafeFiles {
+    /** What the names of folders that are being written begin with. */
+    public static final String WRITING = ".writing-";
+
     private SafeFiles() {
     }
 
     /** What writes a file's bytes. */
     public interface Content {
         void writeTo(FileChannel channel) throws IOException;
+    }
+
+    /** What puts a folder's files into it, each synced. */
+    public interface Filling {
+        void into(Path folder) throws IOException;
+    }
+
+    /**
+     * Fills a temporary folder beside {@code folder}, which then takes its name, and the place of what had it before. One that is not
+     * filled to the end keeps a name that begins with {@link #WRITING}, until the next one is written.
+     */
+    public static void writeFolder(Path folder, Filling filling) throws IOException {
+        Path parent = folder.toAbsolutePath().getParent();
+        Path temporary = parent.resolve(WRITING + folder.getFileName());
+        Path before = parent.resolve(WRITING + folder.getFileName() + ".before");
+        deleteAll(temporary);
+        deleteAll(before);
+        Files.createDirectory(temporary);
+        filling.into(temporary);
+        syncFolder(temporary);
+        if (Files.exists(folder, LinkOption.NOFOLLOW_LINKS)) {
+            Files.move(folder, before, StandardCopyOption.ATOMIC_MOVE);
+        }
+        Files.move(temporary, folder, StandardCopyOption.ATOMIC_MOVE);
+        syncFolder(parent);
+        deleteAll(before);
     }
 
     /** Writes a temporary file beside {@code file}, syncs it, renames it, syncs the folder. */

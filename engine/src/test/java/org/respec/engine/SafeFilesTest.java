@@ -45,6 +45,22 @@ class SafeFilesTest {
         assertEquals(List.of("a"), names(), "nothing of the new one is left");
     }
 
+    @Test
+    void aFolderIsReplacedWhole() throws IOException {
+        Path target = folder.resolve("a");
+        SafeFiles.writeFolder(target, temporary -> Files.writeString(temporary.resolve("one"), "1"));
+        SafeFiles.writeFolder(target, temporary -> Files.writeString(temporary.resolve("two"), "2"));
+        assertEquals(List.of("two"), Stream.of(target.toFile().list()).toList());
+        assertThrows(IOException.class, () -> SafeFiles.writeFolder(target, temporary -> {
+            Files.writeString(temporary.resolve("three"), "3");
+            throw new IOException("no space");
+        }));
+        assertEquals(List.of("two"), Stream.of(target.toFile().list()).toList(), "the old one stays");
+        SafeFiles.writeFolder(target, temporary -> Files.writeString(temporary.resolve("four"), "4"));
+        assertEquals(List.of("four"), Stream.of(target.toFile().list()).toList());
+        assertEquals(List.of("a"), names(), "nothing temporary is left");
+    }
+
     /** A device is written to and not replaced, and so is what a link names. */
     @Test
     void devicesAndLinksStayWhatTheyAre() throws IOException {

@@ -65,6 +65,9 @@ public final class OnlineDrafter implements AutoCloseable {
     private record Result(DraftLearner.Report report, Publication publication) {
     }
 
+    private static final String WEIGHTS = "drafter.weights";
+    private static final String PREVIOUS_WEIGHTS = "drafter.previous";
+
     private final Settings settings;
     private final Wiring wiring;
     private final Consumer<String> alarms;
@@ -266,9 +269,9 @@ public final class OnlineDrafter implements AutoCloseable {
     public Map<String, MemorySegment> parts() {
         await();
         Map<String, MemorySegment> parts = new LinkedHashMap<>();
-        parts.put("drafter.weights", current.bytes());
+        parts.put(WEIGHTS, current.bytes());
         if (previous != null) {
-            parts.put("drafter.previous", previous.bytes());
+            parts.put(PREVIOUS_WEIGHTS, previous.bytes());
         }
         if (!lost) {
             learner.settle();
@@ -300,6 +303,11 @@ public final class OnlineDrafter implements AutoCloseable {
         return json;
     }
 
+    /** Name of the part that holds the weights in use, by a checkpoint's {@link #progress}. */
+    public static String partInUse(JsonNode progress) {
+        return progress.at("/health/source").asText().equals(DrafterHealth.Source.PREVIOUS.name()) ? PREVIOUS_WEIGHTS : WEIGHTS;
+    }
+
     /**
      * Takes over a checkpoint. A learner that was left behind begins anew from the weights in use.
      *
@@ -310,12 +318,12 @@ public final class OnlineDrafter implements AutoCloseable {
         version = progress.required("version").longValue();
         number = progress.required("number").longValue();
         failed = progress.required("failed").booleanValue();
-        reader.accept("drafter.weights", current.bytes());
+        reader.accept(WEIGHTS, current.bytes());
         current = Publication.of(progress.required("current").longValue(), current.bytes());
         long before = progress.required("previous").longValue();
         if (before >= 0) {
             MemorySegment bytes = free();
-            reader.accept("drafter.previous", bytes);
+            reader.accept(PREVIOUS_WEIGHTS, bytes);
             previous = Publication.of(before, bytes);
         }
         use(health.source() == DrafterHealth.Source.PREVIOUS ? previous : current);

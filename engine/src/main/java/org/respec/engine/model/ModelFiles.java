@@ -10,11 +10,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Consumer;
 import org.respec.engine.BadInput;
 import org.respec.engine.Reason;
 import org.respec.engine.SafeFiles;
+import org.respec.kernels.DType;
 
 /** A model folder's weights, in one file or in shards with an index. */
 public final class ModelFiles {
@@ -98,12 +101,24 @@ public final class ModelFiles {
 
     /** Writes {@code config.json} and {@code model.safetensors} (BF16) into {@code folder}, which is made if it is missing. */
     public static void write(Path folder, ObjectNode config, ParameterSet weights) {
+        write(folder, config, weights.specs(), weights::read, DType.BF16);
+    }
+
+    /**
+     * The same in a type of choice.
+     *
+     * @param values gives all elements as floats, in the order of {@code specs}, in pieces, as {@link ParameterSet#read} does
+     * @param dtype F32, or BF16 to round to
+     */
+    public static void write(Path folder, ObjectNode config, List<TensorSpec> specs, Consumer<Consumer<MemorySegment>> values,
+                             DType dtype) {
         try {
             Files.createDirectories(folder);
         } catch (IOException e) {
             throw new BadInput(folder + ": the folder cannot be made (" + Reason.of(e) + "); name one that can.", e);
         }
-        SafeFiles.write(folder.resolve("config.json"), (config.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
-        Safetensors.write(folder.resolve(WEIGHTS), weights.specs(), weights::read, true);
+        ObjectNode typed = config.deepCopy().put("torch_dtype", dtype == DType.BF16 ? "bfloat16" : "float32");
+        SafeFiles.write(folder.resolve("config.json"), (typed.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
+        Safetensors.write(folder.resolve(WEIGHTS), specs, values, dtype == DType.BF16);
     }
 }

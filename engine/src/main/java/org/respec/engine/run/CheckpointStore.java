@@ -6,13 +6,13 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -38,7 +38,6 @@ public final class CheckpointStore {
     private static final JsonMapper JSON = new JsonMapper();
     private static final String MANIFEST = "manifest.json";
     private static final String PREFIX = "iteration-";
-    private static final String TEMPORARY = ".writing-";
     private static final int CHUNK = 1 << 20;
 
     private final Path folder;
@@ -77,6 +76,11 @@ public final class CheckpointStore {
             }
         }
 
+        /** Writes a part of text. */
+        public void add(String name, byte[] text) {
+            add(name, MemorySegment.ofArray(text));
+        }
+
         /** Writes a part of whole numbers. */
         public void add(String name, int[] numbers) {
             MemorySegment bytes = MemorySegment.ofArray(new byte[Math.multiplyExact(4, numbers.length)]);
@@ -89,21 +93,15 @@ public final class CheckpointStore {
     public void write(int iteration, ObjectNode state, Consumer<Parts> writer) {
         try {
             Files.createDirectories(folder);
-            Path temporary = folder.resolve(TEMPORARY + iteration);
-            SafeFiles.deleteAll(temporary);
-            Files.createDirectory(temporary);
-            Parts parts = new Parts(temporary);
-            writer.accept(parts);
-            ObjectNode manifest = JSON.createObjectNode();
-            manifest.put("format", 1);
-            manifest.set("state", state);
-            manifest.set("parts", parts.manifest);
-            SafeFiles.write(temporary.resolve(MANIFEST), (manifest.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
-            SafeFiles.syncFolder(temporary);
-            Path target = folder.resolve(name(iteration));
-            SafeFiles.deleteAll(target);
-            Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
-            SafeFiles.syncFolder(folder);
+            SafeFiles.writeFolder(folder.resolve(name(iteration)), temporary -> {
+                Parts parts = new Parts(temporary);
+                writer.accept(parts);
+                ObjectNode manifest = JSON.createObjectNode();
+                manifest.put("format", 1);
+                manifest.set("state", state);
+                manifest.set("parts", parts.manifest);
+                SafeFiles.write(temporary.resolve(MANIFEST), (manifest.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
+            });
             prune(name(iteration));
         } catch (IOException e) {
             throw failed(e);
@@ -170,7 +168,7 @@ public final class CheckpointStore {
             }
         }
         try (Stream<Path> entries = Files.list(folder)) {
-            for (Path leftover : entries.filter(p -> p.getFileName().toString().startsWith(TEMPORARY)).toList()) {
+            for (Path leftover : entries.filter(p -> p.getFileName().toString().startsWith(SafeFiles.WRITING)).toList()) {
                 SafeFiles.deleteAll(leftover);
             }
         }
@@ -220,8 +218,36 @@ public final class CheckpointStore {
             }
             return Optional.empty();
         } catch (IOException e) {
-            throw new BadInput(folder + ": checkpoints cannot be read (" + Reason.of(e) + "); check permissions.", e);
+            throw unreadable(e);
         }
+    }
+
+    /**
+     * The checkpoint of one iteration.
+     *
+     * @throws BadInput if there is none, naming those that there are, or it is damaged
+     */
+    public Checkpoint of(int iteration) {
+        Path wanted = folder.resolve(name(iteration));
+        try {
+            List<Integer> there = finished().stream().map(p -> Integer.parseInt(p.getFileName().toString().substring(PREFIX.length())))
+                .sorted().toList();
+            if (!there.contains(iteration)) {
+                throw new BadInput(folder + ": there is no checkpoint of iteration " + iteration + (there.isEmpty() ? ", nor any other."
+                    : "; there are " + there.toString().replaceAll("[\\[\\]]", "") + "."));
+            }
+        } catch (IOException e) {
+            throw unreadable(e);
+        }
+        try {
+            return Checkpoint.open(wanted);
+        } catch (IOException e) {
+            throw new BadInput(wanted + ": it is damaged (" + Reason.of(e) + "); name another.", e);
+        }
+    }
+
+    private BadInput unreadable(IOException e) {
+        return new BadInput(folder + ": checkpoints cannot be read (" + Reason.of(e) + "); check permissions.", e);
     }
 
     /** A whole checkpoint. */
@@ -291,15 +317,43 @@ public final class CheckpointStore {
             }
             try (FileChannel channel = FileChannel.open(path.resolve(name))) {
                 for (long at = 0; at < target.byteSize(); at += CHUNK) {
-                    ByteBuffer view = target.asSlice(at, Math.min(CHUNK, target.byteSize() - at)).asByteBuffer();
-                    while (view.hasRemaining()) {
-                        if (channel.read(view) < 0) {
-                            throw new IOException("part " + name + " ends early");
-                        }
-                    }
+                    fill(target.asSlice(at, Math.min(CHUNK, target.byteSize() - at)), channel, name);
                 }
             } catch (IOException e) {
-                throw new BadInput(path + ": it cannot be read (" + Reason.of(e) + "); remove it to resume from the one before.", e);
+                throw unreadable(e);
+            }
+        }
+
+        private static void fill(MemorySegment piece, FileChannel channel, String name) throws IOException {
+            ByteBuffer view = piece.asByteBuffer();
+            while (view.hasRemaining()) {
+                if (channel.read(view) < 0) {
+                    throw new IOException("part " + name + " ends early");
+                }
+            }
+        }
+
+        private BadInput unreadable(IOException e) {
+            return new BadInput(path + ": it cannot be read (" + Reason.of(e) + "); remove it to resume from the one before.", e);
+        }
+
+        /** Whether it has a part of that name. */
+        public boolean has(String name) {
+            return sizes.containsKey(name);
+        }
+
+        /** Gives a part in pieces of a whole number of floats, each valid only while it is handed over. */
+        public void stream(String name, Consumer<MemorySegment> sink) {
+            long bytes = bytes(name);
+            try (FileChannel channel = FileChannel.open(path.resolve(name)); Arena arena = Arena.ofConfined()) {
+                MemorySegment buffer = arena.allocate(CHUNK, Float.BYTES);
+                for (long at = 0; at < bytes; at += CHUNK) {
+                    MemorySegment piece = buffer.asSlice(0, Math.min(CHUNK, bytes - at));
+                    fill(piece, channel, name);
+                    sink.accept(piece);
+                }
+            } catch (IOException e) {
+                throw unreadable(e);
             }
         }
 
@@ -312,7 +366,8 @@ public final class CheckpointStore {
             return numbers;
         }
 
-        private long bytes(String name) {
+        /** A part's size. */
+        public long bytes(String name) {
             Long bytes = sizes.get(name);
             if (bytes == null) {
                 throw new BadInput(path + ": part " + name + " is missing; resume with the configuration the run began with.");

@@ -2,6 +2,7 @@ package org.respec.engine.run;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -19,7 +20,12 @@ final class RunCheckpoints {
     RunCheckpoints(RunParts parts, RunState state) {
         this.parts = parts;
         this.state = state;
-        this.store = new CheckpointStore(parts.folder.path().resolve("checkpoints"), parts.config.train().keepCheckpoints());
+        this.store = new CheckpointStore(folder(parts.folder.path()), parts.config.train().keepCheckpoints());
+    }
+
+    /** Where a run keeps its checkpoints. */
+    static Path folder(Path run) {
+        return run.resolve("checkpoints");
     }
 
     /** Writes where the run stands after an iteration. */
@@ -27,10 +33,12 @@ final class RunCheckpoints {
         state.actorSteps = parts.actorOptimizer.steps();
         Map<String, MemorySegment> drafterParts = parts.online == null ? Map.of() : parts.online.parts();
         ObjectNode json = state.toJson();
+        TrainedModels.describe(parts, json);
         if (parts.online != null) {
             json.set("drafter", parts.online.progress());
         }
         store.write(state.iteration, json, out -> {
+            TrainedModels.describe(parts, out);
             out.add("actor.weights", parts.actor.weights()::read);
             out.add("actor.first", parts.actorOptimizer.firstMoments()::read);
             out.add("actor.second", parts.actorOptimizer.secondMoments()::read);

@@ -20,6 +20,7 @@ public final class RunFolder implements AutoCloseable {
     private static final String CONFIG = "config.json";
     private static final String SUMMARY = "summary.json";
     private static final List<String> WRITTEN = List.of(CONFIG, SUMMARY);
+    private static final List<String> MODELS = List.of(TrainedModels.ACTOR, TrainedModels.DRAFTER);
 
     private final Path path;
     private final Path earlier;
@@ -41,14 +42,7 @@ public final class RunFolder implements AutoCloseable {
      */
     public static RunFolder open(Path path, boolean resume) {
         boolean run = holdsRun(path);
-        if (resume && !run && !Files.exists(path.resolve(LOCK))) {
-            throw new BadInput(path + ": there is no run in this folder to resume; start without --resume.");
-        }
-        if (!run && !Files.exists(path.resolve(LOCK))) {
-            WRITTEN.stream().filter(name -> Files.exists(path.resolve(name))).findFirst().ifPresent(name -> {
-                throw new BadInput(path + ": it has a " + name + " that is no run's and would be overwritten; choose another run.dir.");
-            });
-        }
+        check(path, resume);
         try {
             RunFolder folder = take(path, null);
             if (resume || !run) {
@@ -60,6 +54,29 @@ public final class RunFolder implements AutoCloseable {
             return take(path, aside);
         } catch (IOException e) {
             throw new BadInput(path + ": the run folder cannot be used (" + Reason.of(e) + "); choose another run.dir.", e);
+        }
+    }
+
+    /**
+     * Looks whether {@link #open} may take a folder, and leaves it as it is.
+     *
+     * @throws BadInput if it has no run to resume, or files of others that a run would overwrite
+     */
+    static void check(Path path, boolean resume) {
+        boolean run = holdsRun(path);
+        if (resume && !run && !Files.exists(path.resolve(LOCK))) {
+            throw new BadInput(path + ": there is no run in this folder to resume; start without --resume.");
+        }
+        if (!run && !Files.exists(path.resolve(LOCK))) {
+            WRITTEN.stream().filter(name -> Files.exists(path.resolve(name))).findFirst().ifPresent(name -> {
+                throw new BadInput(path + ": it has a " + name + " that is no run's and would be overwritten; choose another run.dir.");
+            });
+        }
+        if (!run) {
+            MODELS.stream().filter(name -> Files.exists(path.resolve(name))).findFirst().ifPresent(name -> {
+                throw new BadInput(path + ": it has a folder " + name + " that is no run's and would be overwritten; choose another"
+                    + " run.dir.");
+            });
         }
     }
 

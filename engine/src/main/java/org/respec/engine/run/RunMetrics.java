@@ -106,11 +106,14 @@ final class RunMetrics {
         accept.put("last", state.acceptLast);
         accept.put("mean", state.iteration == 0 ? 0 : state.acceptSum / state.iteration);
         rolled.put("trajectory_sha256", state.digest.value());
-        summary.putObject("actor").put("weights_sha256", parts.actor.weights().sha256());
+        summary.putObject("actor").put("weights_sha256", parts.actor.weights().sha256()).put("folder", TrainedModels.ACTOR);
         if (parts.drafter != null) {
             ObjectNode json = summary.putObject("drafter");
             json.put("weights_sha256", parts.drafter.weights().sha256());
             json.put("version", parts.online == null ? 0 : parts.online.version());
+            if (parts.online != null) {
+                json.put("folder", TrainedModels.DRAFTER);
+            }
         }
         ObjectNode seconds = summary.putObject("seconds");
         seconds.put("rollout", state.secondsRollout);

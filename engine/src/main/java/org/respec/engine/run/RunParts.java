@@ -1,5 +1,6 @@
 package org.respec.engine.run;
 
+import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Consumer;
 import org.respec.engine.BadInput;
@@ -43,6 +44,8 @@ final class RunParts implements AutoCloseable {
     final Actor actor;
     /** Null for none. */
     final Drafter drafter;
+    /** The actor's tokenizer.json. */
+    final byte[] tokenizer;
     final Task task;
     final RolloutEngine rollout;
     /** Draws without speculation. */
@@ -65,6 +68,8 @@ final class RunParts implements AutoCloseable {
         this.config = config;
         boolean built = false;
         try {
+            RunFolder.check(config.run().dir(), resume);
+            requireOtherModels(config);
             boolean distill = config.distill().enabled();
             boolean drafterDrafts = config.speculation().needsDrafter();
             if (config.model().drafter() == null && (drafterDrafts || distill)) {
@@ -84,6 +89,7 @@ final class RunParts implements AutoCloseable {
             LoadedModel model = owned.add(LoadedModel.load(ops, config.model().actor(), config.model().drafter(), dtype, true));
             actor = model.actor();
             drafter = model.drafter();
+            tokenizer = TrainedModels.tokenizer(config.model().actor());
             task = Tasks.of(config.task(), config.run().seed(), model);
             var r = config.rollout();
             SamplingParams sampling = new SamplingParams(r.temperature(), r.topK(), r.topP());
@@ -91,8 +97,8 @@ final class RunParts implements AutoCloseable {
             int prompt = task.maxPromptTokens();
             RolloutLimits limits = MemoryPlan.limits(config, actor.config(), prompt);
             limits = memory == null ? limits : limits.withPages(memory.kvPages());
+            requireRows(config.train().microBatchTokens(), limits);
             leftOut = PassRoom.of(config.speculation(), limits);
-            folder = owned.add(RunFolder.open(config.run().dir(), resume));
             health = new DrafterHealth(config.distill().healthSteps(), true);
             PlanPolicy plans = PlanPolicies.of(config.speculation(), ops, actor, drafter, limits);
             // N-grams have no weights that could be at fault: how much they gain is for the policy alone to judge.
@@ -131,10 +137,32 @@ final class RunParts implements AutoCloseable {
                 replay = null;
                 online = null;
             }
+            // Last, when nothing can be refused any more: an earlier run there is moved aside.
+            folder = owned.add(RunFolder.open(config.run().dir(), resume));
             built = true;
         } finally {
             if (!built) {
                 owned.close();
+            }
+        }
+    }
+
+    /** Refuses passes that the longest response there can be would not fit. */
+    private static void requireRows(int tokens, RolloutLimits limits) {
+        if (tokens < limits.maxLength() - 1) {
+            throw new BadInput("train.micro_batch_tokens: " + tokens + " is less than a trajectory of " + (limits.maxLength() - 1)
+                + " tokens, as prompts and rollout.max_tokens allow; raise it.");
+        }
+    }
+
+    /** Refuses models where the run is to write its own. */
+    private static void requireOtherModels(RunConfig config) {
+        for (Path written : TrainedModels.folders(config.run().dir())) {
+            for (Path read : new Path[] {config.model().actor(), config.model().drafter()}) {
+                if (read != null && read.toAbsolutePath().normalize().equals(written.toAbsolutePath().normalize())) {
+                    throw new BadInput("run.dir: the run would write its own model over " + read + ", which it begins from; choose another"
+                        + " run.dir.");
+                }
             }
         }
     }

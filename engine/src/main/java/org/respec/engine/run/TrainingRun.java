@@ -103,7 +103,7 @@ public final class TrainingRun implements AutoCloseable {
 
     // ---------------------------------------------------------------------------------------------------------- the run
 
-    /** Runs what is left of the configured iterations and writes {@code summary.json}, which is also returned. */
+    /** Runs what is left of the configured iterations and writes the trained models and {@code summary.json}, which is also returned. */
     public ObjectNode run(Listener listener) {
         long start = System.nanoTime();
         int iterations = parts.config.train().iterations();
@@ -137,6 +137,7 @@ public final class TrainingRun implements AutoCloseable {
             learned(parts.online.takeOver());
             alarms().forEach(alarm -> listener.note(alarm.textValue()));
         }
+        TrainedModels.write(parts);
         double accuracyAfter = parts.accuracy();
         state.secondsTotal = secondsBefore + (System.nanoTime() - start) * 1e-9;
         ObjectNode summary = metrics.summary(accuracyAfter);

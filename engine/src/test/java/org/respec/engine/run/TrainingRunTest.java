@@ -21,6 +21,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.respec.engine.BadInput;
 import org.respec.engine.model.DrafterConfig;
 import org.respec.engine.model.ModelFiles;
@@ -275,6 +276,22 @@ class TrainingRunTest {
         RunFixture.run(config, false, "run.dir=" + dir, "train.iterations=1", "run.seed=9");
         assertEquals(first, Files.readString(folder.resolve("twice.1/summary.json")));
         assertNotEquals(first, Files.readString(dir.resolve("summary.json")));
+    }
+
+    /** Whatever is wrong is found before an earlier run is moved aside. */
+    @ParameterizedTest
+    @ValueSource(strings = {"distill.batch_tokens=20", "train.micro_batch_tokens=16", "rollout.max_tokens=1000", "run.dtype=bf16",
+        "model.drafter=nowhere"})
+    void aRefusedRunLeavesTheEarlierOne(String bad) throws IOException {
+        Path dir = folder.resolve("refused");
+        RunFixture.run(config, Files.exists(dir), "run.dir=" + dir, "train.iterations=1");
+        String summary = Files.readString(dir.resolve("summary.json"));
+        assertThrows(BadInput.class, () -> RunFixture.run(config, false, "run.dir=" + dir, bad));
+        assertEquals(summary, Files.readString(dir.resolve("summary.json")), bad);
+        assertTrue(!Files.exists(folder.resolve("refused.1")), bad);
+        Path none = folder.resolve("refused-new");
+        assertThrows(BadInput.class, () -> RunFixture.run(config, false, "run.dir=" + none, bad));
+        assertTrue(!Files.exists(none), bad);
     }
 
     @Test

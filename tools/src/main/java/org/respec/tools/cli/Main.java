@@ -7,7 +7,7 @@ import picocli.CommandLine.Command;
 /** The command line {@code respec}. */
 @Command(name = "respec", description = "Adaptive speculative decoding inside reinforcement learning of language models.",
     mixinStandardHelpOptions = true, version = Main.VERSION,
-    subcommands = {TrainCommand.class, PretrainCommand.class, GenerateCommand.class, BenchCommand.class, DoctorCommand.class,
+    subcommands = {TrainCommand.class, ExportCommand.class, PretrainCommand.class, GenerateCommand.class, BenchCommand.class, DoctorCommand.class,
         GpuCheckCommand.class, PlanCommand.class, SimulateCommand.class, ReportCommand.class, BundleCommand.class,
         ExperimentCommand.class})
 public final class Main implements Runnable {

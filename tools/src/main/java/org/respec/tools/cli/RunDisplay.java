@@ -78,6 +78,11 @@ final class RunDisplay implements TrainingRun.Listener, AutoCloseable {
                 comparison.path("ratio_to_off").asDouble(), comparison.path("tokens_per_second").asDouble(),
                 comparison.path("tokens_per_second_off").asDouble(), comparison.path("requests").asInt()));
         }
+        for (String model : List.of("actor", "drafter")) {
+            if (summary.path(model).has("folder")) {
+                row("trained " + model, folder.resolve(summary.path(model).path("folder").textValue()).toString());
+            }
+        }
         row("written to", folder.toString());
         out.println();
         out.println("  A page with plots: tools/respec report " + folder);
