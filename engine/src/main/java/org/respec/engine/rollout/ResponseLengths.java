@@ -5,7 +5,7 @@ package org.respec.engine.rollout;
  * lengths; one that was not met before goes by prompts of about its number of tokens, and those by all. It is for choosing who goes
  * first: nothing that is drawn depends on it.
  */
-final class ResponseLengths {
+public final class ResponseLengths {
     /** Prompts that are remembered by themselves; where two share a place the later takes it. */
     private static final int PLACES = 1 << 14;
     private static final int PROMPT_BINS = 64;
@@ -35,7 +35,8 @@ final class ResponseLengths {
     private final double[] left = new double[LENGTH_BINS];
     private final double lengthWidth;
 
-    ResponseLengths(int maxPrompt, int maxTokens) {
+    /** Nothing is known yet of responses of up to {@code maxTokens} tokens. */
+    public ResponseLengths(int maxPrompt, int maxTokens) {
         this.maxTokens = maxTokens;
         promptWidth = Math.ceilDiv(maxPrompt, PROMPT_BINS);
         lengthWidth = (double) maxTokens / LENGTH_BINS;
@@ -54,7 +55,7 @@ final class ResponseLengths {
     }
 
     /** How much longer responses to a prompt are expected to be than all are: a factor of 1/8 to 8. */
-    double scale(int[] prompt) {
+    public double scale(int[] prompt) {
         return count == 0 ? 1 : Math.clamp(expected(prompt) / mean(), 1 / MOST_SCALE, MOST_SCALE);
     }
 
@@ -63,7 +64,7 @@ final class ResponseLengths {
      *
      * @param scale see {@link #scale}
      */
-    double remaining(int drawn, double scale) {
+    public double remaining(int drawn, double scale) {
         return count == 0 ? Double.NaN : Math.min(maxTokens - drawn, scale * left[lengthBin(drawn / scale)]);
     }
 
@@ -80,7 +81,7 @@ final class ResponseLengths {
      *
      * @param scale the one that the prompt had when the response began
      */
-    void observe(int[] prompt, int tokens, double scale) {
+    public void observe(int[] prompt, int tokens, double scale) {
         for (int bin = 0; bin < LENGTH_BINS; bin++) {
             ends[bin] *= 1 - 1 / WINDOW;
         }
@@ -104,7 +105,7 @@ final class ResponseLengths {
     }
 
     /** Takes what was observed into {@link #remaining}. */
-    void refresh() {
+    public void refresh() {
         double after = 0;
         double beyond = 0;
         for (int bin = LENGTH_BINS - 1; bin >= 0; bin--) {

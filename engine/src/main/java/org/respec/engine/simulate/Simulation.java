@@ -2,7 +2,8 @@ package org.respec.engine.simulate;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.Function;
+import java.util.function.IntFunction;
+import java.util.stream.IntStream;
 import org.respec.engine.rollout.AdaptivePolicy;
 import org.respec.engine.rollout.FixedPolicy;
 import org.respec.engine.rollout.PlanPolicy;
@@ -40,9 +41,10 @@ public final class Simulation {
     public SimulationReport run() {
         List<SimulationReport.Line> statics = new ArrayList<>();
         for (SpeculationPlan plan : world.plans) {
-            statics.add(run(plan.toString(), worker -> worker.run(new FixedPolicy(plan))));
+            statics.add(run(plan.toString(), worker -> new Worker(world, worker, new FixedPolicy(plan))));
         }
-        return new SimulationReport(run("adaptive", worker -> worker.run(adaptive())), statics, run("hindsight", Worker::runInHindsight));
+        return new SimulationReport(run("adaptive", worker -> new Worker(world, worker, adaptive())), statics,
+            run("hindsight", worker -> Worker.inHindsight(world, worker)));
     }
 
     private PlanPolicy adaptive() {
@@ -51,12 +53,17 @@ public final class Simulation {
         return new AdaptivePolicy(new PlanSolver(world.plans, acceptance, believed, settings.margin(), settings.maxRows()), acceptance);
     }
 
-    private SimulationReport.Line run(String name, Function<Worker, Tally> policy) {
-        Tally all = new Tally(world.plans.size());
-        List<int[]> shares = world.deal();
-        for (int w = 0; w < shares.size(); w++) {
-            all.add(policy.apply(new Worker(world, w, shares.get(w))));
+    private SimulationReport.Line run(String name, IntFunction<Worker> made) {
+        List<Worker> workers = IntStream.range(0, world.settings.workers()).mapToObj(made).toList();
+        double now = 0;
+        for (List<int[]> shares : world.rollouts()) {
+            double start = now;
+            for (int w = 0; w < shares.size(); w++) {
+                now = Math.max(now, workers.get(w).rollout(shares.get(w), start));
+            }
         }
+        Tally all = new Tally(world.plans.size());
+        workers.forEach(worker -> all.add(worker.tally()));
         return all.line(name, world.plans);
     }
 }

@@ -14,6 +14,8 @@ final class World {
     final List<TraceRequest> trace;
     final PlanCosts costs;
     final SimulationSettings settings;
+    /** Most tokens of a request. */
+    final int longest;
     private final Behaviour[] behaviours;
     /** Seconds of a step without noise, switching left out, at {@code [batch][plan]}. */
     private final double[][] steady;
@@ -27,6 +29,7 @@ final class World {
         this.trace = trace;
         this.costs = costs;
         this.settings = settings;
+        this.longest = trace.stream().mapToInt(TraceRequest::tokens).max().orElse(1);
         Map<Acceptance, Behaviour> known = new HashMap<>();
         behaviours = new Behaviour[trace.size()];
         for (int i = 0; i < behaviours.length; i++) {
@@ -67,15 +70,25 @@ final class World {
             : Math.exp(deviation * CounterNoise.normal(settings.seed(), -1 - worker, step) - deviation * deviation / 2);
     }
 
+    /** Requests of each rollout in turn, by worker: see {@link #deal}. */
+    List<List<int[]>> rollouts() {
+        int each = settings.rollout() == 0 ? trace.size() : settings.rollout();
+        List<List<int[]>> rollouts = new ArrayList<>();
+        for (int from = 0; from < trace.size(); from += each) {
+            rollouts.add(deal(from, Math.min(trace.size() - from, each)));
+        }
+        return rollouts;
+    }
+
     /** Requests by worker, groups dealt out in turn in the order in which they first come; each worker's by arrival. */
-    List<int[]> deal() {
+    private List<int[]> deal(int from, int requests) {
         List<List<Integer>> dealt = new ArrayList<>();
         for (int w = 0; w < settings.workers(); w++) {
             dealt.add(new ArrayList<>());
         }
         Map<Integer, Integer> homes = new HashMap<>();
         int next = 0;
-        for (int i = 0; i < trace.size(); i++) {
+        for (int i = from; i < from + requests; i++) {
             int group = trace.get(i).group();
             Integer home = group < 0 ? null : homes.get(group);
             if (home == null) {

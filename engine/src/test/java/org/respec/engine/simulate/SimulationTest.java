@@ -11,6 +11,7 @@ import java.util.function.ToDoubleFunction;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.respec.engine.rollout.PlanPolicy;
 import org.respec.engine.speculation.AcceptanceTable;
 import org.respec.engine.speculation.ExpectedTokens;
 import org.respec.engine.speculation.PlanCosts;
@@ -48,7 +49,7 @@ class SimulationTest {
     }
 
     private static SimulationSettings settings(int batch, int workers, double noise) {
-        return new SimulationSettings(batch, workers, 1 << 20, 0.05, noise, 5);
+        return new SimulationSettings(batch, workers, 0, 1 << 20, 0.05, noise, 5);
     }
 
     private static TraceRequest request(int tokens) {
@@ -104,7 +105,7 @@ class SimulationTest {
         List<TraceRequest> trace = List.of(request(30), request(30), request(60));
         Linear costs = new Linear(10, 0, 0, 0);
         SimulationReport report = new Simulation(plans("2x1x2"), trace, new AcceptanceTable(new double[][] {{1}}), costs, costs,
-            new SimulationSettings(3, 1, 5, 0.05, 0, 5)).run();
+            new SimulationSettings(3, 1, 0, 5, 0.05, 0, 5)).run();
         assertEquals(Map.of("2x1x2", 20L), report.statics().get(1).plans());
         assertEquals(Map.of("off", 30L, "2x1x2", 10L), report.hindsight().plans());
         assertTrue(report.adaptive().plans().get("off") >= 30, report.adaptive().toString());
@@ -133,7 +134,7 @@ class SimulationTest {
         World world = new World(plans("2x1x2"), List.of(request(400)), new AcceptanceTable(new double[][] {{0}}), new Linear(10, 1, 2, 0.5),
             settings(1, 1, 0));
         int[] asked = {0};
-        Tally tally = new Worker(world, 0, new int[] {0}).run(new org.respec.engine.rollout.PlanPolicy() {
+        Worker worker = new Worker(world, 0, new PlanPolicy() {
             @Override
             public SpeculationPlan choose(int batch, int missedRows, double remainingTokens) {
                 // Of the first token nothing is known; from then on a step of off adds one, and a step of a plan leaves one.
@@ -152,7 +153,7 @@ class SimulationTest {
             }
         });
         double plain = 100 * 11 + 300 * (13 + 4 + 0.5 * 3);
-        assertEquals(1e-3 * (plain + 2 + 0.5 * (101 - 3)), tally.seconds, 1e-9);
+        assertEquals(1e-3 * (plain + 2 + 0.5 * (101 - 3)), worker.rollout(new int[] {0}, 0), 1e-9);
     }
 
     @Test
@@ -167,9 +168,57 @@ class SimulationTest {
         for (int i = 0; i < 12; i++) {
             groups.add(new TraceRequest(1, 0, i % 3, null));
         }
-        List<int[]> shares = new World(plans(), groups, sure, costs, settings(4, 2, 0)).deal();
+        List<int[]> shares = new World(plans(), groups, sure, costs, settings(4, 2, 0)).rollouts().getFirst();
         assertEquals("[0, 2, 3, 5, 6, 8, 9, 11]", java.util.Arrays.toString(shares.get(0)));
         assertEquals("[1, 4, 7, 10]", java.util.Arrays.toString(shares.get(1)));
+    }
+
+    /**
+     * Nothing is known of how much is left in a first rollout; later ones know how long responses to these prompts were, begin with the
+     * longest, and begin when the last of the rollout before has ended.
+     */
+    @Test
+    void laterRolloutsKnowHowLongResponsesAre() {
+        Linear costs = new Linear(10, 0, 2, 0.5);
+        List<TraceRequest> trace = new ArrayList<>();
+        for (int i = 0; i < 8; i++) {
+            trace.add(new TraceRequest(i % 4 == 3 ? 30 : 3, 0, i % 4, null));
+        }
+        World world = new World(plans(), trace, RANKED, costs, new SimulationSettings(1, 1, 4, 1 << 20, 0.05, 0, 5));
+        List<Double> remaining = new ArrayList<>();
+        Worker worker = new Worker(world, 0, new PlanPolicy() {
+            @Override
+            public SpeculationPlan choose(int batch, int missedRows, double remainingTokens) {
+                remaining.add(remainingTokens);
+                return SpeculationPlan.OFF;
+            }
+
+            @Override
+            public void observeStep(SpeculationPlan plan, int batch, int rows, int tokens, long draftNanos, long verifyNanos) {
+                // Only what it is asked counts.
+            }
+
+            @Override
+            public void observeRank(int request, int depth, int rank, int named) {
+                throw new AssertionError("nothing speculates");
+            }
+        });
+        double now = 0;
+        for (List<int[]> shares : world.rollouts()) {
+            now = worker.rollout(shares.getFirst(), now);
+        }
+        assertEquals(2 * 39 * 0.01, now, 1e-9);
+        assertEquals(2 * 39, remaining.size());
+        assertTrue(remaining.subList(0, 39).stream().allMatch(left -> left.isNaN()), remaining.toString());
+        assertEquals(39, remaining.get(39), 10);
+        // The longest goes first: once it is longer than others were, each of its tokens is one less to come.
+        for (int step = 39 + 10; step < 39 + 30; step++) {
+            assertEquals(1, remaining.get(step - 1) - remaining.get(step), 1e-6, step + " of " + remaining);
+        }
+        assertEquals(4, remaining.getLast(), 3);
+        // Two workers share each rollout, and wait for each other.
+        Simulation simulation = new Simulation(plans(), trace, RANKED, costs, costs, new SimulationSettings(1, 2, 4, 1 << 20, 0.05, 0, 5));
+        assertEquals(2 * 33 * 0.01, simulation.run().off().seconds(), 1e-9);
     }
 
     @Test
@@ -191,8 +240,13 @@ class SimulationTest {
 
     /** A few thousand requests whose lengths have a long tail, on several workers, the solver beginning with what it hopes. */
     private static SimulationReport rollout(PlanCosts believed, PlanCosts truth) {
+        return rollouts(0, believed, truth);
+    }
+
+    /** The same, in rollouts of so many requests; 0 for all in one. */
+    private static SimulationReport rollouts(int requests, PlanCosts believed, PlanCosts truth) {
         List<TraceRequest> trace = new TraceGenerator(3000, 150, 1, 3000, 8, 0.4).generate(21, RANKED);
-        return new Simulation(SOME, trace, RANKED, believed, truth, settings(64, 4, 0.03)).run();
+        return new Simulation(SOME, trace, RANKED, believed, truth, new SimulationSettings(64, 4, requests, 1 << 20, 0.05, 0.03, 5)).run();
     }
 
     private static void assertGood(SimulationReport report) {
@@ -209,6 +263,15 @@ class SimulationTest {
         Linear costs = new Linear(8, 0.3, 0.6, 0.01);
         SimulationReport report = rollout(costs, costs);
         assertTrue(report.hindsight().plans().get("off") > 0, "off pays somewhere: " + report.hindsight());
+        assertGood(report);
+    }
+
+    /** The same in rollouts each with a tail of its own, from the second of which on about how much is left is known. */
+    @Test
+    void adaptiveIsBestOverRolloutsWithTails() {
+        Linear costs = new Linear(8, 0.3, 0.6, 0.01);
+        SimulationReport report = rollouts(512, costs, costs);
+        assertTrue(report.off().seconds() > 1.1 * rollout(costs, costs).off().seconds(), "tails take time: " + report.off());
         assertGood(report);
     }
 

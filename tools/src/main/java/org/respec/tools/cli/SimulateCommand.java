@@ -54,6 +54,10 @@ final class SimulateCommand implements Callable<Integer> {
     @Option(names = "--workers", defaultValue = "1", paramLabel = "W", description = "Engines side by side (default: ${DEFAULT-VALUE}).")
     private int workers;
 
+    @Option(names = "--rollout", paramLabel = "N",
+        description = "Requests of a rollout, all of which end before the next begins (default: all are one rollout).")
+    private Integer rollout;
+
     @Option(names = "--max-rows", paramLabel = "N",
         description = "Most rows of a verify pass (default: as the engine has it for the batch).")
     private Integer maxRows;
@@ -96,6 +100,7 @@ final class SimulateCommand implements Callable<Integer> {
     public Integer call() {
         check(batch >= 1 && batch <= 65536, "--batch", batch, "from 1 to 65536");
         check(workers >= 1 && workers <= 65536, "--workers", workers, "from 1 to 65536");
+        check(rollout == null || rollout >= 1, "--rollout", rollout, "at least 1");
         check(maxRows == null || maxRows >= batch, "--max-rows", maxRows, "at least --batch");
         check(margin >= 0 && margin <= 10, "--margin", margin, "from 0 to 10");
         check(noise >= 0 && noise <= 1, "--noise", noise, "from 0 to 1");
@@ -111,7 +116,7 @@ final class SimulateCommand implements Callable<Integer> {
         List<TraceRequest> trace = requests.trace != null ? TraceFile.read(requests.trace) : made(acceptance);
         int rows = maxRows != null ? maxRows : new RolloutLimits(batch, 1, 1, 1, 0, 0).maxRows();
         SimulationReport report = new Simulation(believed.plans(), trace, acceptance, believed, real,
-            new SimulationSettings(batch, workers, rows, margin, noise, seed)).run();
+            new SimulationSettings(batch, workers, rollout == null ? 0 : rollout, rows, margin, noise, seed)).run();
         print(report, trace.size());
         if (json != null) {
             SafeFiles.write(json, (json(report, trace.size()).toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
@@ -168,6 +173,7 @@ final class SimulateCommand implements Callable<Integer> {
     private ObjectNode json(SimulationReport report, int count) {
         ObjectNode root = new JsonMapper().createObjectNode();
         root.put("requests", count).put("tokens", report.off().tokens()).put("workers", workers).put("batch", batch).put("seed", seed);
+        root.put("rollout", rollout == null ? count : rollout);
         root.put("regret_percent", 100 * report.regret()).put("busy_regret_percent", 100 * report.busyRegret());
         root.put("best_static", report.bestStatic().policy());
         ArrayNode policies = root.putArray("policies");
