@@ -11,13 +11,16 @@ import org.respec.engine.rollout.Trajectory;
 import org.respec.kernels.Ops;
 import org.respec.kernels.OutOfDeviceMemory;
 import org.respec.kernels.PolicyTerms;
+import org.respec.kernels.SamplingParams;
 
 /**
  * GRPO updates of an actor: packs trajectories into passes, turns the loss into gradients, steps the optimizer.
  *
  * <p>Rollout and training may give a token different log-probabilities: they round in different places, and more so in BF16. With an
  * importance cap, tokens weigh min(exp(training - rollout), cap) and ratios are relative to what training itself said before the
- * update (decoupled PPO; Hilton et al., 2022; truncation as in TIS; Yao et al., 2025). Without one, ratios are relative to the rollout.
+ * update (decoupled PPO; Hilton et al., 2022; truncation as in TIS; Yao et al., 2025). Without one, ratios are relative to the rollout;
+ * but where sampling left tokens out, the rollout's log-probabilities are of what was kept, training's of all tokens: then ratios are
+ * relative to training in any case.
  */
 public final class PolicyTrainer implements AutoCloseable {
     /**
@@ -26,13 +29,22 @@ public final class PolicyTrainer implements AutoCloseable {
      * @param miniBatches optimizer steps per pass over the trajectories
      * @param epochs passes over the trajectories
      * @param perSequence whether each sequence, rather than each token, weighs the same
-     * @param temperature of the rollout, under which log-probabilities are compared
+     * @param sampling of the rollout, under whose temperature log-probabilities are compared
      * @param importanceCap largest importance weight; 0 for no importance weights
      */
-    public record Schedule(int miniBatches, int epochs, boolean perSequence, float temperature, float importanceCap) {
+    public record Schedule(int miniBatches, int epochs, boolean perSequence, SamplingParams sampling, float importanceCap) {
         /** Without importance weights. */
-        public Schedule(int miniBatches, int epochs, boolean perSequence, float temperature) {
-            this(miniBatches, epochs, perSequence, temperature, 0f);
+        public Schedule(int miniBatches, int epochs, boolean perSequence, SamplingParams sampling) {
+            this(miniBatches, epochs, perSequence, sampling, 0f);
+        }
+
+        /** Whether ratios are relative to what training said before the update, rather than to the rollout. */
+        boolean relativeToTraining() {
+            return importanceCap > 0 || sampling.filters();
+        }
+
+        float temperature() {
+            return sampling.temperature();
         }
 
         int steps() {
@@ -46,7 +58,8 @@ public final class PolicyTrainer implements AutoCloseable {
      * @param loss mean loss per token (or sequence)
      * @param gradNorm mean gradient norm before clipping
      * @param clipFraction share of tokens whose ratio was cut
-     * @param mismatch between training and rollout, over the first step's tokens, before that step
+     * @param mismatch between training and rollout, over the first step's tokens, before that step; of no tokens where sampling left
+     *     some out
      */
     public record Report(double loss, double gradNorm, double clipFraction, Mismatch mismatch) {
     }
@@ -169,7 +182,7 @@ public final class PolicyTrainer implements AutoCloseable {
     }
 
     private Report steps(Batch all, float learningRate) {
-        if (schedule.importanceCap() > 0 && schedule.steps() > 1) {
+        if (schedule.relativeToTraining() && schedule.steps() > 1) {
             Batch batch = all;
             all = all.relativeTo(attempt(batch.trajectories, () -> logProbs(batch)));
         }
@@ -186,7 +199,7 @@ public final class PolicyTrainer implements AutoCloseable {
                 actor.repack();
                 lossSum += tally.loss;
                 clipped += tally.clipped;
-                tokens += tally.mismatch.tokens();
+                tokens += tally.tokens;
                 mismatch = mismatch == null ? tally.mismatch.result() : mismatch;
             }
         }
@@ -223,6 +236,7 @@ public final class PolicyTrainer implements AutoCloseable {
     private static final class Tally {
         double loss;
         long clipped;
+        long tokens;
         final Mismatch.Sums mismatch = new Mismatch.Sums();
     }
 
@@ -309,15 +323,17 @@ public final class PolicyTrainer implements AutoCloseable {
             for (int i = 0; i < t.response().length; i++, row++) {
                 float drawn = t.logProbs()[i];
                 float old = drawn;
-                double importance = 1;
-                if (schedule.importanceCap() > 0) {
+                if (schedule.relativeToTraining()) {
                     old = batch.proximal == null ? current[row] : batch.proximal[index][i];
-                    importance = Math.min(Math.exp(old - drawn), schedule.importanceCap());
                 }
+                double importance = schedule.importanceCap() > 0 ? Math.min(Math.exp(old - drawn), schedule.importanceCap()) : 1;
                 float advantage = batch.advantages[index];
                 tally.loss += weight * importance * loss.value(advantage, current[row], old, anchor == null ? current[row] : anchor[row]);
                 tally.clipped += loss.clipped(advantage, current[row], old) ? 1 : 0;
-                tally.mismatch.add(current[row], drawn);
+                tally.tokens++;
+                if (!schedule.sampling().filters()) {
+                    tally.mismatch.add(current[row], drawn);
+                }
             }
         }
     }
@@ -327,7 +343,7 @@ public final class PolicyTrainer implements AutoCloseable {
     }
 
     private PolicyTerms terms(Batch batch, List<Integer> pack, long totalTokens) {
-        boolean corrected = schedule.importanceCap() > 0;
+        boolean relative = schedule.relativeToTraining();
         PolicyRows lossRows = passes.lossRows;
         lossRows.begin();
         for (int index : pack) {
@@ -335,11 +351,11 @@ public final class PolicyTrainer implements AutoCloseable {
             lossRows.skip(t.prompt().length - 1);
             float weight = (float) weight(batch, t, totalTokens);
             for (int i = 0; i < t.response().length; i++) {
-                float old = corrected && batch.proximal != null ? batch.proximal[index][i] : t.logProbs()[i];
+                float old = relative && batch.proximal != null ? batch.proximal[index][i] : t.logProbs()[i];
                 lossRows.add(weight, batch.advantages[index], old, t.logProbs()[i]);
             }
         }
-        return lossRows.terms(loss, !corrected || batch.proximal != null, corrected ? schedule.importanceCap() : 0);
+        return lossRows.terms(loss, !relative || batch.proximal != null, schedule.importanceCap());
     }
 
     /** Brings a pack's tokens and targets to the device; returns the number of rows. */

@@ -279,7 +279,7 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
             long beforeOnHost = sizing.hostBytes();
             ActorTraining.Keep keep = config.train().checkpointActivations() ? ActorTraining.Keep.INPUTS : ActorTraining.Keep.ALL;
             new PolicyTrainer(ops, actor, anchored ? actor : null, optimizer, new PolicyLoss(0, 0, config.train().klCoefficient()),
-                new PolicyTrainer.Schedule(1, 1, false, 1f), tokens, keep, true).reserve();
+                new PolicyTrainer.Schedule(1, 1, false, SamplingParams.temperature(1f)), tokens, keep, true).reserve();
             return new Passes(sum(sizing) - before, sizing.hostBytes() - beforeOnHost);
         }
 

@@ -119,7 +119,7 @@ final class RunParts implements AutoCloseable {
             Actor reference = t.klCoefficient() == 0 ? null : owned.add(model.copyOfActor());
             trainer = owned.add(new PolicyTrainer(ops, actor, reference, actorOptimizer,
                 new PolicyLoss(t.clipLow(), t.clipHigh(), t.klCoefficient()),
-                new PolicyTrainer.Schedule(t.miniBatches(), t.epochs(), t.loss().equals("sequence"), r.temperature(),
+                new PolicyTrainer.Schedule(t.miniBatches(), t.epochs(), t.loss().equals("sequence"), sampling,
                     t.importanceCap(dtype)),
                 memory == null ? t.microBatchTokens() : memory.microBatchTokens(),
                 t.checkpointActivations() ? ActorTraining.Keep.INPUTS : ActorTraining.Keep.ALL, !r.releaseKv()));

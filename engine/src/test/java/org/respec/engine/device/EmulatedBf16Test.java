@@ -80,7 +80,7 @@ class EmulatedBf16Test {
         }
         try (AdamW optimizer = new AdamW(ops, actor.weights(), new AdamW.Settings(0.9f, 0.95f, 1e-8f, 0f, 0f));
              PolicyTrainer trainer = new PolicyTrainer(ops, actor, null, optimizer, new PolicyLoss(0.2f, 0.2f, 0f),
-                 new PolicyTrainer.Schedule(1, 1, false, TEMPERATURE, 2), 64, keep, true)) {
+                 new PolicyTrainer.Schedule(1, 1, false, SamplingParams.temperature(TEMPERATURE), 2), 64, keep, true)) {
             double loss = trainer.accumulate(trajectories, advantages);
             into.copyFrom(optimizer.gradients());
             return loss;
@@ -127,7 +127,7 @@ class EmulatedBf16Test {
     private static void compareLogProbs(Actor full, List<Trajectory> drawn) {
         try (AdamW optimizer = new AdamW(cpu, full.weights(), new AdamW.Settings(0.9f, 0.95f, 1e-8f, 0f, 0f));
              PolicyTrainer trainer = new PolicyTrainer(cpu, full, null, optimizer, new PolicyLoss(0.2f, 0.2f, 0f),
-                 new PolicyTrainer.Schedule(1, 1, false, TEMPERATURE), 64)) {
+                 new PolicyTrainer.Schedule(1, 1, false, SamplingParams.temperature(TEMPERATURE)), 64)) {
             float[] ones = new float[drawn.size()];
             Arrays.fill(ones, 1f);
             PolicyTrainer.Report report = trainer.update(drawn, ones, 0f);

@@ -24,6 +24,7 @@ import org.respec.engine.rl.PolicyLoss;
 import org.respec.engine.rl.PolicyTrainer;
 import org.respec.engine.rollout.Trajectory;
 import org.respec.kernels.Ops;
+import org.respec.kernels.SamplingParams;
 import org.respec.kernels.gpu.GpuOps;
 
 /** A device without memory for training passes of the size asked for gets smaller ones, and the run what it would have had with those. */
@@ -58,7 +59,7 @@ class OutOfMemoryTest {
         try (Actor actor = TestModels.actor(ops, CONFIG, 13);
              AdamW optimizer = new AdamW(ops, actor.weights(), new AdamW.Settings(0.9f, 0.95f, 1e-8f, 0f, 1f));
              PolicyTrainer trainer = new PolicyTrainer(ops, actor, null, optimizer, new PolicyLoss(0.2f, 0.2f, 0f),
-                 new PolicyTrainer.Schedule(2, 1, false, 1f, 2f), maxRows, ActorTraining.Keep.ALL, lasting)) {
+                 new PolicyTrainer.Schedule(2, 1, false, SamplingParams.temperature(1f), 2f), maxRows, ActorTraining.Keep.ALL, lasting)) {
             PolicyTrainer.Report report = null;
             for (int i = 0; i < 2; i++) {
                 report = trainer.update(trajectories(), new float[] {0.7f, -0.4f, 0.3f, -0.9f, 1.1f, 0.2f}, 1e-2f);

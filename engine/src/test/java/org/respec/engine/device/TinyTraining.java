@@ -57,7 +57,7 @@ final class TinyTraining {
              AdamW actorOptimizer = new AdamW(ops, actor.weights(), new AdamW.Settings(0.9f, 0.95f, 1e-8f, 0.01f, 1f));
              AdamW draftOptimizer = new AdamW(ops, drafter.weights(), new AdamW.Settings(0.9f, 0.95f, 1e-8f, 0f, 0.5f));
              PolicyTrainer trainer = new PolicyTrainer(ops, actor, reference, actorOptimizer, new PolicyLoss(0.2f, 0.2f, 0.1f),
-                 new PolicyTrainer.Schedule(2, 1, false, SAMPLING.temperature(), dtype == DType.F32 ? 0 : 2), 64);
+                 new PolicyTrainer.Schedule(2, 1, false, SAMPLING, dtype == DType.F32 ? 0 : 2), 64);
              ReplayBuffer replay = new ReplayBuffer(200, 3 * config.hiddenSize(), TOP_K);
              DraftLearner learner = new DraftLearner(ops, drafter, draftOptimizer, replay, 3,
                  DraftLearner.Settings.plain(2, 64, 0.8f, SAMPLING.temperature(), 1e-2f, 5));

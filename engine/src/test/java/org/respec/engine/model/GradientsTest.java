@@ -24,6 +24,7 @@ import org.respec.engine.rl.SupervisedTrainer;
 import org.respec.engine.rollout.Trajectory;
 import org.respec.kernels.Backends;
 import org.respec.kernels.Ops;
+import org.respec.kernels.SamplingParams;
 
 /** Forward values and every parameter gradient of the SFT, GRPO and KD losses against libtorch's autograd. */
 class GradientsTest {
@@ -101,7 +102,7 @@ class GradientsTest {
             try (Actor actor = TestModels.actor(ops, config, 13); Actor reference = TestModels.actor(ops, config, 14);
                  AdamW optimizer = new AdamW(ops, actor.weights(), NO_CLIP);
                  PolicyTrainer trainer = new PolicyTrainer(ops, actor, reference, optimizer, loss,
-                     new PolicyTrainer.Schedule(1, 1, perSequence, temperature, cap), 40)) {
+                     new PolicyTrainer.Schedule(1, 1, perSequence, SamplingParams.temperature(temperature), cap), 40)) {
                 SplittableRandom random = new SplittableRandom(5);
                 TorchQwen3 torch = new TorchQwen3(manager, actor.weights());
                 TorchQwen3 torchReference = new TorchQwen3(manager, reference.weights());

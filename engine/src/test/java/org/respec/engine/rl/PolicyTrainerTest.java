@@ -2,6 +2,7 @@ package org.respec.engine.rl;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.ValueLayout;
@@ -16,6 +17,7 @@ import org.respec.engine.model.TestModels;
 import org.respec.engine.rollout.Trajectory;
 import org.respec.kernels.Backends;
 import org.respec.kernels.Ops;
+import org.respec.kernels.SamplingParams;
 
 /** Mismatch between rollout and training: measured, and corrected by importance weights. */
 class PolicyTrainerTest {
@@ -39,10 +41,14 @@ class PolicyTrainerTest {
     }
 
     private static Outcome update(Ops ops, float[][] logProbs, int miniBatches, int epochs, float cap) {
+        return update(ops, logProbs, new PolicyTrainer.Schedule(miniBatches, epochs, false, SamplingParams.temperature(TEMPERATURE), cap));
+    }
+
+    private static Outcome update(Ops ops, float[][] logProbs, PolicyTrainer.Schedule schedule) {
         try (Actor actor = TestModels.actor(ops, CONFIG, 13);
              AdamW optimizer = new AdamW(ops, actor.weights(), new AdamW.Settings(0.9f, 0.95f, 1e-8f, 0f, 1f));
              PolicyTrainer trainer = new PolicyTrainer(ops, actor, null, optimizer, new PolicyLoss(0.2f, 0.2f, 0f),
-                 new PolicyTrainer.Schedule(miniBatches, epochs, false, TEMPERATURE, cap), 40)) {
+                 schedule, 40)) {
             PolicyTrainer.Report report = trainer.update(trajectories(logProbs), new float[] {0.7f, -0.4f, 0.3f, -0.9f, 1.1f}, 1e-2f);
             return new Outcome(report, actor.weights().download().toArray(ValueLayout.JAVA_FLOAT));
         }
@@ -95,6 +101,34 @@ class PolicyTrainerTest {
                 assertEquals(new Mismatch(0, 0, 0), plain.report.mismatch());
                 assertEquals(plain.report, corrected.report);
                 assertArrayEquals(plain.weights, corrected.weights);
+            }
+        }
+    }
+
+    /**
+     * Where sampling left tokens out, the rollout's log-probabilities are larger than training's by what was left out of each: that is no
+     * reason to clip, and changes no bit. With importance weights it counts, as the draw was not from all tokens.
+     */
+    @Test
+    void tokensThatSamplingLeftOutClipNothing() {
+        try (Ops ops = Backends.open("cpu", 2)) {
+            float[][] exact = exact(ops);
+            float[][] kept = exact.clone();
+            for (int i = 0; i < kept.length; i++) {
+                kept[i] = exact[i].clone();
+                for (int t = 0; t < kept[i].length; t++) {
+                    kept[i][t] += 0.05f + 0.5f * (t % 3);
+                }
+            }
+            SamplingParams filtered = new SamplingParams(TEMPERATURE, 5, 0.9f);
+            for (int[] steps : new int[][] {{1, 1}, {2, 1}, {2, 3}}) {
+                Outcome plain = update(ops, exact, steps[0], steps[1], 0);
+                Outcome left = update(ops, kept, new PolicyTrainer.Schedule(steps[0], steps[1], false, filtered));
+                assertArrayEquals(plain.weights, left.weights);
+                assertEquals(plain.report.loss(), left.report.loss());
+                assertEquals(plain.report.clipFraction(), left.report.clipFraction());
+                Outcome weighed = update(ops, kept, new PolicyTrainer.Schedule(steps[0], steps[1], false, filtered, 2));
+                assertFalse(Arrays.equals(plain.weights, weighed.weights));
             }
         }
     }

@@ -141,7 +141,7 @@ final class GradientStage implements CheckStage {
     private static PolicyTrainer trainer(Ops ops, LoadedModel model, Actor reference, AdamW optimizer, float klCoefficient, int rows) {
         reference.publish();
         return new PolicyTrainer(ops, model.actor(), reference, optimizer, new PolicyLoss(0.2f, 0.2f, klCoefficient),
-            new PolicyTrainer.Schedule(1, 1, false, 1f), rows);
+            new PolicyTrainer.Schedule(1, 1, false, SamplingParams.temperature(1f)), rows);
     }
 
     /** The learner keeps its gradients to itself: without a learning rate the first moments after one step are a tenth of them. */
