@@ -41,18 +41,27 @@ public record LoadedModel(Ops ops, Actor actor, TextTokenizer tokenizer, Drafter
         ModelConfig config = ModelConfig.read(actorFolder.resolve("config.json"));
         requireRoom(ops, actorFolder, config.tensors(), kept, dtype);
         TextTokenizer tokenizer = TextTokenizer.open(actorFolder.resolve("tokenizer.json"), config.vocabSize());
-        Actor actor = new Actor(ops, config, weights(ops, "actor weights", config.tensors(), kept, actorFolder), dtype);
-        actor.publish();
-        if (drafterFolder == null) {
-            return new LoadedModel(ops, actor, tokenizer, null);
+        Actor actor = null;
+        try {
+            actor = new Actor(ops, config, weights(ops, "actor weights", config.tensors(), kept, actorFolder), dtype);
+            actor.publish();
+            return new LoadedModel(ops, actor, tokenizer, drafterFolder == null ? null : drafter(ops, actor, drafterFolder, kept));
+        } catch (RuntimeException e) {
+            if (actor != null) {
+                actor.close();
+            }
+            tokenizer.close();
+            throw e;
         }
-        DrafterConfig draftConfig = DrafterConfig.read(drafterFolder.resolve("config.json"));
-        draftConfig.checkFits(config, drafterFolder.resolve("config.json"));
-        requireRoom(ops, drafterFolder, draftConfig.tensors(), kept, dtype);
-        Drafter drafter = new Drafter(ops, draftConfig,
-            weights(ops, "drafter weights", draftConfig.tensors(), kept, drafterFolder), actor);
+    }
+
+    private static Drafter drafter(Ops ops, Actor actor, Path folder, DType kept) {
+        DrafterConfig config = DrafterConfig.read(folder.resolve("config.json"));
+        config.checkFits(actor.config(), folder.resolve("config.json"));
+        requireRoom(ops, folder, config.tensors(), kept, actor.dtype());
+        Drafter drafter = new Drafter(ops, config, weights(ops, "drafter weights", config.tensors(), kept, folder), actor);
         drafter.publish();
-        return new LoadedModel(ops, actor, tokenizer, drafter);
+        return drafter;
     }
 
     /**
@@ -75,7 +84,12 @@ public record LoadedModel(Ops ops, Actor actor, TextTokenizer tokenizer, Drafter
 
     private static ParameterSet weights(Ops ops, String name, List<TensorSpec> specs, DType dtype, Path folder) {
         ParameterSet set = new ParameterSet(ops, name, specs, dtype);
-        ModelFiles.read(folder, set);
+        try {
+            ModelFiles.read(folder, set);
+        } catch (RuntimeException e) {
+            set.close();
+            throw e;
+        }
         return set;
     }
 

@@ -60,6 +60,8 @@ public final class RolloutEngine implements AutoCloseable {
     private Trajectory[] finished;
     private int nextGroup;
     private long admissions;
+    /** Whether a rollout has begun and not come to its end. */
+    private boolean broken;
 
     /**
      * An engine for an actor and, unless {@code drafter} is null, a drafter.
@@ -155,13 +157,23 @@ public final class RolloutEngine implements AutoCloseable {
         return policy;
     }
 
-    /** Draws all responses of {@code prompts}; trajectories come in request order. */
+    /**
+     * Draws all responses of {@code prompts}; trajectories come in request order. One thread at a time may call it.
+     *
+     * @throws BadInput for a prompt that is longer than the engine was built for
+     * @throws IllegalStateException after a rollout that a failure broke off: its requests are still live
+     */
     public Rollout generate(List<PromptGroup> prompts) {
+        if (broken) {
+            throw new IllegalStateException("an earlier rollout of this engine failed in the middle; close it and make another");
+        }
         long start = System.nanoTime();
         begin(prompts);
+        broken = true;
         while (step()) {
             // Everything happens in step.
         }
+        broken = false;
         return end((System.nanoTime() - start) * 1e-9);
     }
 

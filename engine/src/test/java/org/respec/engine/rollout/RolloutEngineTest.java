@@ -111,6 +111,9 @@ class RolloutEngineTest {
             Drafting.of(Drafting.Kind.EAGLE, 1f), careless)) {
             IllegalStateException e = assertThrows(IllegalStateException.class, () -> engine.generate(SMALL.prompts(3)));
             assertTrue(e.getMessage().contains("4x4x16 for 7 requests"), e.getMessage());
+            // Its requests are still live: another rollout's would mix with them.
+            e = assertThrows(IllegalStateException.class, () -> engine.generate(SMALL.prompts(3)));
+            assertTrue(e.getMessage().contains("failed in the middle"), e.getMessage());
         }
     }
 

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -20,6 +21,7 @@ import org.respec.engine.model.TensorSpec;
 import org.respec.kernels.Backends;
 import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
+import org.respec.kernels.SizingOps;
 
 /** Runs and models that the host's memory is too small for are refused in a sentence, before the system ends the process. */
 class HostMemoryPlanTest {
@@ -78,6 +80,22 @@ class HostMemoryPlanTest {
         try (Ops ops = Backends.open("cpu", 1)) {
             String message = assertThrows(BadInput.class, () -> LoadedModel.load(ops, large, null)).getMessage();
             assertTrue(message.startsWith(large + ": its weights take ") && message.endsWith("or a device with more memory."), message);
+        }
+    }
+
+    /** A drafter's file that is cut short: what was read before it is given back. */
+    @Test
+    void aModelThatCannotBeReadLeavesNoMemoryBehind() throws IOException {
+        Path cut = Files.createDirectory(folder.resolve("cut"));
+        Files.copy(folder.resolve("drafter/config.json"), cut.resolve("config.json"));
+        byte[] weights = Files.readAllBytes(folder.resolve("drafter/model.safetensors"));
+        Files.write(cut.resolve("model.safetensors"), Arrays.copyOf(weights, weights.length / 2));
+        try (Ops ops = Backends.open("cpu", 1)) {
+            SizingOps sizing = new SizingOps(ops);
+            assertThrows(BadInput.class, () -> LoadedModel.load(sizing.ops(), folder.resolve("actor"), cut));
+            assertTrue(sizing.bytes().size() > 1 && sizing.bytes().values().stream().allMatch(bytes -> bytes == 0),
+                sizing.bytes().toString());
+            assertEquals(0, sizing.hostBytes());
         }
     }
 
