@@ -21,6 +21,8 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
     private static final double MUCH = 0.15;
     /** How long it is watched closely after steps have become longer. */
     private static final long ALERT_NANOS = 300_000_000L;
+    /** After so long without a step nobody asks: the thread sleeps until the next one. */
+    private static final long REST_NANOS = 1_000_000_000L;
     private static final Path PROC = Path.of("/proc");
 
     private record Sample(double share, long nanos) {
@@ -52,6 +54,8 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
     private final StepJumps jumps = new StepJumps();
     private volatile Sample latest;
     private volatile long alertUntil;
+    /** Whether the thread sleeps until the next step. */
+    private volatile boolean resting;
     private volatile boolean closed;
 
     /**
@@ -116,8 +120,18 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
 
     private void watch(AutoCloseable device) {
         try (device) {
+            long busy = work.busyNanos();
+            long busySince = clock.getAsLong();
             while (!closed) {
                 sample();
+                if (work.busyNanos() != busy) {
+                    busy = work.busyNanos();
+                    busySince = clock.getAsLong();
+                } else if (clock.getAsLong() - busySince > REST_NANOS) {
+                    rest(busy);
+                    busySince = clock.getAsLong();
+                    continue;
+                }
                 LockSupport.parkNanos(this, 1_000_000L * (isAlert() ? pace.alertMillis : pace.calmMillis));
             }
         } catch (Exception e) {
@@ -126,6 +140,15 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
                 say(e.toString());
             }
         }
+    }
+
+    /** Sleeps until there was a step after the work at hand, or the probe is closed. */
+    private void rest(long busy) {
+        resting = true;
+        while (!closed && work.busyNanos() == busy) {
+            LockSupport.park(this);
+        }
+        resting = false;
     }
 
     private boolean isAlert() {
@@ -169,6 +192,9 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
         work.add(batch, nanos);
         if (jumps.longer(plan, batch, nanos) && !isAlert()) {
             alertUntil = clock.getAsLong() + ALERT_NANOS;
+            LockSupport.unpark(thread);
+        }
+        if (resting) {
             LockSupport.unpark(thread);
         }
     }

@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -299,10 +300,22 @@ class UtilizationTest {
             assertTrue(thread.isDaemon());
             Thread.sleep(300);
             assertTrue(probe.getAsDouble() >= 0 && probe.getAsDouble() <= 1);
+            // Where nothing decodes nobody asks, and it sleeps until something does.
+            await(() -> thread.getState() == Thread.State.WAITING);
+            probe.decoded(SpeculationPlan.OFF, 1, 1000);
+            await(() -> thread.getState() == Thread.State.TIMED_WAITING);
+            await(() -> thread.getState() == Thread.State.WAITING);
             probe.close();
             thread.join(10_000);
             assertTrue(!thread.isAlive(), "it ends");
         }
+    }
+
+    private static void await(BooleanSupplier condition) throws InterruptedException {
+        for (int i = 0; i < 10_000 && !condition.getAsBoolean(); i++) {
+            Thread.sleep(1);
+        }
+        assertTrue(condition.getAsBoolean());
     }
 
     /** A GPU that NVML does not know here: said once, and nothing is held against speculation. */
