@@ -1,7 +1,7 @@
 package org.respec.kernels;
 
 /**
- * Runs pieces of work that come again and again. Where the device can, a piece is recorded when it comes for the second time and from
+ * Runs pieces of work that come again and again. Where the device can, a piece is recorded once it has come a few times and from
  * then on started as a whole, which spares the host its operators one by one.
  *
  * <p>A piece of work is a row of operators over the rows of a batch. It counts as the same if its key, batch, cache, requests and rows

@@ -20,6 +20,7 @@ import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.DType;
 import org.respec.kernels.KvStore;
 import org.respec.kernels.Ops;
+import org.respec.kernels.OutOfDeviceMemory;
 import org.respec.kernels.SamplingParams;
 import org.respec.kernels.Tensor;
 import org.respec.kernels.TensorArena;
@@ -112,7 +113,10 @@ public final class DecodeBench implements AutoCloseable {
         }
     }
 
-    /** Bytes read and written per second by a plain copy of {@code bytes}: the median of some rounds. */
+    /**
+     * Bytes read and written per second by a plain copy of {@code bytes}: the median of some rounds, by the host's clock. For operators
+     * that compute on the calling thread; a GPU has events.
+     */
     public static double copyBytesPerSecond(Ops ops, long bytes) {
         int cols = 1024;
         int rows = Math.toIntExact(bytes / (4L * cols));
@@ -120,6 +124,7 @@ public final class DecodeBench implements AutoCloseable {
             Tensor from = arena.allocate(DType.F32, rows, cols);
             Tensor to = arena.allocate(DType.F32, rows, cols);
             DeviceInitializer.fill(ops, from, 1, SEED);
+            ops.copy(from, to, rows);
             double[] seconds = new double[COPY_ROUNDS];
             for (int i = 0; i < COPY_ROUNDS; i++) {
                 ops.synchronize();
@@ -139,6 +144,15 @@ public final class DecodeBench implements AutoCloseable {
      * @throws BadInput if it does not fit the memory or the model's positions
      */
     public Result run(Setting s) {
+        try {
+            return time(s);
+        } catch (OutOfDeviceMemory | ArithmeticException e) {
+            throw new BadInput(String.format("%d requests with %d tokens and speculation %s do not fit %s (%s); choose a smaller shape,"
+                + " batch or context.", s.batch(), s.context(), s.plan(), ops.device(), e.getMessage()), e);
+        }
+    }
+
+    private Result time(Setting s) {
         RolloutLimits limits = limits(s, s.warmUp() + s.steps());
         require(String.format("caches and workspaces of %d requests with %d tokens and speculation %s", s.batch(), s.context(), s.plan()),
             workspaceBytes(limits, s.plan()));

@@ -10,6 +10,8 @@ import java.util.IdentityHashMap;
 import java.util.Set;
 import org.respec.kernels.KvStore;
 import org.respec.kernels.Ops;
+import org.respec.kernels.Replay;
+import org.respec.kernels.RowBatch;
 
 /**
  * Stands between a rollout engine and its operators and watches decode steps from there, since the engine computes through them
@@ -97,9 +99,10 @@ final class StepProbe implements InvocationHandler {
         if (skipping && !waits && !name.equals("push") && !name.equals("close") && method.getReturnType() == void.class) {
             return null;
         }
-        if (staged && name.equals("replay")) {
+        if (name.equals("replay")) {
             // Recorded work could not be taken apart.
-            return InvocationHandler.invokeDefault(proxy, method, arguments);
+            return staged ? InvocationHandler.invokeDefault(proxy, method, arguments)
+                : new SkippingReplay(target.replay((String) arguments[0]));
         }
         if (staged && inStep && name.equals("sample")) {
             enter(Stage.SAMPLE);
@@ -122,6 +125,29 @@ final class StepProbe implements InvocationHandler {
             enter(Stage.VERIFY);
         }
         return returned;
+    }
+
+    /** What is left out never ran: to a recorder it would seem to have, and be recorded before its kernels are loaded. */
+    private final class SkippingReplay implements Replay {
+        private final Replay replay;
+
+        SkippingReplay(Replay replay) {
+            this.replay = replay;
+        }
+
+        @Override
+        public void run(int key, RowBatch batch, KvStore kv, int requests, int rows, Runnable work) {
+            if (skipping) {
+                work.run();
+            } else {
+                replay.run(key, batch, kv, requests, rows, work);
+            }
+        }
+
+        @Override
+        public void close() {
+            replay.close();
+        }
     }
 
     private void enter(Stage next) {

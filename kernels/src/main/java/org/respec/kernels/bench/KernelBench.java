@@ -4,12 +4,14 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.respec.bindings.gpu.GpuBlas;
+import org.respec.bindings.gpu.GpuDevice;
 import org.respec.bindings.gpu.GpuDriver;
 import org.respec.bindings.gpu.GpuEvent;
-import org.respec.bindings.gpu.GpuException;
 import org.respec.bindings.gpu.GpuMemory;
+import org.respec.bindings.gpu.GpuOutOfMemory;
 import org.respec.bindings.gpu.GpuStream;
 import org.respec.kernels.DType;
+import org.respec.kernels.OutOfDeviceMemory;
 import org.respec.kernels.PackedMatrix;
 import org.respec.kernels.Tensor;
 import org.respec.kernels.TensorArena;
@@ -26,6 +28,8 @@ import org.respec.kernels.gpu.GpuOps;
  */
 public final class KernelBench implements AutoCloseable {
     private static final int MOST_COPIES = 8;
+    /** The ceilings come first, on a device that may have been idle and takes a while to come to speed. */
+    private static final double IDLE_WARM_UPS = 5;
     private static final int FLUSH_WORD = 0x3f9d70a4;
 
     private final GpuOps ops;
@@ -49,14 +53,19 @@ public final class KernelBench implements AutoCloseable {
      */
     public record Effort(double warmUpSeconds, double seconds, int leastRepeats, int mostRepeats, int hostCalls, int copyElements,
                          int gemmSize) {
-        /** On a GPU: a copy of 256 MiB, a product of 8192 cubed. */
+        /** On a GPU: a copy of 1 GiB, beside which what the events show of an empty kernel is little, and a product of 8192 cubed. */
         public static Effort full() {
-            return new Effort(0.1, 0.3, 7, 100, 200, 1 << 27, 8192);
+            return new Effort(0.1, 0.3, 7, 100, 200, 1 << 29, 8192);
         }
 
         /** For the emulator, whose times say nothing about a GPU: just enough to run every line. */
         public static Effort tiny() {
             return new Effort(0, 0, 1, 1, 1, 1 << 12, 32);
+        }
+
+        /** Tiny on an emulated device, else full. */
+        public static Effort of(GpuDevice device) {
+            return device.uuid().isEmpty() ? tiny() : full();
         }
     }
 
@@ -82,25 +91,35 @@ public final class KernelBench implements AutoCloseable {
         return () -> ops.linear(x, weight, y, false, 1);
     }
 
+    /** Bytes that a plain copy reads and writes per second, by the median of its repeats. */
+    public double copyBytesPerSecond() {
+        try (TensorArena arena = ops.arena("bench copy")) {
+            int cols = 1 << 10;
+            Tensor from = new BenchInputs(ops, arena, 1).normal(DType.BF16, effort.copyElements / cols, cols);
+            Tensor to = arena.allocate(DType.BF16, from.rows(), cols);
+            return copyBytes() / time(List.of(() -> ops.copy(from, to, from.rows())), IDLE_WARM_UPS * effort.warmUpSeconds).median;
+        }
+    }
+
+    private long copyBytes() {
+        return 2L * effort.copyElements * DType.BF16.bytes();
+    }
+
     /** Measures the ceilings. */
     public Ceilings ceilings() {
+        double copy = copyBytesPerSecond();
         try (TensorArena arena = ops.arena("bench ceilings")) {
             BenchInputs inputs = new BenchInputs(ops, arena, 1);
-            int cols = 1 << 10;
-            Tensor from = inputs.normal(DType.BF16, effort.copyElements / cols, cols);
-            Tensor to = inputs.empty(DType.BF16, from.rows(), cols);
-            Timing copy = time(List.of(() -> ops.copy(from, to, from.rows())));
             int n = effort.gemmSize;
             Tensor a = inputs.normal(DType.BF16, n, n);
             Tensor b = inputs.normal(DType.BF16, n, n);
             Tensor c = inputs.empty(DType.BF16, n, n);
             Tensor one = inputs.empty(DType.F32, 1, 1);
             Timing smallest = time(List.of(() -> ops.fill(one, 1f)));
-            long copyBytes = 2 * from.size() * DType.BF16.bytes();
             try (GpuBlas blas = driver.blas(stream)) {
                 Timing gemm = time(List.of(() -> blas.gemm(false, true, n, n, n, GpuBlas.Type.BF16, a.address(), n, b.address(), n, 0f,
                     GpuBlas.Type.BF16, c.address(), n)));
-                return new Ceilings(copyBytes, copyBytes / copy.median, n, 2.0 * n * n * n / gemm.median, smallest.median);
+                return new Ceilings(copyBytes(), copy, n, 2.0 * n * n * n / gemm.median, smallest.median);
             }
         }
     }
@@ -125,13 +144,8 @@ public final class KernelBench implements AutoCloseable {
             }
             Timing timing = time(calls);
             return new BenchResult(of, timing.median, timing.least, hostNanos(calls, timing.median), timing.repeats, copies, "");
-        } catch (UnsupportedOperationException | IllegalArgumentException e) {
+        } catch (UnsupportedOperationException | IllegalArgumentException | OutOfDeviceMemory | GpuOutOfMemory e) {
             return BenchResult.notRun(of, String.valueOf(e.getMessage()));
-        } catch (GpuException e) {
-            if (driver.freeBytes() < of.inputBytes()) {
-                return BenchResult.notRun(of, String.valueOf(e.getMessage()));
-            }
-            throw e;
         } finally {
             arenas.forEach(TensorArena::close);
         }
@@ -141,7 +155,11 @@ public final class KernelBench implements AutoCloseable {
     }
 
     private Timing time(List<Runnable> calls) {
-        double once = warmUp(calls);
+        return time(calls, effort.warmUpSeconds);
+    }
+
+    private Timing time(List<Runnable> calls, double warmUpSeconds) {
+        double once = warmUp(calls, warmUpSeconds);
         int repeats = (int) Math.clamp((long) (effort.seconds / Math.max(once, 1e-6)), effort.leastRepeats, effort.mostRepeats);
         List<GpuEvent> events = new ArrayList<>();
         try {
@@ -168,7 +186,7 @@ public final class KernelBench implements AutoCloseable {
     }
 
     /** Runs every set of inputs once and goes on until the time is up; returns the seconds of one run. */
-    private double warmUp(List<Runnable> calls) {
+    private double warmUp(List<Runnable> calls, double warmUpSeconds) {
         calls.forEach(Runnable::run);
         ops.synchronize();
         long begin = System.nanoTime();
@@ -176,7 +194,7 @@ public final class KernelBench implements AutoCloseable {
         do {
             calls.get(runs++ % calls.size()).run();
             ops.synchronize();
-        } while (runs < effort.leastRepeats || System.nanoTime() - begin < effort.warmUpSeconds * 1e9);
+        } while (runs < effort.leastRepeats || System.nanoTime() - begin < warmUpSeconds * 1e9);
         return (System.nanoTime() - begin) * 1e-9 / runs;
     }
 

@@ -9,15 +9,18 @@ import org.respec.kernels.RowBatch;
 /**
  * Work as graphs. Launches are a function of what work is the same by ({@link Replay}) and of the longest context, which tree attention
  * takes in few steps ({@link TreeAttentionKernel#columnsBucket}): there is one graph for each of these. The first time a piece of work
- * runs as it is, so that kernels are compiled and workspaces allocated outside of a recording; the second time it is recorded; what
- * cannot be recorded runs as it is for ever. The graphs used longest ago give way to new ones. Nothing is allocated while graphs replay.
+ * runs as it is, so that kernels are compiled and workspaces allocated outside of a recording; the second time too, since much of what
+ * comes while a batch drains comes no more than twice and would be recorded in vain; the third time it is recorded. What cannot be
+ * recorded runs as it is for ever. The graphs used longest ago give way to new ones. Nothing is allocated while graphs replay.
  *
  * <p>How many different pieces there are: a decode step has one for each number of live requests and plan, times a step of context
- * length. A batch that is full stays at one; while it drains there are as many as requests.
+ * length. A batch that is full stays at one; while it drains there are as many as requests, over and over from one rollout to the next,
+ * so that with fewer graphs than that each would give way before it is used again.
  */
 final class GraphReplay implements Replay {
-    /** One graph of a 36-layer model is some hundred nodes: below a megabyte of host and device memory. */
-    static final int MOST_GRAPHS = 128;
+    /** A drain from 256 requests with two plans. One graph of a 36-layer model is some hundred nodes; its memory was not measured. */
+    static final int MOST_GRAPHS = 512;
+    private static final int RUNS_UNRECORDED = 2;
     private static final System.Logger LOG = System.getLogger(GraphReplay.class.getName());
 
     private final GpuContext gpu;
@@ -46,7 +49,7 @@ final class GraphReplay implements Replay {
         int rows;
         int columns;
         long used;
-        boolean ran;
+        int runs;
         boolean refused;
         GpuGraph graph;
 
@@ -64,11 +67,11 @@ final class GraphReplay implements Replay {
         piece.used = ++clock;
         if (piece.graph != null) {
             piece.graph.launch(gpu.stream());
-        } else if (piece.ran && !piece.refused) {
+        } else if (piece.runs >= RUNS_UNRECORDED && !piece.refused) {
             record(piece, work);
         } else {
             work.run();
-            piece.ran = true;
+            piece.runs = Math.min(piece.runs + 1, RUNS_UNRECORDED);
         }
     }
 
@@ -95,7 +98,7 @@ final class GraphReplay implements Replay {
         fresh.requests = requests;
         fresh.rows = rows;
         fresh.columns = columns;
-        fresh.ran = false;
+        fresh.runs = 0;
         fresh.refused = false;
         return fresh;
     }

@@ -1,8 +1,9 @@
 package org.respec.kernels.bench;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
+import static org.junit.jupiter.api.Assumptions.abort;
 
 import java.util.HashSet;
 import java.util.Set;
@@ -11,21 +12,25 @@ import org.respec.bindings.gpu.GpuDriver;
 import org.respec.bindings.gpu.GpuException;
 import org.respec.bindings.gpu.emulator.EmulatorDriver;
 import org.respec.bindings.gpu.emulator.EmulatorOptions;
+import org.respec.kernels.DType;
+import org.respec.kernels.Tensor;
 import org.respec.kernels.gpu.GpuOps;
 
 class KernelBenchTest {
     private static final EmulatorOptions UNCHECKED = EmulatorOptions.defaults().withChecked(false);
 
+    private static GpuDriver open(EmulatorOptions options) {
+        try {
+            return EmulatorDriver.open(options);
+        } catch (GpuException e) {
+            return abort(e.getMessage());
+        }
+    }
+
     /** Every case at its tiny size, so that inputs, calls and formulas are those that a GPU will get. */
     @Test
     void everyCaseRunsOnTheEmulator() {
-        GpuDriver driver;
-        try {
-            driver = EmulatorDriver.open(UNCHECKED);
-        } catch (GpuException e) {
-            assumeTrue(false, e.getMessage());
-            return;
-        }
+        GpuDriver driver = open(UNCHECKED);
         try (GpuOps ops = new GpuOps(driver); KernelBench bench = new KernelBench(ops, KernelBench.Effort.tiny())) {
             Ceilings ceilings = bench.ceilings();
             assertTrue(ceilings.copyBytesPerSecond() > 0 && ceilings.gemmFlopsPerSecond() > 0, ceilings::toString);
@@ -37,6 +42,24 @@ class KernelBenchTest {
                 assertTrue(result.medianSeconds() > 0 && result.hostNanos() > 0 && result.bytesPerSecond() > 0, result::toString);
             }
             assertEquals(18, kernels.size(), kernels::toString);
+        }
+    }
+
+    /** A case that takes more than it says gives back what it took, and the next one runs. */
+    @Test
+    void aCaseThatMemoryIsTooSmallForIsNoted() {
+        GpuDriver driver = open(UNCHECKED.withMemoryBytes(512 << 20));
+        try (GpuOps ops = new GpuOps(driver); KernelBench bench = new KernelBench(ops, KernelBench.Effort.tiny())) {
+            long free = driver.freeBytes();
+            BenchResult result = bench.run(new BenchCase("fill", BenchCase.shape("rows", 1), DType.F32, 4, 0, 4, inputs -> {
+                inputs.empty(DType.F32, 16 << 10, 1 << 10);
+                Tensor more = inputs.empty(DType.F32, 128 << 10, 1 << 10);
+                return () -> inputs.ops().fill(more, 1f);
+            }));
+            assertFalse(result.wasRun());
+            assertTrue(result.note().contains("536870912 bytes"), result.note());
+            assertEquals(free, driver.freeBytes());
+            assertTrue(bench.run(KernelBench.cases(true).getFirst()).wasRun());
         }
     }
 

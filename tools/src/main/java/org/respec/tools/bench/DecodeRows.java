@@ -11,18 +11,17 @@ import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
 import org.respec.kernels.TreeBatch;
+import org.respec.kernels.bench.KernelBench;
 import org.respec.kernels.gpu.GpuOps;
 
 /** Decode times of one shape as a table and as JSON, beside the speed of a plain copy in the same run. */
 public final class DecodeRows {
-    private static final long COPY_BYTES = 256L << 20;
-    /** Where a copy of that size would take too long and say no more. */
-    private static final long SMALL_COPY_BYTES = 1L << 20;
+    /** Of a copy on the host: more than most caches hold. */
+    private static final long HOST_COPY_BYTES = 64L << 20;
 
     private final Ops ops;
     private final DecodeShape shape;
     private final DType dtype;
-    private final boolean gpu;
     private final double copy;
     private final ArrayNode rows;
 
@@ -35,10 +34,15 @@ public final class DecodeRows {
         this.ops = ops;
         this.shape = shape;
         this.dtype = dtype;
-        this.gpu = ops instanceof GpuOps of && !of.driver().device().uuid().isEmpty();
-        this.copy = DecodeBench.copyBytesPerSecond(ops, gpu ? COPY_BYTES : SMALL_COPY_BYTES);
+        this.copy = ops instanceof GpuOps gpu ? copyBytesPerSecond(gpu) : DecodeBench.copyBytesPerSecond(ops, HOST_COPY_BYTES);
         json.put("shape", shape.title()).put("dtype", name(dtype)).put("copy_bytes_per_second", copy);
         this.rows = json.putArray("rows");
+    }
+
+    private static double copyBytesPerSecond(GpuOps gpu) {
+        try (KernelBench bench = new KernelBench(gpu, KernelBench.Effort.of(gpu.driver().device()))) {
+            return bench.copyBytesPerSecond();
+        }
     }
 
     private static String name(DType of) {

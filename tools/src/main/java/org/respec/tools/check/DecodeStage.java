@@ -6,6 +6,7 @@ import org.respec.engine.BadInput;
 import org.respec.engine.rollout.DecodeBench;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.DType;
+import org.respec.kernels.OutOfDeviceMemory;
 import org.respec.kernels.gpu.GpuOps;
 import org.respec.tools.bench.DecodeRows;
 import org.respec.tools.bench.DecodeShape;
@@ -62,7 +63,7 @@ final class DecodeStage implements CheckStage {
                     }
                 }
             }
-        } catch (BadInput e) {
+        } catch (BadInput | OutOfDeviceMemory | ArithmeticException e) {
             run.json().withArray("/not_run").add(e.getMessage());
             run.item(shape.title(), "not run: " + e.getMessage(), "");
         }

@@ -19,6 +19,7 @@ import org.respec.bindings.gpu.GpuException;
 import org.respec.engine.BadInput;
 import org.respec.engine.SafeFiles;
 import org.respec.engine.run.Devices;
+import org.respec.kernels.OutOfDeviceMemory;
 import org.respec.kernels.gpu.GpuOps;
 
 /**
@@ -197,7 +198,8 @@ public final class GpuCheck {
             } else if (run.passed() == 0) {
                 message = "nothing of it begins with '" + String.join("' or '", each.prefixes) + "'";
             }
-        } catch (GpuException | IllegalStateException | IllegalArgumentException | BadInput | StageRun.OutOfTime e) {
+        } catch (GpuException | OutOfDeviceMemory | IllegalStateException | IllegalArgumentException | ArithmeticException | BadInput
+            | StageRun.OutOfTime e) {
             message = String.valueOf(e.getMessage());
         } catch (IOException e) {
             message = "a folder for it cannot be made (" + e.getMessage() + ")";

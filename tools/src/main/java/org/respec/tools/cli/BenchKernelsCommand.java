@@ -66,7 +66,7 @@ final class BenchKernelsCommand implements Callable<Integer> {
             System.out.println(EMULATED);
             root.put("note", EMULATED);
         }
-        try (KernelBench bench = new KernelBench(gpu, emulated ? KernelBench.Effort.tiny() : KernelBench.Effort.full())) {
+        try (KernelBench bench = new KernelBench(gpu, KernelBench.Effort.of(of))) {
             Ceilings ceilings = bench.ceilings();
             System.out.printf("copy of %d MiB %.0f GB/s, bf16 product of %d^3 %.1f TFLOP/s, the smallest kernel %.2f us%n%n",
                 ceilings.copyBytes() >> 21, ceilings.copyBytesPerSecond() * 1e-9, ceilings.gemmSize(),
