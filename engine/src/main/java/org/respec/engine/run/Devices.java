@@ -1,6 +1,7 @@
 package org.respec.engine.run;
 
 import java.util.List;
+import java.util.Locale;
 import org.respec.engine.BadInput;
 import org.respec.kernels.Backends;
 import org.respec.kernels.DType;
@@ -17,6 +18,11 @@ public final class Devices {
     /** Operators on {@code device}, with graphs where it has them. */
     public static Ops open(String device, int threads) {
         return open(device, threads, true);
+    }
+
+    /** Operators as a configuration asks for them. */
+    public static Ops open(RunConfig.Run run) {
+        return open(run.device(), run.threads(), run.graphs());
     }
 
     /** Operators on {@code device}; see {@link Backends#open}. */
@@ -40,5 +46,20 @@ public final class Devices {
             return ops.stores(DType.BF16) && !device.equals("emulator") ? DType.BF16 : DType.F32;
         }
         return setting.equals("bf16") ? DType.BF16 : DType.F32;
+    }
+
+    /**
+     * The type that a configuration asks for.
+     *
+     * @param ops opened for it
+     * @throws BadInput if the device does not store it
+     */
+    public static DType dtype(RunConfig.Run run, Ops ops) {
+        DType dtype = dtype(run.dtype(), run.device(), ops);
+        if (!ops.stores(dtype)) {
+            throw new BadInput("run.dtype: " + ops.device() + " cannot compute in " + dtype.name().toLowerCase(Locale.ROOT)
+                + "; set run.dtype=f32.");
+        }
+        return dtype;
     }
 }

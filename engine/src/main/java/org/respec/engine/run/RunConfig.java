@@ -145,6 +145,11 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
                 MAX_TOKENS, MARGIN, Drafting.of(kind, 1f), "auto", null);
         }
 
+        /** The same with another {@code costCache}. */
+        public Speculation withCostCache(Path folder) {
+            return new Speculation(mode, plan, maxDepth, maxBranch, maxTokens, margin, drafting, utilization, folder);
+        }
+
         /** The setting that {@link #of} takes. */
         public String name() {
             return (drafting.kind() == Drafting.Kind.NGRAM ? NGRAM_PREFIX : "") + (mode.equals("fixed") ? plan.toString() : mode);

@@ -101,7 +101,7 @@ public final class DraftPairs {
     private static void pull(Ops ops, Pieces pieces, int most, HostMirror into, int rows) {
         for (int from = 0; from < rows; from += most) {
             int to = Math.min(rows, from + most);
-            ops.copy(pieces.logits(from, to), into.device().rows(from, to), to - from);
+            ops.convert(pieces.logits(from, to), into.device().rows(from, to), to - from);
         }
         ops.pull(into, (long) rows * into.host().cols());
     }

@@ -20,7 +20,7 @@ final class GenerateStage implements CheckStage {
     public void run(StageRun run) {
         ArrayNode rows = run.json().putArray("rows");
         boolean quick = run.settings().quick();
-        StageRun.ModelFolders models = run.models();
+        ModelFolders models = run.models();
         try (Ops cpu = run.openCpu(); GpuOps gpu = run.open()) {
             new GenerateCheck(cpu, gpu, models.actor(), models.drafter(), quick ? 2 : 8, quick ? 16 : 96).run(run::wants, result -> {
                 rows.addObject().put("temperature", result.temperature()).put("speculation", result.speculation())

@@ -53,7 +53,7 @@ final class GradientStage implements CheckStage {
     @Override
     public void run(StageRun run) {
         boolean quick = run.settings().quick();
-        StageRun.ModelFolders models = run.models();
+        ModelFolders models = run.models();
         ArrayNode rows = run.json().putArray("rows");
         Map<String, Gradient> want;
         List<Trajectory> drawn;

@@ -12,14 +12,6 @@ import org.respec.kernels.gpu.GpuOps;
 final class StageRun {
     private static final int CPU_THREADS = 2;
 
-    /** Folders of an actor and its drafter. */
-    record ModelFolders(Path actor, Path drafter) {
-        /** What makes a training run use them. */
-        List<String> overrides() {
-            return List.of("model.actor=" + actor.toAbsolutePath(), "model.drafter=" + drafter.toAbsolutePath());
-        }
-    }
-
     private final GpuCheck.Settings settings;
     private final List<String> prefixes;
     private final Path folder;

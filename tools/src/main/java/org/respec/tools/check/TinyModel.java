@@ -14,12 +14,12 @@ import org.respec.engine.run.Devices;
 import org.respec.kernels.Ops;
 
 /** An untrained actor and drafter of three small layers, with the vocabulary of another actor, for quick checks. */
-final class TinyModel {
+public final class TinyModel {
     private TinyModel() {
     }
 
     /** Writes both into {@code folder}; the tokenizer is that of {@code like}. */
-    static StageRun.ModelFolders write(Path folder, Path like) {
+    public static ModelFolders write(Path folder, Path like) {
         ModelConfig of = ModelConfig.read(like.resolve("config.json"));
         ModelConfig config = new ModelConfig(of.vocabSize(), 64, 96, 3, 2, 1, 32, 1e-6, 10000, 256, true, of.eosTokenIds(),
             of.padTokenId());
@@ -33,7 +33,7 @@ final class TinyModel {
             ModelFiles.write(actor, config.toJson(), weights);
             ModelFiles.write(drafter, draft.toJson(), draftWeights);
             Files.copy(like.resolve("tokenizer.json"), actor.resolve("tokenizer.json"));
-            return new StageRun.ModelFolders(actor, drafter);
+            return new ModelFolders(actor, drafter);
         } catch (IOException e) {
             throw new BadInput(folder + ": a tiny model cannot be written there (" + e.getMessage() + "); check space and permissions.", e);
         }

@@ -2,6 +2,7 @@ package org.respec.tools.experiment;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import org.respec.engine.model.LoadedModel;
 import org.respec.engine.rollout.PromptGroup;
 import org.respec.engine.rollout.RolloutEngine;
@@ -43,6 +44,18 @@ final class Coupling implements Experiment {
     private static final double[][] DESIGN = {{1, 0.28, 0.67, 0.62}, {4, 0.56, 0.86, 0.92}};
     private static final double TOLERANCE = 0.03;
 
+    /** 0 for a number by the lab. */
+    private final int prompts;
+
+    Coupling() {
+        this(0);
+    }
+
+    /** With so many responses of the model's own for each seed. */
+    Coupling(int prompts) {
+        this.prompts = prompts;
+    }
+
     @Override
     public String name() {
         return "coupling";
@@ -70,15 +83,15 @@ final class Coupling implements Experiment {
             int children = figures[0] == 1 ? 0 : CHILDREN.length - 1;
             for (int rule = 0; rule < RULES.size(); rule++) {
                 double mean = zipf[hot][0][children][rule].mean();
-                claims.add(new Claim(String.format("zipf, %d of %s children within %.2f of the design's figure", CHILDREN[children],
-                    RULES.get(rule).name(), TOLERANCE), mean, figures[rule + 1], Math.abs(mean - figures[rule + 1]) <= TOLERANCE));
+                claims.add(new Claim(String.format(Locale.ROOT, "zipf, %d of %s children within %.2f of the design's figure",
+                    CHILDREN[children], RULES.get(rule).name(), TOLERANCE), mean, figures[rule + 1], Math.abs(mean - figures[rule + 1]) <= TOLERANCE));
             }
         }
         lab.log().accept("coupling: synthetic distributions done");
         RunConfig config = lab.config(List.of());
-        try (Ops ops = Devices.open(config.run().device(), config.run().threads());
-             LoadedModel model = LoadedModel.load(ops, config.model().actor(), config.model().drafter())) {
-            Spread[][][][] real = measure(lab, seed -> pairs(ops, model, config, lab.choose(64, 256), seed), LEVELS, lab.choose(8, 16));
+        try (Ops ops = Devices.open(config.run()); LoadedModel model = Lab.load(ops, config)) {
+            int count = prompts > 0 ? prompts : lab.choose(64, 256);
+            Spread[][][][] real = measure(lab, seed -> pairs(ops, model, config, count, seed), LEVELS, lab.choose(8, 16));
             add(table, "model", real, LEVELS);
             charts.add(new Outcome.Chart("coupling-model",
                 plot("Acceptance per level, the model's own distributions, temperature 1, 4 children", real[hot], CHILDREN.length - 1)));

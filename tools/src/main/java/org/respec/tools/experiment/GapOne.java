@@ -1,5 +1,6 @@
 package org.respec.tools.experiment;
 
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -32,11 +33,50 @@ final class GapOne implements Experiment {
     private static final String ADAPTIVE = "adaptive";
     private static final double BAR = 0.98;
     private static final int LARGEST = 64;
-    /** Sets of engines, and rounds of each with every seed, that compare adaptive with the best of the others. */
-    private static final int DUELS = 3;
-    private static final int DUEL_ROUNDS = 15;
-    /** Problems of which those of a whole rollout are picked. */
-    private static final int CANDIDATES = 16 * LARGEST;
+
+    /** Null for one by the lab. */
+    private final Extent fixedExtent;
+
+    GapOne() {
+        this(null);
+    }
+
+    GapOne(Extent extent) {
+        this.fixedExtent = extent;
+    }
+
+    /**
+     * How much is measured.
+     *
+     * @param batches most live requests, ascending; with the last a whole rollout begins
+     * @param plans static ones, two or more, off first
+     * @param requests of a round, or twice the batch where that is more
+     * @param candidates problems of which those of a whole rollout are picked
+     * @param costs folder in which adaptive keeps what passes take; null to measure it with every engine
+     * @param all how every plan is measured
+     * @param duel how adaptive is compared with the best of the others
+     * @param shape of the large model; null for what suits the device
+     * @param longest tokens of its longest responses
+     * @param largeRounds of its duel, for each seed
+     */
+    record Extent(List<Integer> batches, List<String> plans, int requests, int candidates, Path costs, Rounds all, Rounds duel,
+                  DecodeShape shape, int longest, int largeRounds) {
+        static Extent of(Lab lab) {
+            return new Extent(List.of(1, 4, 16, LARGEST), STATIC, lab.choose(16, 48), 16 * LARGEST, null,
+                new Rounds(1, lab.choose(2, 4), lab.choose(4.0, 20.0)), new Rounds(lab.choose(1, 3), lab.choose(4, 15),
+                lab.choose(2.0, 10.0)), null, lab.choose(64, 256), lab.choose(1, 2));
+        }
+    }
+
+    /**
+     * How engines are measured.
+     *
+     * @param copies sets of engines, one after another
+     * @param rounds of each for every seed
+     * @param warmUp seconds at most
+     */
+    record Rounds(int copies, int rounds, double warmUp) {
+    }
 
     @Override
     public String name() {
@@ -59,31 +99,35 @@ final class GapOne implements Experiment {
         List<Claim> claims = new ArrayList<>();
         List<PlanSpeeds> all = new ArrayList<>();
         RunConfig config = lab.config(List.of());
-        List<String> plans = new ArrayList<>(STATIC);
+        Extent extent = fixedExtent != null ? fixedExtent : Extent.of(lab);
+        List<String> plans = new ArrayList<>(extent.plans);
         plans.add(ADAPTIVE);
-        try (Ops ops = Devices.open(config.run().device(), config.run().threads());
-             LoadedModel model = LoadedModel.load(ops, config.model().actor(), config.model().drafter())) {
+        int largest = extent.batches.getLast();
+        try (Ops ops = Devices.open(config.run()); LoadedModel model = Lab.load(ops, config)) {
             Task task = Tasks.of(config.task(), config.run().seed(), model);
-            for (int batch : new int[] {1, 4, 16, LARGEST}) {
-                int requests = Math.max(lab.choose(16, 48), 2 * batch);
+            for (int batch : extent.batches) {
+                int requests = Math.max(extent.requests, 2 * batch);
                 List<List<PromptGroup>> seeds = perSeed(lab, seed -> prompts(task, (long) seed * requests, requests));
-                Function<String, RolloutEngine> maker = plan -> engine(config, ops, model, task, plan, batch);
-                PlanSpeeds measured = compare(lab, maker, batch, plans, seeds);
+                Function<String, RolloutEngine> maker = plan -> engine(config, ops, model, task,
+                    RunConfig.Speculation.of(plan).withCostCache(extent.costs), batch);
+                PlanSpeeds measured = compare(extent.all, maker, batch, plans, seeds);
                 all.add(measured);
                 report(table, Integer.toString(batch), measured);
-                judge(best, claims, Integer.toString(batch), duel(lab, maker, measured, seeds), "at batch " + batch, BAR);
-                if (batch == LARGEST) {
-                    // All begin at once and few take long: every batch occurs, down to the last request.
-                    List<List<PromptGroup>> tails = perSeed(lab, seed -> longTail(task, maker, seed, lengths));
-                    PlanSpeeds tail = compare(lab, maker, batch, plans, tails);
-                    report(table, "whole rollout", tail);
-                    judge(best, claims, "whole rollout", duel(lab, maker, tail, tails), "over a whole rollout of the bundled model", 1);
-                }
+                judge(best, claims, Integer.toString(batch), duel(extent.duel, maker, measured, seeds), "at batch " + batch, BAR);
                 lab.log().accept("gap1: batch " + batch + " done");
             }
-            DecodeShape shape = LargeRollout.shape(ops);
-            LargeRollout.Measured large = new LargeRollout(shape, LARGEST, lab.choose(64, 256))
-                .measure(lab, ops, lab.choose(1, 2), lengths);
+            // All begin at once and few take long: every batch occurs, down to the last request.
+            Function<String, RolloutEngine> maker = plan -> engine(config, ops, model, task,
+                RunConfig.Speculation.of(plan).withCostCache(extent.costs), largest);
+            List<List<PromptGroup>> tails = perSeed(lab,
+                seed -> longTail(prompts(task, (long) seed * extent.candidates, extent.candidates), maker, largest, seed, lengths));
+            PlanSpeeds tail = compare(extent.all, maker, largest, plans, tails);
+            report(table, "whole rollout", tail);
+            judge(best, claims, "whole rollout", duel(extent.duel, maker, tail, tails), "over a whole rollout of the bundled model", 1);
+            lab.log().accept("gap1: whole rollout done");
+            DecodeShape shape = extent.shape != null ? extent.shape : LargeRollout.shape(ops);
+            LargeRollout.Measured large = new LargeRollout(shape, largest, extent.longest)
+                .measure(lab, ops, Devices.dtype(config.run(), ops), extent.largeRounds, lengths);
             String where = "whole rollout, " + shape.title();
             report(table, where, large.all());
             judge(best, claims, where, large.duel(), "over a whole rollout of a model of shape " + shape.title(), 1);
@@ -91,23 +135,23 @@ final class GapOne implements Experiment {
         return new Outcome(List.of(table, best, lengths), List.of(new Outcome.Chart("gap1", plot(plans, all))), claims);
     }
 
-    /** How fast all plans are, by an engine of each. */
-    private static PlanSpeeds compare(Lab lab, Function<String, RolloutEngine> maker, int batch, List<String> plans,
+    /** How fast all plans are. */
+    private static PlanSpeeds compare(Rounds rounds, Function<String, RolloutEngine> maker, int batch, List<String> plans,
                                       List<List<PromptGroup>> seeds) {
-        return new PlanSpeeds(batch, plans, measure(maker, plans, repeated(seeds, lab.choose(2, 4)), lab.choose(4.0, 20.0)));
+        List<List<RolloutStats>> stats = new ArrayList<>();
+        for (int copy = 0; copy < rounds.copies; copy++) {
+            stats.addAll(measure(maker, plans, repeated(seeds, rounds.rounds), rounds.warmUp));
+        }
+        return new PlanSpeeds(batch, plans, stats);
     }
 
     /**
      * Adaptive against the two static plans that were the fastest, by other engines and in more rounds. Two engines that do the same may
      * differ by some per cent all their life, so that there are several of each; and all at once leave no cache for each other.
      */
-    private static PlanSpeeds duel(Lab lab, Function<String, RolloutEngine> maker, PlanSpeeds among, List<List<PromptGroup>> seeds) {
-        List<String> plans = among.finalists();
-        List<List<RolloutStats>> stats = new ArrayList<>();
-        for (int copy = 0; copy < lab.choose(1, DUELS); copy++) {
-            stats.addAll(measure(maker, plans, repeated(seeds, lab.choose(4, DUEL_ROUNDS)), lab.choose(2.0, 10.0)));
-        }
-        return new PlanSpeeds(among.batch(), plans, stats);
+    private static PlanSpeeds duel(Rounds rounds, Function<String, RolloutEngine> maker, PlanSpeeds among,
+                                   List<List<PromptGroup>> seeds) {
+        return compare(rounds, maker, among.batch(), among.finalists(), seeds);
     }
 
     private static List<List<RolloutStats>> measure(Function<String, RolloutEngine> maker, List<String> plans,
@@ -121,9 +165,10 @@ final class GapOne implements Experiment {
         }
     }
 
-    /** Every seed has prompts and noise of its own; it is measured some times. */
+    /** Every seed has prompts and noise of its own; it is measured some times, and a single one often enough for {@link PlanSpeeds}. */
     static List<List<PromptGroup>> repeated(List<List<PromptGroup>> seeds, int times) {
-        return Collections.nCopies(times, seeds).stream().flatMap(List::stream).toList();
+        int enough = Math.max(times, Math.ceilDiv(PlanSpeeds.LEAST_ROUNDS, seeds.size()));
+        return Collections.nCopies(enough, seeds).stream().flatMap(List::stream).toList();
     }
 
     private static List<List<PromptGroup>> perSeed(Lab lab, IntFunction<List<PromptGroup>> prompts) {
@@ -138,21 +183,21 @@ final class GapOne implements Experiment {
         return prompts;
     }
 
-    private static List<PromptGroup> longTail(Task task, Function<String, RolloutEngine> maker, int seed, Table lengths) {
-        List<PromptGroup> prompts = prompts(task, (long) seed * CANDIDATES, CANDIDATES);
+    private static List<PromptGroup> longTail(List<PromptGroup> prompts, Function<String, RolloutEngine> maker, int count, int seed,
+                                              Table lengths) {
         List<Trajectory> drawn;
         try (RolloutEngine engine = maker.apply("off")) {
             drawn = engine.generate(prompts).trajectories();
         }
-        List<LongTail.Candidate> picked = LongTail.pick(IntStream.range(0, CANDIDATES)
-            .mapToObj(i -> new LongTail.Candidate(prompts.get(i), drawn.get(i).response().length)).toList(), LARGEST, seed);
+        List<LongTail.Candidate> picked = LongTail.pick(IntStream.range(0, prompts.size())
+            .mapToObj(i -> new LongTail.Candidate(prompts.get(i), drawn.get(i).response().length)).toList(), count, seed);
         LongTail.describe(lengths, "bundled", seed, picked.stream().mapToInt(LongTail.Candidate::length).toArray());
         return picked.stream().map(LongTail.Candidate::prompt).toList();
     }
 
-    private static RolloutEngine engine(RunConfig config, Ops ops, LoadedModel model, Task task, String plan, int batch) {
-        RunConfig.Speculation setting = RunConfig.Speculation.of(plan);
-        boolean off = plan.equals("off");
+    private static RolloutEngine engine(RunConfig config, Ops ops, LoadedModel model, Task task, RunConfig.Speculation setting,
+                                        int batch) {
+        boolean off = setting.mode().equals("off");
         RolloutLimits limits = new RolloutLimits(batch, task.maxPromptTokens(), config.rollout().maxTokens(),
             config.rollout().pageSize(), 0, 0);
         SamplingParams sampling = new SamplingParams(config.rollout().temperature(), config.rollout().topK(), config.rollout().topP());

@@ -3,6 +3,7 @@ package org.respec.tools.experiment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.respec.tools.report.Axis;
 import org.respec.tools.report.Plot;
 
@@ -49,8 +50,8 @@ final class GapThree implements Experiment {
             }
         }
         // Bands in which there was speculation; a reward of right or wrong has none between.
-        List<String> seen = BANDS.stream()
-            .filter(band -> traces.get(REWARD).stream().anyMatch(t -> Double.isFinite(accept(t, band)))).toList();
+        List<String> seen = BANDS.stream().filter(band -> Stream.of(UNIFORM, REWARD)
+            .allMatch(variant -> traces.get(variant).stream().anyMatch(t -> Double.isFinite(accept(t, band))))).toList();
         List<Plot.Layer> layers = new ArrayList<>();
         for (Variant variant : List.of(UNIFORM, REWARD)) {
             List<Spread> spreads = seen.stream().map(band -> Spread.of(traces.get(variant).stream().mapToDouble(t -> accept(t, band))

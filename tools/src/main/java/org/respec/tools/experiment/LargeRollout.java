@@ -13,9 +13,9 @@ import org.respec.engine.rollout.RolloutLimits;
 import org.respec.engine.rollout.RolloutStats;
 import org.respec.engine.rollout.SpeedComparison;
 import org.respec.engine.rollout.StopRule;
-import org.respec.engine.run.Devices;
 import org.respec.engine.run.PlanPolicies;
 import org.respec.engine.run.RunConfig;
+import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
 import org.respec.tools.bench.DecodeShape;
@@ -62,11 +62,13 @@ final class LargeRollout {
     }
 
     /**
-     * Measures every plan once with the lengths of each seed, and then {@code repeats} times those it comes down to.
+     * Measures every plan once with the lengths of each seed, and then {@code repeats} times, or as often as a duel takes, those it comes
+     * down to.
      *
+     * @param dtype of weights, activations and caches
      * @param lengths takes a row for each seed
      */
-    Measured measure(Lab lab, Ops ops, int repeats, Table lengths) {
+    Measured measure(Lab lab, Ops ops, DType dtype, int repeats, Table lengths) {
         List<List<PromptGroup>> seeds = new ArrayList<>();
         for (int seed = 0; seed < lab.seeds(); seed++) {
             int[] drawn = LongTail.lengths(requests, longest, seed);
@@ -76,7 +78,7 @@ final class LargeRollout {
         List<String> plans = new ArrayList<>(STATIC);
         plans.add("adaptive");
         List<RolloutEngine> engines = new ArrayList<>();
-        try (DecodeBench model = new DecodeBench(ops, Devices.dtype("auto", lab.device(), ops), shape.actor(), shape.drafter())) {
+        try (DecodeBench model = new DecodeBench(ops, dtype, shape.actor(), shape.drafter())) {
             try {
                 plans.forEach(plan -> engines.add(engine(ops, model, plan, lab.output().resolve("large-costs"))));
                 // A round to warm up: it takes many steps of each engine.

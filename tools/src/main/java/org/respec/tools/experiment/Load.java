@@ -97,9 +97,8 @@ final class Load implements Experiment {
     public Outcome run(Lab lab) {
         RunConfig config = lab.config(List.of());
         List<Recorded> all = new ArrayList<>();
-        try (Ops ops = Devices.open(config.run().device(), config.run().threads());
-             DecodeBench model = model(ops, config.run().device());
-             CompetingLoad load = new CompetingLoad(lab.device())) {
+        try (Ops ops = Devices.open(config.run()); DecodeBench model = model(ops, config.run());
+             CompetingLoad load = new CompetingLoad(config.run().device())) {
             for (int seed = 0; seed < lab.seeds(); seed++) {
                 for (int turn = 0; turn < Watch.values().length; turn++) {
                     Watch watch = Watch.values()[(seed + turn) % Watch.values().length];
@@ -113,9 +112,9 @@ final class Load implements Experiment {
         return outcome(all);
     }
 
-    private DecodeBench model(Ops ops, String device) {
+    private DecodeBench model(Ops ops, RunConfig.Run run) {
         DecodeShape shape = fixedShape != null ? fixedShape : ops.uuid().isEmpty() ? DecodeShape.SMALL : DecodeShape.QWEN_7B;
-        return new DecodeBench(ops, Devices.dtype("auto", device, ops), shape.actor(), shape.drafter());
+        return new DecodeBench(ops, Devices.dtype(run, ops), shape.actor(), shape.drafter());
     }
 
     private List<Recorded> record(Lab lab, Ops ops, DecodeBench model, CompetingLoad load, Watch watch, int seed) {

@@ -9,12 +9,13 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import org.respec.engine.BadInput;
 import org.respec.engine.Reason;
 import org.respec.engine.SafeFiles;
 import org.respec.tools.report.PlotWriter;
 
-/** Puts an outcome on the terminal and into a folder: {@code NAME.json} and a PNG for each plot. */
+/** Puts an outcome on the terminal and into a folder: {@code NAME.json}, the same tables as text in {@code NAME.txt}, and PNG plots. */
 public final class OutcomeWriter {
     private static final int WIDTH = 760;
     private static final int HEIGHT = 440;
@@ -48,17 +49,29 @@ public final class OutcomeWriter {
         outcome.claims().forEach(claim -> findings.add(JSON.valueToTree(claim)));
         ObjectNode tables = root.putObject("tables");
         outcome.tables().forEach(table -> add(tables.putArray(table.name()), table));
+        String tablesFile = experiment.name() + ".txt";
+        root.put("text", tablesFile);
         ArrayNode plots = root.putArray("plots");
         outcome.charts().forEach(chart -> plots.add(chart.file() + ".png"));
         SafeFiles.write(folder.resolve(experiment.name() + ".json"), (root.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
         for (Outcome.Chart chart : outcome.charts()) {
             SafeFiles.write(folder.resolve(chart.file() + ".png"), PlotWriter.png(chart.plot(), WIDTH, HEIGHT));
         }
-        outcome.tables().forEach(table -> out.println("\n" + table.text().stripTrailing()));
-        out.println();
-        outcome.claims().forEach(claim -> out.println(claim.sentence()));
-        out.printf("%s took %.0f s; wrote %s and %d plots to %s%n", experiment.name(), seconds, experiment.name() + ".json",
-            outcome.charts().size(), folder);
+        String text = text(outcome);
+        SafeFiles.write(folder.resolve(tablesFile), (experiment.name() + ": " + experiment.question() + "\n" + text)
+            .getBytes(StandardCharsets.UTF_8));
+        out.print(text);
+        out.printf(Locale.ROOT, "%s took %.0f s; wrote %s, %s and %d plots to %s%n", experiment.name(), seconds,
+            experiment.name() + ".json", tablesFile, outcome.charts().size(), folder);
+    }
+
+    /** Tables, then claims. */
+    private static String text(Outcome outcome) {
+        StringBuilder text = new StringBuilder();
+        outcome.tables().forEach(table -> text.append('\n').append(table.text().stripTrailing()).append('\n'));
+        text.append('\n');
+        outcome.claims().forEach(claim -> text.append(claim.sentence()).append('\n'));
+        return text.toString();
     }
 
     private static void add(ArrayNode array, Table table) {

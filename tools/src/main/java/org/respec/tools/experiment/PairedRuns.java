@@ -7,7 +7,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import org.respec.engine.BadInput;
 import org.respec.engine.SafeFiles;
 import org.respec.engine.run.RunConfig;
 import org.respec.engine.run.TrainingRun;
@@ -21,8 +23,15 @@ final class PairedRuns {
     private final String experiment;
     private final List<String> common;
 
-    /** Runs of an experiment; {@code common} overrides hold for all variants. */
+    /**
+     * Runs of an experiment; {@code common} overrides hold for all variants.
+     *
+     * @throws BadInput if they would have no iteration
+     */
     PairedRuns(Lab lab, String experiment, List<String> common) {
+        if (lab.config(common).train().iterations() < 1) {
+            throw new BadInput("train.iterations: 0 leaves nothing to compare; " + experiment + " takes 1 or more.");
+        }
         this.lab = lab;
         this.experiment = experiment;
         this.common = common;
@@ -66,7 +75,8 @@ final class PairedRuns {
         }
         delete(folder.resolve("checkpoints"));
         double total = watch.seconds.stream().mapToDouble(s -> s).sum();
-        lab.log().accept(String.format("%s, seed %d: %d iterations in %.1f s", variant.name(), seed + 1, watch.lines.size(), total));
+        lab.log().accept(String.format(Locale.ROOT, "%s, seed %d: %d iterations in %.1f s", variant.name(), seed + 1, watch.lines.size(),
+            total));
         return new Trace(variant, seed + 1, watch.lines, watch.seconds.stream().mapToDouble(s -> s).toArray(), summary);
     }
 

@@ -15,6 +15,9 @@ import org.respec.engine.rollout.RolloutStats;
  * @param stats of each engine in each round; engines in the order of plans, then others in the same order
  */
 record PlanSpeeds(int batch, List<String> plans, List<List<RolloutStats>> stats) {
+    /** Rounds, over all engines of a plan, that {@link #ofBest} and {@link #best} take: one that names the rival and one to compare. */
+    static final int LEAST_ROUNDS = 2;
+
     List<RolloutStats> of(int plan) {
         return IntStream.range(0, stats.size()).filter(engine -> engine % plans.size() == plan)
             .mapToObj(stats::get).flatMap(List::stream).toList();
@@ -65,6 +68,9 @@ record PlanSpeeds(int batch, List<String> plans, List<List<RolloutStats>> stats)
     }
 
     private static Spread half(double[] values, int first) {
+        if (values.length < LEAST_ROUNDS) {
+            throw new IllegalStateException("a round that names the rival is not compared with it, and there is but one");
+        }
         return Spread.of(IntStream.iterate(first, i -> i < values.length, i -> i + 2).mapToDouble(i -> values[i]).toArray());
     }
 }

@@ -5,10 +5,12 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import org.respec.engine.BadInput;
 import org.respec.engine.Reason;
 import org.respec.engine.run.PretrainConfig;
 import org.respec.engine.run.PretrainRun;
+import org.respec.engine.run.RunConfig;
 
 /**
  * A drafter taught by an earlier state of the bundled actor: the recipe that made both ({@code arithmetic.yaml} beside the
@@ -28,7 +30,9 @@ final class StaleDrafter {
         if (!Files.exists(recipe)) {
             throw new BadInput(recipe + ": gap2 makes a stale drafter by this recipe, which is not there; use a configuration beside it.");
         }
-        List<String> overrides = List.of("run.device=" + lab.device(), "output.actor=" + folder.toAbsolutePath().resolve("actor"),
+        RunConfig.Run run = lab.config(List.of()).run();
+        List<String> overrides = List.of("run.device=" + run.device(), "run.dtype=" + run.dtype(), "run.graphs=" + run.graphs(),
+            "run.threads=" + run.threads(), "output.actor=" + folder.toAbsolutePath().resolve("actor"),
             "output.drafter=" + folder.toAbsolutePath().resolve("drafter"), "supervised.warmup_steps=20",
             "supervised.steps=" + lab.choose(60, 300), "supervised.batch_tokens=" + lab.choose(1024, 2048),
             "distill.rounds=" + lab.choose(4, 24), "distill.steps_per_round=" + lab.choose(12, 24));
@@ -49,14 +53,15 @@ final class StaleDrafter {
         @Override
         public void supervised(int step, int steps, double loss) {
             if (step == steps) {
-                lab.log().accept(String.format("stale drafter: actor after %d steps, loss %.3f", steps, loss));
+                lab.log().accept(String.format(Locale.ROOT, "stale drafter: actor after %d steps, loss %.3f", steps, loss));
             }
         }
 
         @Override
         public void distilled(int round, int rounds, double divergence, double acceptLength, double reward) {
             if (round == rounds) {
-                lab.log().accept(String.format("stale drafter: after %d rounds accept length %.2f on its own actor", rounds, acceptLength));
+                lab.log().accept(String.format(Locale.ROOT, "stale drafter: after %d rounds accept length %.2f on its own actor", rounds,
+                    acceptLength));
             }
         }
     }

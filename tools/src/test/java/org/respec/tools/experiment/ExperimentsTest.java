@@ -3,10 +3,12 @@ package org.respec.tools.experiment;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -23,6 +25,7 @@ import org.respec.engine.BadInput;
 import org.respec.tools.bench.DecodeShape;
 import org.respec.tools.report.Axis;
 import org.respec.tools.report.Plot;
+import org.respec.tools.report.PlotWriter;
 import org.respec.tools.report.Series;
 
 /** Experiments on the bundled model at sizes that say nothing about speed. */
@@ -72,8 +75,135 @@ class ExperimentsTest {
         }
         String printed = out.toString(StandardCharsets.UTF_8);
         assertTrue(printed.contains("as_without") && printed.contains("holds"), printed);
+        assertTrue(printed.contains("wrote gap3.json, gap3.txt and 2 plots to " + folder), printed);
+        String text = Files.readString(folder.resolve(json.path("text").textValue()));
+        assertTrue(text.startsWith("gap3: " + experiment.question() + "\n"), text);
+        for (Table table : outcome.tables()) {
+            assertTrue(text.contains(table.text().stripTrailing()) && printed.contains(table.text().stripTrailing()), text);
+        }
+        assertTrue(text.endsWith(outcome.claims().getLast().sentence() + "\n"), text);
         assertTrue(Files.exists(folder.resolve("gap3-runs/on-reward-seed1/metrics.jsonl")), "runs are left for the report");
         assertFalse(Files.exists(folder.resolve("gap3-runs/on-reward-seed1/checkpoints")));
+    }
+
+    private JsonNode written(Experiment experiment, Lab lab) throws IOException {
+        Outcome outcome = experiment.run(lab);
+        PrintStream out = new PrintStream(new ByteArrayOutputStream(), true, StandardCharsets.UTF_8);
+        new OutcomeWriter(folder, out).write(experiment, lab, outcome, 1);
+        JsonNode json = new JsonMapper().readTree(folder.resolve(experiment.name() + ".json").toFile());
+        assertTrue(json.path("device").textValue().endsWith(", f32"), json.path("device").textValue());
+        for (JsonNode plot : json.path("plots")) {
+            assertEquals(1520, ImageIO.read(folder.resolve(plot.textValue()).toFile()).getWidth());
+        }
+        assertTrue(Files.readString(folder.resolve(json.path("text").textValue())).contains(outcome.claims().getLast().sentence()));
+        return json;
+    }
+
+    /** One seed and one round, of which the duels make two. */
+    @Test
+    void gapOneComparesEveryPlanAtEveryBatchAndOverWholeRollouts() throws IOException {
+        GapOne.Rounds once = new GapOne.Rounds(1, 1, 0);
+        JsonNode json = written(new GapOne(new GapOne.Extent(List.of(2), List.of("off", "1x1x1", "3x1x3"), 4, 6,
+            folder.resolve("costs"), once, once, DecodeShape.TINY, 30, 1)), lab(1));
+        List<String> places = List.of("2", "whole rollout", "whole rollout, tiny");
+        for (String place : places) {
+            List<JsonNode> rows = rows(json.at("/tables/batches"), place);
+            List<String> plans = rows.stream().map(row -> row.path("plan").textValue()).toList();
+            assertEquals(place.endsWith("tiny") ? List.of("off", "1x1x1", "2x1x2", "3x1x3", "4x1x4", "6x1x6", "adaptive")
+                : List.of("off", "1x1x1", "3x1x3", "adaptive"), plans);
+            for (JsonNode row : rows) {
+                boolean off = row.path("plan").textValue().equals("off");
+                boolean fixed = !off && !row.path("plan").textValue().equals("adaptive");
+                assertTrue(row.at("/tokens_per_second/median").doubleValue() > 0, row.toString());
+                assertTrue(!off || row.at("/speedup/median").doubleValue() == 1, row.toString());
+                assertTrue(!off || row.at("/accept_length/median").doubleValue() == 1, row.toString());
+                assertTrue(!fixed || row.at("/accept_length/median").doubleValue() > 1.3, row.toString());
+                assertTrue(fixed ? row.at("/speculated/median").doubleValue() > 0.9 : !off || row.at("/speculated/max").doubleValue() == 0,
+                    row.toString());
+            }
+            List<JsonNode> duels = rows(json.at("/tables/adaptive"), place);
+            assertEquals(1, duels.size());
+            JsonNode duel = duels.getFirst();
+            assertEquals(2, duel.at("/ratio/n").intValue(), "a round that names the rival and one to compare");
+            for (String rival : duel.path("best_static").textValue().split(", ")) {
+                assertTrue(plans.contains(rival) && !rival.equals("adaptive"), rival);
+            }
+            JsonNode finding = json.path("findings").get(places.indexOf(place));
+            assertEquals(duel.at("/ratio/median"), finding.path("value"), finding.toString());
+            assertEquals(places.indexOf(place) == 0 ? 0.98 : 1, finding.path("bar").doubleValue(), finding.toString());
+            assertEquals(finding.path("value").doubleValue() >= finding.path("bar").doubleValue(), finding.path("holds").booleanValue());
+        }
+        assertEquals(places.size(), json.path("findings").size());
+        assertEquals(List.of("bundled", "tiny"), json.at("/tables/lengths").findValuesAsText("model"));
+        for (JsonNode lengths : json.at("/tables/lengths")) {
+            assertEquals(2, lengths.path("requests").intValue(), lengths.toString());
+            assertTrue(lengths.path("longest").intValue() <= 30 && lengths.path("median").intValue() >= 1, lengths.toString());
+        }
+    }
+
+    private static List<JsonNode> rows(JsonNode table, String batch) {
+        return table.valueStream().filter(row -> row.path("batch").textValue().equals(batch)).toList();
+    }
+
+    @Test
+    void ablationAddsOnePartAfterAnother() throws IOException {
+        JsonNode json = written(new Ablation(), lab(1, "train.iterations=2", "train.prompts_per_iteration=2"));
+        JsonNode steps = json.at("/tables/steps");
+        assertEquals(List.of("none", "+drafter", "+online", "+reward weight", "+adaptive", "+overlap"), steps.findValuesAsText("variant"));
+        assertEquals(1, steps.get(0).at("/speedup/median").doubleValue());
+        assertEquals(1, steps.get(0).at("/accept_length/median").doubleValue());
+        JsonNode none = new JsonMapper().readTree(folder.resolve("ablation-runs/none-seed1/summary.json").toFile());
+        for (JsonNode step : steps) {
+            String variant = step.path("variant").textValue();
+            JsonNode summary = new JsonMapper().readTree(folder.resolve("ablation-runs/" + variant + "-seed1/summary.json").toFile());
+            assertEquals(none.at("/rollout/trajectory_sha256"), summary.at("/rollout/trajectory_sha256"), variant);
+            assertEquals(steps.get(0).at("/iteration_seconds/median").doubleValue() / step.at("/iteration_seconds/median").doubleValue(),
+                step.at("/speedup/median").doubleValue(), 1e-12, variant);
+            assertTrue(step.at("/rollout_tokens_per_second/median").doubleValue() > step.at("/tokens_per_second/median").doubleValue(),
+                "an iteration is more than its rollout: " + step);
+            boolean learnt = summary.at("/drafter/version").intValue() > 0;
+            assertEquals(!variant.equals("none") && !variant.equals("+drafter"), learnt, variant);
+            assertTrue(variant.equals("none") || variant.startsWith("+a") || variant.startsWith("+ov")
+                || step.at("/accept_length/median").doubleValue() > 1.3, step.toString());
+        }
+        assertEquals(steps.get(5).at("/speedup/median"), json.at("/findings/0/value"));
+    }
+
+    @Test
+    void runsWithoutIterationsAreRefused() {
+        for (Experiment experiment : List.of(new GapTwo(), new GapThree(), new Ablation())) {
+            BadInput e = assertThrows(BadInput.class, () -> experiment.run(lab(1, "train.iterations=0")), experiment.name());
+            assertTrue(e.getMessage().startsWith("train.iterations: 0 ") && e.getMessage().contains(experiment.name()), e.getMessage());
+        }
+    }
+
+    /** What training computes in, experiments do. */
+    @Test
+    void theTypeIsThatOfTheConfiguration() throws IOException {
+        for (Experiment experiment : List.of(new GapOne(), new Coupling(), new Load())) {
+            BadInput e = assertThrows(BadInput.class, () -> experiment.run(lab(1, "run.dtype=bf16")), experiment.name());
+            assertTrue(e.getMessage().startsWith("run.dtype: ") && e.getMessage().contains("bf16"), e.getMessage());
+        }
+        assertThrows(BadInput.class, () -> lab(1, "run.dtype=bf16").check());
+        Path actorAlone = folder.resolve("actor.yaml");
+        Files.writeString(actorAlone, "model: {actor: "
+            + Path.of("models", "arithmetic", "actor").toAbsolutePath() + "}\n");
+        BadInput e = assertThrows(BadInput.class,
+            () -> new GapOne().run(new Lab(actorAlone, List.of(), folder, "cpu", 1, true, line -> { })));
+        assertTrue(e.getMessage().startsWith("model.drafter: "), e.getMessage());
+    }
+
+    /** Bands in which nobody speculated, and loads that no quiet machine saw. */
+    @Test
+    void plotsOfNothingAreDrawn() throws IOException {
+        Plot lines = new Plot.Lines("t", Axis.linear("x"), Axis.fromZero("y"), List.of());
+        Plot bars = new Plot.Bars("t", "", Axis.fromZero("y"), List.of(),
+            List.of(new Plot.Layer("a", new double[0], new double[0])));
+        Plot gaps = new Plot.Bars("t", "", Axis.fromZero("y"), List.of("p"),
+            List.of(new Plot.Layer("a", new double[] {Double.NaN}, new double[] {Double.NaN})));
+        for (Plot plot : List.of(lines, bars, gaps)) {
+            assertEquals(200, ImageIO.read(new ByteArrayInputStream(PlotWriter.png(plot, 100, 80))).getWidth(), plot.toString());
+        }
     }
 
     /** Whether and when the depth moves depends on the machine; that every load is there with what was chosen around it does not. */
@@ -81,11 +211,8 @@ class ExperimentsTest {
     void loadsAreRecordedOneByOne() throws IOException {
         Lab lab = lab(1);
         Experiment experiment = new Load(DecodeShape.TINY, 40, 24);
-        Outcome outcome = experiment.run(lab);
-        assertEquals(4, outcome.claims().size());
-        PrintStream out = new PrintStream(new ByteArrayOutputStream(), true, StandardCharsets.UTF_8);
-        new OutcomeWriter(folder, out).write(experiment, lab, outcome, 1);
-        JsonNode json = new JsonMapper().readTree(folder.resolve("load.json").toFile());
+        JsonNode json = written(experiment, lab);
+        assertEquals(4, json.path("findings").size());
         JsonNode loads = json.at("/tables/loads");
         assertEquals(10, loads.size(), "five with a probe and five without");
         for (JsonNode load : loads) {
@@ -97,9 +224,6 @@ class ExperimentsTest {
         }
         for (JsonNode setting : json.at("/tables/settings")) {
             assertTrue(setting.at("/tokens_per_second_during/median").doubleValue() > 0, setting.toString());
-        }
-        for (JsonNode plot : json.path("plots")) {
-            assertEquals(1520, ImageIO.read(folder.resolve(plot.textValue()).toFile()).getWidth());
         }
     }
 
@@ -133,7 +257,7 @@ class ExperimentsTest {
         Plot plot = new Plot.Lines("t", Axis.linear("x"), Axis.linear("y"),
             List.of(Series.of("s", new double[] {1, 2}, new double[] {1, 2})));
         Outcome outcome = new Outcome(List.of(), List.of(new Outcome.Chart("c", plot)), List.of());
-        BadInput e = org.junit.jupiter.api.Assertions.assertThrows(BadInput.class,
+        BadInput e = assertThrows(BadInput.class,
             () -> new OutcomeWriter(file, System.out).write(new GapThree(), lab(1), outcome, 1));
         assertTrue(e.getMessage().contains("--output"), e.getMessage());
     }

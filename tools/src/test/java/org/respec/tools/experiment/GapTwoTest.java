@@ -3,6 +3,7 @@ package org.respec.tools.experiment;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
@@ -72,9 +73,9 @@ class GapTwoTest {
         Path stale = untaught();
         Outcome outcome = new GapTwo(lab -> stale).run(new Lab(CONFIG, TINY, folder, "cpu", 1, true, line -> { }));
         List<String> fresh = List.of("frozen", "uniform-sync-1", "reward-overlap-1");
-        Map<String, Run> runs = check(outcome.tables().getFirst(), "fresh", fresh, outcome.claims().getFirst());
+        Map<String, Run> runs = check(outcome.tables().getFirst(), "fresh", fresh, outcome.claims().subList(0, 3));
         runs.putAll(check(outcome.tables().getLast(), "stale", List.of("stale-frozen", "stale-reward-overlap-1"),
-            outcome.claims().get(2)));
+            outcome.claims().subList(3, 5)));
         for (Run run : runs.values()) {
             assertEquals(runs.get("frozen").summary.at("/rollout/trajectory_sha256"), run.summary.at("/rollout/trajectory_sha256"));
         }
@@ -89,13 +90,15 @@ class GapTwoTest {
         }
     }
 
-    /** A table's rows against the runs' folders: each drafter's own figures, over those of the frozen one that began alike. */
-    private Map<String, Run> check(Table table, String name, List<String> drafters, Claim claim) throws IOException {
+    /**
+     * A table's rows against the runs' folders: each drafter's own figures, over those of the frozen one that began alike. Then claims: of
+     * what was named before, whatever others reached, and after it of each other.
+     */
+    private Map<String, Run> check(Table table, String name, List<String> drafters, List<Claim> claims) throws IOException {
         assertEquals(name, table.name());
         assertEquals(List.of("drafter", "first", "last", "over_frozen", "drafter_seconds", "exposed_seconds"), table.columns());
         assertEquals(drafters, table.rows().stream().map(row -> (String) row.getFirst()).toList());
         Map<String, Run> runs = new LinkedHashMap<>();
-        double best = 0;
         for (List<Object> row : table.rows()) {
             String drafter = (String) row.getFirst();
             Run run = Run.read(folder.resolve("gap2-runs").resolve(drafter + "-seed1"));
@@ -113,12 +116,19 @@ class GapTwoTest {
                 assertEquals(4, run.summary.at("/drafter/version").intValue(), "updates of " + drafter);
                 assertNotEquals(frozen.drafter(), run.drafter(), drafter);
                 assertTrue(median(row, 4) > 0, drafter);
-                best = Math.max(best, median(row, 3));
+                Claim claim = claims.stream().filter(c -> c.bar() == 1.2 && c.claim().contains(", " + name + ", " + drafter + " "))
+                    .reduce((one, other) -> fail(one + " and " + other)).orElseThrow();
+                assertEquals(drafter.endsWith("reward-overlap-1") ? "judged" : "beside it",
+                    claim.claim().replaceAll(".*\\((.*)\\)", "$1"));
+                assertEquals(median(row, 3), claim.value(), 1e-12, drafter);
+                assertEquals(median(row, 3) >= 1.2, claim.holds(), drafter);
             }
         }
         assertEquals(runs.size(), runs.values().stream().mapToDouble(Run::end).distinct().count(), "ends that can be told apart");
-        assertTrue(claim.claim().contains(name), claim.claim());
-        assertEquals(best, claim.value(), 1e-12, claim.claim());
+        String judged = drafters.getLast();
+        assertTrue(claims.getFirst().claim().endsWith(judged + " (judged)"), claims.toString());
+        assertTrue(claims.get(1).claim().startsWith("share of the learner's time") && claims.get(1).claim().endsWith(judged),
+            claims.toString());
         return runs;
     }
 

@@ -10,6 +10,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.respec.engine.rollout.RolloutStats;
 import org.respec.engine.run.Devices;
+import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
 import org.respec.tools.bench.DecodeShape;
 
@@ -24,7 +25,7 @@ class LargeRolloutTest {
         Lab lab = new Lab(folder.resolve("none.yaml"), List.of(), folder, "cpu", 2, true, line -> { });
         Table lengths = new Table("lengths", "", "model", "seed", "requests", "mean", "median", "p90", "longest");
         try (Ops ops = Devices.open("cpu", 1)) {
-            LargeRollout.Measured measured = new LargeRollout(DecodeShape.TINY, requests, longest).measure(lab, ops, 3, lengths);
+            LargeRollout.Measured measured = new LargeRollout(DecodeShape.TINY, requests, longest).measure(lab, ops, DType.F32, 3, lengths);
             PlanSpeeds speeds = measured.all();
             assertEquals("off", speeds.plans().getFirst());
             assertEquals("adaptive", speeds.plans().getLast());

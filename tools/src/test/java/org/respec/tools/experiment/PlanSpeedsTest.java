@@ -1,11 +1,13 @@
 package org.respec.tools.experiment;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.respec.engine.rollout.PromptGroup;
 import org.respec.engine.rollout.RolloutStats;
 
 class PlanSpeedsTest {
@@ -25,6 +27,34 @@ class PlanSpeedsTest {
         assertEquals(2.0, speeds.ofBest().min());
         assertEquals(2.0, speeds.ofBest().max());
         assertEquals("off, 1x1x1", speeds.best());
+    }
+
+    @Test
+    void twoRoundsAreEnoughAndOneIsNot() {
+        List<String> plans = List.of("off", "1x1x1", "adaptive");
+        // Off won the first round, 1x1x1 the second, and each is the rival in the other.
+        PlanSpeeds two = speeds(plans, new double[] {4, 1}, new double[] {1, 5}, new double[] {2, 2});
+        assertEquals("off, 1x1x1", two.best());
+        assertEquals(2.0, two.ofBest().min());
+        assertEquals(2.0, two.ofBest().max());
+        PlanSpeeds one = speeds(plans, new double[] {4}, new double[] {1}, new double[] {2});
+        assertEquals(plans, one.finalists(), "the fastest of one round are known");
+        assertEquals(0.5, one.ratio(2, 0).median());
+        assertThrows(IllegalStateException.class, one::best);
+        assertThrows(IllegalStateException.class, one::ofBest);
+        // One round each of two sets of engines are two.
+        PlanSpeeds sets = new PlanSpeeds(1, plans, List.of(stats(4), stats(1), stats(2), stats(1), stats(5), stats(2)));
+        assertEquals(two.best(), sets.best());
+        assertEquals(two.ofBest(), sets.ofBest());
+    }
+
+    @Test
+    void oneSeedIsMeasuredTwiceAtLeast() {
+        List<PromptGroup> a = List.of(new PromptGroup(new int[] {1}, 1, 0));
+        List<PromptGroup> b = List.of(new PromptGroup(new int[] {1}, 1, 1));
+        assertEquals(List.of(a, a), GapOne.repeated(List.of(a), 1));
+        assertEquals(List.of(a, b), GapOne.repeated(List.of(a, b), 1));
+        assertEquals(List.of(a, a, a), GapOne.repeated(List.of(a), 3));
     }
 
     @Test
