@@ -185,6 +185,19 @@ public final class CheckpointStore {
         }
     }
 
+    /** SHA-256 of a file. */
+    static String sha256(Path file) throws IOException {
+        MessageDigest digest = sha256();
+        ByteBuffer buffer = ByteBuffer.allocate(CHUNK);
+        try (FileChannel channel = FileChannel.open(file)) {
+            while (channel.read(buffer) >= 0) {
+                digest.update(buffer.flip());
+                buffer.clear();
+            }
+        }
+        return HexFormat.of().formatHex(digest.digest());
+    }
+
     private static MessageDigest sha256() {
         try {
             return MessageDigest.getInstance("SHA-256");
@@ -276,7 +289,7 @@ public final class CheckpointStore {
                 if (Files.size(file) != bytes) {
                     throw new IOException("part " + name + " has " + Files.size(file) + " bytes instead of " + bytes);
                 }
-                if (!checksum(file).equals(part.path("sha256").asText())) {
+                if (!sha256(file).equals(part.path("sha256").asText())) {
                     throw new IOException("part " + name + " does not have its checksum");
                 }
                 sizes.put(name, bytes);
@@ -285,18 +298,6 @@ public final class CheckpointStore {
                 throw new IOException("its " + MANIFEST + " has no state");
             }
             return new Checkpoint(path, manifest.get("state"), sizes);
-        }
-
-        private static String checksum(Path file) throws IOException {
-            MessageDigest digest = sha256();
-            ByteBuffer buffer = ByteBuffer.allocate(CHUNK);
-            try (FileChannel channel = FileChannel.open(file)) {
-                while (channel.read(buffer) >= 0) {
-                    digest.update(buffer.flip());
-                    buffer.clear();
-                }
-            }
-            return HexFormat.of().formatHex(digest.digest());
         }
 
         /** Where it lies. */

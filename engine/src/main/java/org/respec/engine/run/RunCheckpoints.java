@@ -34,6 +34,7 @@ final class RunCheckpoints {
         Map<String, MemorySegment> drafterParts = parts.online == null ? Map.of() : parts.online.parts();
         ObjectNode json = state.toJson();
         TrainedModels.describe(parts, json);
+        parts.origins.describe(json);
         if (parts.online != null) {
             json.set("drafter", parts.online.progress());
         }
@@ -68,6 +69,8 @@ final class RunCheckpoints {
             throw new BadInput(checkpoint.path() + ": its manifest.json is of another version (" + Reason.of(e)
                 + "); resume with the version that wrote it, or begin again without --resume.", e);
         }
+        parts.origins.require(checkpoint.state());
+        TrainedModels.requireSame(parts, checkpoint);
         read(checkpoint, "actor.weights", parts.actor.weights());
         read(checkpoint, "actor.first", parts.actorOptimizer.firstMoments());
         read(checkpoint, "actor.second", parts.actorOptimizer.secondMoments());

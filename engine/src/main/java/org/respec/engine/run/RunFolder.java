@@ -9,6 +9,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
 import java.util.List;
 import org.respec.engine.BadInput;
 import org.respec.engine.Reason;
@@ -124,13 +125,37 @@ public final class RunFolder implements AutoCloseable {
         write(SUMMARY, summary);
     }
 
-    /** Writes {@code config.json}: the whole config of the run, defaults and overrides included. */
+    /** Where a run in {@code folder} writes its config. */
+    static Path config(Path folder) {
+        return folder.resolve(CONFIG);
+    }
+
+    /**
+     * Writes {@code config.json}: the whole config of the run, defaults and overrides included. Another that is there already is kept as
+     * {@code config.1.json} and so on, the oldest first.
+     */
     void writeConfig(ObjectNode config) {
+        try {
+            byte[] before = Files.exists(config(path)) ? Files.readAllBytes(config(path)) : bytes(config);
+            if (!Arrays.equals(before, bytes(config))) {
+                int number = 1;
+                while (Files.exists(path.resolve("config." + number + ".json"))) {
+                    number++;
+                }
+                SafeFiles.write(path.resolve("config." + number + ".json"), before);
+            }
+        } catch (IOException e) {
+            throw new BadInput(config(path) + ": it cannot be read (" + Reason.of(e) + "); check permissions.", e);
+        }
         write(CONFIG, config);
     }
 
     private void write(String name, ObjectNode json) {
-        SafeFiles.write(path.resolve(name), (json.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
+        SafeFiles.write(path.resolve(name), bytes(json));
+    }
+
+    private static byte[] bytes(ObjectNode json) {
+        return (json.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8);
     }
 
     @Override

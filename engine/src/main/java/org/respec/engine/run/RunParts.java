@@ -36,6 +36,8 @@ import org.respec.kernels.SamplingParams;
 final class RunParts implements AutoCloseable {
     final RunConfig config;
     final RunFolder folder;
+    /** What the config says otherwise than at an earlier start of the run, in sentences. */
+    final List<String> changes;
     final Ops ops;
     /** Null where nobody counts memory. */
     final MemoryPlan memory;
@@ -46,6 +48,7 @@ final class RunParts implements AutoCloseable {
     final Drafter drafter;
     /** The actor's tokenizer.json. */
     final byte[] tokenizer;
+    final RunOrigins origins;
     final Task task;
     final RolloutEngine rollout;
     /** Draws without speculation. */
@@ -69,6 +72,7 @@ final class RunParts implements AutoCloseable {
         boolean built = false;
         try {
             RunFolder.check(config.run().dir(), resume);
+            changes = resume ? ConfigChanges.since(RunFolder.config(config.run().dir()), config) : List.of();
             requireOtherModels(config);
             boolean distill = config.distill().enabled();
             boolean drafterDrafts = config.speculation().needsDrafter();
@@ -90,6 +94,7 @@ final class RunParts implements AutoCloseable {
             actor = model.actor();
             drafter = model.drafter();
             tokenizer = TrainedModels.tokenizer(config.model().actor());
+            origins = new RunOrigins(config, actor);
             task = Tasks.of(config.task(), config.run().seed(), model);
             var r = config.rollout();
             SamplingParams sampling = new SamplingParams(r.temperature(), r.topK(), r.topP());

@@ -97,6 +97,23 @@ public final class TrainedModels {
         state.put(DTYPE, parts.actor.dtype().name().toLowerCase(Locale.ROOT));
     }
 
+    /** Refuses to go on from a checkpoint with models of another shape or kind than it is of. */
+    static void requireSame(RunParts parts, CheckpointStore.Checkpoint checkpoint) {
+        if (checkpoint.has(ACTOR_CONFIG)) {
+            requireSame("model.actor", ModelConfig.read(checkpoint.path().resolve(ACTOR_CONFIG)), parts.actor.config());
+        }
+        if (checkpoint.has(DRAFTER_CONFIG) && parts.online != null) {
+            requireSame("model.drafter", DrafterConfig.read(checkpoint.path().resolve(DRAFTER_CONFIG)), parts.drafter.config());
+        }
+    }
+
+    private static void requireSame(String key, Record before, Record now) {
+        if (!before.equals(now)) {
+            throw new BadInput(key + ": its config.json is not that of the model the run began with (" + now + ", and not " + before
+                + "); set it back, or begin a new run in another run.dir.");
+        }
+    }
+
     private static byte[] bytes(ObjectNode json) {
         return json.toPrettyString().getBytes(StandardCharsets.UTF_8);
     }

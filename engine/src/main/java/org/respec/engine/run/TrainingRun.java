@@ -67,6 +67,7 @@ public final class TrainingRun implements AutoCloseable {
         try {
             metrics = new RunMetrics(parts, state);
             checkpoints = new RunCheckpoints(parts, state);
+            notes.addAll(parts.changes);
             if (resume) {
                 // A run that was killed before its first checkpoint begins again.
                 notes.addAll(checkpoints.restore());
