@@ -44,15 +44,15 @@ public record TreeBatch(HostMirror levelBiases, HostMirror poolTokens, HostMirro
         return allocate(arena, arena, maxRequests);
     }
 
-    /** @param read where those come from that the host reads after a step: levelBiases, poolCounts, poolTokens, poolParents,
-     *     poolScores, nodePool, in this order */
+    /** @param read where those come from that the host reads after a step: levelBiases, poolCounts, nodePool, poolTokens,
+     *     poolParents, poolScores, in this order */
     public static TreeBatch allocate(Mirrors arena, Mirrors read, int maxRequests) {
         HostMirror levelBiases = read.mirror(DType.F32, maxRequests, MAX_DEPTH);
         HostMirror poolCounts = read.mirror(DType.I32, 1, maxRequests);
+        HostMirror nodePool = read.mirror(DType.I32, maxRequests, MAX_NODES);
         HostMirror poolTokens = read.mirror(DType.I32, maxRequests, POOL);
         HostMirror poolParents = read.mirror(DType.I32, maxRequests, POOL);
         HostMirror poolScores = read.mirror(DType.F32, maxRequests, POOL);
-        HostMirror nodePool = read.mirror(DType.I32, maxRequests, MAX_NODES);
         return new TreeBatch(levelBiases, poolTokens, poolParents, arena.mirror(DType.I32, maxRequests, POOL),
             arena.mirror(DType.I32, maxRequests, POOL), poolScores,
             arena.mirror(DType.I64, maxRequests, POOL), poolCounts, arena.mirror(DType.I32, maxRequests, MAX_BRANCH),

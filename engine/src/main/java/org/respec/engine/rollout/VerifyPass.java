@@ -24,6 +24,12 @@ import org.respec.kernels.VerifyResult;
  * block, so that a transfer either way is one copy.
  */
 final class VerifyPass implements AutoCloseable {
+    /**
+     * Pools are most of what the host reads, 5 KB a request. Of no more than a full batch's requests over this they are pulled one by one:
+     * three transfers more, for at most a quarter of the bytes.
+     */
+    private static final int FEW = 4;
+
     private final Ops ops;
     private final ActorInference inference;
     private final PagedKvCache cache;
@@ -48,9 +54,11 @@ final class VerifyPass implements AutoCloseable {
     private final HostView sampledLogProbs;
     /** Root tokens and positions and the levels' biases: what a draft begins with. */
     private final HostMirror roots;
-    /** What the host reads after a step without trees, and after one with trees. */
+    /** What the host reads after a step without trees, and after one with trees: without and with the pools of all requests. */
     private final HostMirror plainResult;
     private final HostMirror treeResult;
+    private final HostMirror fullTreeResult;
+    private final int fewRequests;
     private final Replay passes;
     private final Runnable plainPass = this::samplePass;
     private final Runnable treePass = this::treePass;
@@ -78,15 +86,17 @@ final class VerifyPass implements AutoCloseable {
         MirrorBlock block = new MirrorBlock(arena, RowBatch.bytes(maxRows, maxBatch) + 2 * MirrorBlock.bytes(DType.I32, 1, maxBatch)
             + TreeBatch.readBytes(maxBatch) + VerifyResult.bytes(maxBatch) + 2 * MirrorBlock.bytes(DType.I32, 1, maxRows));
         batch = new BatchView(block, maxRows, maxBatch);
+        sampled = new HostView(block.mirror(DType.I32, 1, maxRows));
+        sampledLogProbs = new HostView(block.mirror(DType.F32, 1, maxRows));
+        result = VerifyResult.allocate(block, maxBatch);
         rootTokens = new HostView(block.mirror(DType.I32, 1, maxBatch));
         rootPositions = new HostView(block.mirror(DType.I32, 1, maxBatch));
         trees = TreeBatch.allocate(arena, block, maxBatch);
-        result = VerifyResult.allocate(block, maxBatch);
-        sampled = new HostView(block.mirror(DType.I32, 1, maxRows));
-        sampledLogProbs = new HostView(block.mirror(DType.F32, 1, maxRows));
         roots = block.range(rootTokens.mirror(), trees.levelBiases());
         plainResult = block.range(sampled.mirror(), sampledLogProbs.mirror());
-        treeResult = block.range(batch.batch.firstRows(), sampledLogProbs.mirror());
+        treeResult = block.range(batch.batch.firstRows(), trees.nodePool());
+        fullTreeResult = block.range(batch.batch.firstRows(), trees.poolScores());
+        fewRequests = maxBatch / FEW;
         budgets = new HostView(trees.budgets());
         levelBiases = new HostView(trees.levelBiases());
         poolCounts = new HostView(trees.poolCounts());
@@ -192,7 +202,17 @@ final class VerifyPass implements AutoCloseable {
             batch.rowsToFill(rows);
         }
         passes.run(!grown ? 0 : 1 + sharedEach, batch.batch, cache.store(), requests, rows, grown ? treePass : plainPass);
-        HostMirror wanted = grown ? treeResult : plainResult;
+        pull();
+    }
+
+    private void pull() {
+        HostMirror wanted = !grown ? plainResult : requests > fewRequests ? fullTreeResult : treeResult;
+        if (wanted == treeResult) {
+            long pools = (long) requests * TreeBatch.POOL;
+            ops.startPull(trees.poolTokens(), pools);
+            ops.startPull(trees.poolParents(), pools);
+            ops.startPull(trees.poolScores(), pools);
+        }
         ops.pull(wanted, wanted.host().size());
     }
 
