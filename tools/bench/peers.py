@@ -4,7 +4,8 @@
     tools/respec bench kernels --json ours.json
     tools/bench/peers.py ours.json [--json both.json] [--only rmsNorm,klDistill] [--seconds 0.3] [--minutes 8]
 
-For every row of the JSON it times torch eager, torch.compile, and for attention also scaled_dot_product_attention and FlexAttention:
+For every row of the JSON it times torch eager, torch.compile, and for attention also scaled_dot_product_attention, of which it names
+the backend (MATH is no fused kernel, and to be faster than that says little), and FlexAttention:
 between events, after warm-up, with the L2 cache flushed before each repeat, on inputs that take turns, as ours are. Peers get what suits
 them: dense keys and values in place of pages, precomputed masks, and their own random numbers. A peer that fails says why in its cell
 and the others go on. Compiling takes most of the time, so the middle shape of every kernel comes first, and with --minutes no other row is
@@ -14,6 +15,7 @@ Needs PyTorch with CUDA. Without it this says so in one sentence, exit code 2. T
 """
 
 import argparse
+import importlib
 import json
 import math
 import os
@@ -165,6 +167,21 @@ def qk_norm_rope_append(s):
     return both(function, lambda: cache_inputs(s) + rotary_inputs(s))
 
 
+class Attention:
+    """A call of scaled_dot_product_attention that knows which of its backends takes these inputs: MATH is no fused kernel."""
+
+    def __init__(self, q, k, v, **options):
+        self.call = lambda: F.scaled_dot_product_attention(q, k, v, **options)
+        try:
+            self.backend = torch.nn.attention.SDPBackend(torch._fused_sdp_choice(q, k, v, **options)).name
+        except (AttributeError, RuntimeError, TypeError, ValueError):
+            # Not every PyTorch says.
+            self.backend = "unknown"
+
+    def __call__(self):
+        return self.call()
+
+
 def tree_masks(nodes):
     """[nodes x nodes]: ancestors of a random tree, self included."""
     mask = torch.zeros(nodes, nodes, dtype=torch.bool)
@@ -184,12 +201,14 @@ def tree_attention(s):
     def inputs():
         return normal(batch, heads, nodes, dim), normal(batch, kv, context + nodes, dim), normal(batch, kv, context + nodes, dim)
 
-    def sdpa():
+    def sdpa(expanded):
         mask = torch.cat((torch.ones(nodes, context, dtype=torch.bool), tree), 1).cuda()
 
         def make():
             q, k, v = inputs()
-            return lambda: F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
+            if expanded:
+                k, v = (x.repeat_interleave(heads // kv, 1) for x in (k, v))
+            return Attention(q, k, v, attn_mask=mask, enable_gqa=not expanded)
 
         return make
 
@@ -209,7 +228,9 @@ def tree_attention(s):
 
         return make
 
-    return [Peer("SDPA", once(sdpa)), Peer("FlexAttention", once(flex))]
+    # With a mask, some backends of SDPA take no shared KV heads: repeated ones cost more bytes and may still be faster.
+    return [Peer("SDPA", once(lambda: sdpa(False))), Peer("SDPA with repeated KV heads", once(lambda: sdpa(True))),
+            Peer("FlexAttention", once(flex))]
 
 
 def sample(s):
@@ -375,7 +396,7 @@ class Flush:
 
 
 def measure(make, input_bytes, seconds, flush, l2):
-    """Median and least seconds of a call, as KernelBench takes them."""
+    """Median and least seconds of a call, as KernelBench takes them, and the backend that a call of SDPA took."""
     copies = int(min(8, max(2, 2 * l2 // max(1, input_bytes) + 1)))
     copies = int(max(1, min(copies, 0.4 * torch.cuda.mem_get_info()[0] // max(1, input_bytes))))
     calls = [make() for _ in range(copies)]
@@ -398,7 +419,7 @@ def measure(make, input_bytes, seconds, flush, l2):
         last.record()
     torch.cuda.synchronize()
     times = [first.elapsed_time(last) * 1e-3 for first, last in events]
-    return statistics.median(times), min(times)
+    return statistics.median(times), min(times), getattr(calls[0], "backend", None)
 
 
 def forget_compiled():
@@ -433,9 +454,12 @@ def time_row(row, seconds, flush, l2):
     for peer in PEERS[row["kernel"]](row["shape"]):
         try:
             forget_compiled()
-            median, least = measure(peer.make, row["bytes"], seconds, flush, l2)
+            median, least, backend = measure(peer.make, row["bytes"], seconds, flush, l2)
             row["peers"][peer.name] = {"median_seconds": median, "min_seconds": least}
-            cells.append("%s %.2f%s" % (peer.name, median * 1e6, " (%.2f)" % (median / ours) if ours else ""))
+            if backend:
+                row["peers"][peer.name]["backend"] = backend
+            name = "%s [%s]" % (peer.name, backend) if backend else peer.name
+            cells.append("%s %.2f%s" % (name, median * 1e6, " (%.2f)" % (median / ours) if ours else ""))
         except Exception as e:  # One peer that cannot run must not end the table.
             reason = (str(e).splitlines() or [type(e).__name__])[0][:120]
             row["peers"][peer.name] = {"not_run": reason}
@@ -467,9 +491,9 @@ def main():
         fail("%s was measured on %s and this is %s; both must be one device." % (options.ours, report["device"]["name"], name))
     only = options.only.split(",") if options.only else None
     try:
-        # A backward pass is timed again and again on what one forward pass kept.
-        torch._functorch.config.donated_buffer = False
-    except AttributeError:
+        # A backward pass is timed again and again on what one forward pass kept. Importing torch alone does not load this module.
+        importlib.import_module("torch._functorch.config").donated_buffer = False
+    except ImportError:
         pass
     l2 = getattr(torch.cuda.get_device_properties(0), "L2_cache_size", 64 << 20)
     flush = Flush(l2)

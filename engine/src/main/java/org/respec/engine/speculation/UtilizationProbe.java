@@ -23,6 +23,8 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
     private static final long ALERT_NANOS = 300_000_000L;
     /** After so long without a step nobody asks: the thread sleeps until the next one. */
     private static final long REST_NANOS = 1_000_000_000L;
+    /** How long closing waits for a sample that hangs. */
+    private static final long CLOSE_MILLIS = 200;
     private static final Path PROC = Path.of("/proc");
 
     private record Sample(double share, long nanos) {
@@ -51,6 +53,7 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
     private final DecodeWork work;
     private final Pace pace;
     private final Thread thread;
+    private final long closeMillis;
     private final StepJumps jumps = new StepJumps();
     private volatile Sample latest;
     private volatile long alertUntil;
@@ -71,14 +74,16 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
         this.work = new DecodeWork();
         this.pace = Pace.TICKS;
         this.thread = null;
+        this.closeMillis = 0;
     }
 
-    private UtilizationProbe(DoubleSupplier source, DecodeWork work, AutoCloseable device, Pace pace) {
+    private UtilizationProbe(DoubleSupplier source, DecodeWork work, AutoCloseable device, Pace pace, long closeMillis) {
         this.source = source;
         this.clock = System::nanoTime;
         this.alertUntil = System.nanoTime();
         this.work = work;
         this.pace = pace;
+        this.closeMillis = closeMillis;
         this.thread = Thread.ofPlatform().daemon().name("respec-load").unstarted(() -> watch(device));
     }
 
@@ -95,16 +100,23 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
         return probe;
     }
 
+    /** Samples {@code source} on a thread that closes {@code device} at its end. */
+    static UtilizationProbe watching(DoubleSupplier source, AutoCloseable device, long closeMillis) {
+        UtilizationProbe probe = new UtilizationProbe(source, new DecodeWork(), device, Pace.TICKS, closeMillis);
+        probe.thread.start();
+        return probe;
+    }
+
     private static UtilizationProbe ofHost() {
         DecodeWork work = new DecodeWork(RunDelay::currentThread);
         try {
             RunDelay delay = RunDelay.open(PROC, work, System::nanoTime);
-            return new UtilizationProbe(delay, work, delay, Pace.RUN_DELAY);
+            return new UtilizationProbe(delay, work, delay, Pace.RUN_DELAY, CLOSE_MILLIS);
         } catch (IOException e) {
             System.err.println("respec: the kernel does not say how long threads wait for a processor (" + e.getMessage()
                 + "), so that what others use of the host is counted in ticks, and seen 0.2 s late.");
             HostLoad load = new HostLoad(PROC);
-            return new UtilizationProbe(load, work, load, Pace.TICKS);
+            return new UtilizationProbe(load, work, load, Pace.TICKS, CLOSE_MILLIS);
         }
     }
 
@@ -115,7 +127,7 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
         return new UtilizationProbe(new DeviceLoad(meter::read, work, System::nanoTime), work, () -> {
             meter.close();
             nvml.close();
-        }, Pace.DEVICE);
+        }, Pace.DEVICE, CLOSE_MILLIS);
     }
 
     private void watch(AutoCloseable device) {
@@ -199,11 +211,20 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
         }
     }
 
+    /** Waits a moment for its thread: the process may be about to exit, and the thread in a call of NVML. */
     @Override
     public void close() {
         closed = true;
-        if (thread != null) {
-            thread.interrupt();
+        if (thread == null) {
+            return;
+        }
+        thread.interrupt();
+        if (Thread.currentThread() != thread) {
+            try {
+                thread.join(closeMillis);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -309,6 +310,41 @@ class UtilizationTest {
             thread.join(10_000);
             assertTrue(!thread.isAlive(), "it ends");
         }
+    }
+
+    /** What it watches is closed when closing returns; a thread that hangs is not waited for for ever. */
+    @Test
+    void closingWaitsForTheThread() {
+        AtomicBoolean sampled = new AtomicBoolean();
+        AtomicBoolean given = new AtomicBoolean();
+        UtilizationProbe probe = UtilizationProbe.watching(() -> {
+            sampled.set(true);
+            while (!Thread.currentThread().isInterrupted()) {
+                Thread.onSpinWait();
+            }
+            return 0;
+        }, () -> given.set(true), 60_000);
+        while (!sampled.get()) {
+            Thread.onSpinWait();
+        }
+        probe.close();
+        assertTrue(given.get());
+
+        AtomicBoolean end = new AtomicBoolean();
+        sampled.set(false);
+        UtilizationProbe hanging = UtilizationProbe.watching(() -> {
+            sampled.set(true);
+            while (!end.get()) {
+                Thread.onSpinWait();
+            }
+            return 0;
+        }, () -> given.set(false), 1);
+        while (!sampled.get()) {
+            Thread.onSpinWait();
+        }
+        hanging.close();
+        assertTrue(given.get(), "it hangs still");
+        end.set(true);
     }
 
     private static void await(BooleanSupplier condition) throws InterruptedException {

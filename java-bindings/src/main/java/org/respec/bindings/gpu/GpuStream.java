@@ -36,6 +36,12 @@ public interface GpuStream extends AutoCloseable {
     /** Waits on the host until everything so far is done; throws what a kernel did wrong. */
     void synchronize();
 
+    /** Kernels, matrix products and graphs launched in it so far. */
+    long launches();
+
+    /** How often the host has waited for all of it so far. */
+    long waits();
+
     /** From here on work is not run but kept for a graph. */
     void beginCapture();
 

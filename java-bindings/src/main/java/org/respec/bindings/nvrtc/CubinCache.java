@@ -57,6 +57,20 @@ public final class CubinCache {
         return new CubinCache(PrivateFolder.ofUser("cubins"));
     }
 
+    /** Whether the kernel is in the cache, whole. */
+    public boolean holds(KernelSource source, String architecture, KernelCompiler compiler) {
+        try {
+            return read(file(source, architecture, compiler), source.label()).isPresent();
+        } catch (IOException e) {
+            // Whoever wants it is told when it is compiled.
+            return false;
+        }
+    }
+
+    private Path file(KernelSource source, String architecture, KernelCompiler compiler) {
+        return folder.resolve(key(source, architecture, compiler) + ".cubin");
+    }
+
     /**
      * The kernel, from the cache or compiled now.
      *
@@ -64,7 +78,7 @@ public final class CubinCache {
      */
     public KernelImage get(KernelSource source, String architecture, KernelCompiler compiler) {
         String key = key(source, architecture, compiler);
-        Path file = folder.resolve(key + ".cubin");
+        Path file = file(source, architecture, compiler);
         try {
             Optional<KernelImage> cached = read(file, source.label());
             if (cached.isPresent()) {

@@ -84,6 +84,26 @@ class CubinCacheTest {
         }
     }
 
+    @Test
+    void aCacheKnowsWhatItHolds() throws IOException {
+        CubinCache cache = new CubinCache(folder.resolve("cubins"));
+        Counting compiler = new Counting("1");
+        KernelSource source = source("text", Map.of(), Map.of());
+        assertFalse(cache.holds(source, "sm_90a", compiler));
+        cache.get(source, "sm_90a", compiler);
+        assertTrue(cache.holds(source, "sm_90a", compiler));
+        assertFalse(cache.holds(source, "sm_80", compiler));
+        Path file;
+        try (Stream<Path> files = Files.list(folder.resolve("cubins"))) {
+            file = files.filter(path -> path.toString().endsWith(".cubin")).findFirst().orElseThrow();
+        }
+        byte[] bytes = Files.readAllBytes(file);
+        bytes[bytes.length - 1] ^= 1;
+        Files.write(file, bytes);
+        assertFalse(cache.holds(source, "sm_90a", compiler), "it was damaged");
+        assertEquals(1, compiler.count.get());
+    }
+
     private static KernelSource source(String text, Map<String, String> headers, Map<String, String> defines) {
         return new KernelSource("a.cu", text, new TreeMap<>(headers), new TreeMap<>(defines), List.of("a"));
     }

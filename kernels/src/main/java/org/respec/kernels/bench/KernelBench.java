@@ -1,15 +1,21 @@
 package org.respec.kernels.bench;
 
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.TreeMap;
 import org.respec.bindings.gpu.GpuBlas;
 import org.respec.bindings.gpu.GpuDevice;
 import org.respec.bindings.gpu.GpuDriver;
 import org.respec.bindings.gpu.GpuEvent;
+import org.respec.bindings.gpu.GpuKernel;
 import org.respec.bindings.gpu.GpuMemory;
+import org.respec.bindings.gpu.GpuModule;
 import org.respec.bindings.gpu.GpuOutOfMemory;
 import org.respec.bindings.gpu.GpuStream;
+import org.respec.bindings.gpu.KernelSource;
+import org.respec.bindings.memory.HostArena;
 import org.respec.kernels.DType;
 import org.respec.kernels.OutOfDeviceMemory;
 import org.respec.kernels.PackedMatrix;
@@ -27,9 +33,20 @@ import org.respec.kernels.gpu.GpuOps;
  * <p>One thread at a time; closing it does not close the operators.
  */
 public final class KernelBench implements AutoCloseable {
+    /** Of every attention among the cases, but for the tiny ones. */
+    public static final int HEAD_DIM = 128;
     private static final int MOST_COPIES = 8;
     /** The ceilings come first, on a device that may have been idle and takes a while to come to speed. */
     private static final double IDLE_WARM_UPS = 5;
+    /** CUDA's launch queues are said to hold 1024. */
+    private static final int QUEUED_LAUNCHES = 512;
+    private static final String NOTHING = """
+        struct Args {
+            unsigned long long unused;
+        };
+        extern "C" __global__ void nothing(const __grid_constant__ Args a) {
+        }
+        """;
     private static final int FLUSH_WORD = 0x3f9d70a4;
 
     private final GpuOps ops;
@@ -119,7 +136,8 @@ public final class KernelBench implements AutoCloseable {
             try (GpuBlas blas = driver.blas(stream)) {
                 Timing gemm = time(List.of(() -> blas.gemm(false, true, n, n, n, GpuBlas.Type.BF16, a.address(), n, b.address(), n, 0f,
                     GpuBlas.Type.BF16, c.address(), n)));
-                return new Ceilings(copyBytes(), copy, n, 2.0 * n * n * n / gemm.median, smallest.median);
+                return new Ceilings(copyBytes(), copy, n, 2.0 * n * n * n / gemm.median, smallest.median,
+                    launchNanos(smallest.median));
             }
         }
     }
@@ -143,7 +161,7 @@ public final class KernelBench implements AutoCloseable {
                 calls.add(of.prepare().apply(new BenchInputs(ops, arena, 100 + i)));
             }
             Timing timing = time(calls);
-            return new BenchResult(of, timing.median, timing.least, hostNanos(calls, timing.median), timing.repeats, copies, "");
+            return new BenchResult(of, timing.median, timing.least, host(calls, timing.median), timing.repeats, copies, "");
         } catch (UnsupportedOperationException | IllegalArgumentException | OutOfDeviceMemory | GpuOutOfMemory e) {
             return BenchResult.notRun(of, String.valueOf(e.getMessage()));
         } finally {
@@ -198,17 +216,36 @@ public final class KernelBench implements AutoCloseable {
         return (System.nanoTime() - begin) * 1e-9 / runs;
     }
 
-    /** Fewer calls than a launch queue holds, so that the host never waits for the device. */
-    private double hostNanos(List<Runnable> calls, double seconds) {
-        int count = (int) Math.clamp((long) (0.5 / Math.max(seconds, 1e-9)), 1, effort.hostCalls);
+    private double launchNanos(double seconds) {
+        KernelSource source = new KernelSource("nothing.cu", NOTHING, new TreeMap<>(), new TreeMap<>(), List.of("nothing"));
+        try (GpuModule module = driver.load(driver.compile(source)); HostArena host = new HostArena("bench launches")) {
+            GpuKernel nothing = module.kernel("nothing");
+            MemorySegment arguments = host.allocate(8);
+            return host(List.of(() -> stream.launch(nothing, 1, 1, 1, 32, 1, 0, arguments)), seconds).nanosPerLaunch();
+        }
+    }
+
+    /** Fewer launches than a queue holds, so that the host never waits for the device. */
+    private BenchResult.Host host(List<Runnable> calls, double seconds) {
+        long before = stream.launches();
+        long waits = stream.waits();
+        calls.getFirst().run();
+        long launches = stream.launches() - before;
+        if (stream.waits() > waits || launches == 0) {
+            return new BenchResult.Host(launches, Double.NaN, launches == 0 ? "it launches nothing" : "it waits for the device");
+        }
+        long most = Math.clamp(QUEUED_LAUNCHES / launches, 1, effort.hostCalls);
+        long count = Math.clamp((long) (0.5 / Math.max(seconds, 1e-9)), 1, most);
         ops.synchronize();
+        before = stream.launches();
         long begin = System.nanoTime();
         for (int i = 0; i < count; i++) {
             calls.get(i % calls.size()).run();
         }
         long taken = System.nanoTime() - begin;
+        double nanos = (double) taken / (stream.launches() - before);
         ops.synchronize();
-        return (double) taken / count;
+        return new BenchResult.Host(launches, nanos, "");
     }
 
     /** Every case, in order of presentation. */

@@ -1,5 +1,6 @@
 package org.respec.kernels.gpu;
 
+import java.util.Set;
 import org.respec.bindings.gpu.GpuDriver;
 import org.respec.bindings.gpu.GpuStream;
 import org.respec.kernels.AttentionShape;
@@ -82,6 +83,11 @@ public final class GpuOps implements Ops {
     /** The driver below, for events and memory of one's own. */
     public GpuDriver driver() {
         return gpu.driver();
+    }
+
+    /** Kernels that these operators and those beside them have launched so far. */
+    public Set<KernelSpec> loaded() {
+        return gpu.share().loaded();
     }
 
     /** The stream that all operators run in. */

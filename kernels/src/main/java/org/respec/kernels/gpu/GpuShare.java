@@ -2,6 +2,7 @@ package org.respec.kernels.gpu;
 
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Set;
 import org.respec.bindings.gpu.GpuDriver;
 import org.respec.bindings.gpu.GpuKernel;
 
@@ -28,6 +29,11 @@ final class GpuShare {
             kernels.put(spec, kernel);
         }
         return kernel;
+    }
+
+    /** Kernels loaded so far. */
+    synchronized Set<KernelSpec> loaded() {
+        return Set.copyOf(kernels.keySet());
     }
 
     /** One more user. */

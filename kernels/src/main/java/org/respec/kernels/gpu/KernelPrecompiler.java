@@ -8,27 +8,32 @@ import org.respec.bindings.nvrtc.KernelCompilers;
 
 /** Compiles kernels into the user's cache ahead of their use; needs no device. */
 public final class KernelPrecompiler {
-    private KernelPrecompiler() {
-    }
-
-    /** How many kernels there are, over all specialisations. */
-    public static int count() {
-        return KernelCatalog.all().size();
-    }
+    private final KernelCompiler compiler;
+    private final CubinCache cache = CubinCache.ofUser();
+    private final String architecture;
 
     /**
-     * Compiles every {@code parts}-th kernel from number {@code part} on.
+     * For a device.
      *
      * @param architecture of the device, for instance {@code sm_90a}
      * @param driverVersion CUDA version of its driver, for instance 13000
      */
-    public static void compile(String architecture, int driverVersion, int part, int parts) {
+    public KernelPrecompiler(String architecture, int driverVersion) {
         int capability = Integer.parseInt(architecture.replaceAll("\\D", ""));
-        KernelCompiler compiler = KernelCompilers.forDevice(CudaLibraries.ofThisMachine(), capability, driverVersion);
-        CubinCache cache = CubinCache.ofUser();
-        List<KernelSpec> all = KernelCatalog.all();
-        for (int i = part; i < all.size(); i += parts) {
-            cache.get(KernelSources.of(all.get(i)), architecture, compiler);
+        this.compiler = KernelCompilers.forDevice(CudaLibraries.ofThisMachine(), capability, driverVersion);
+        this.architecture = architecture;
+    }
+
+    /** How many of the kernels the cache lacks. */
+    public long missing(KernelNeed need) {
+        return need.specs().stream().filter(spec -> !cache.holds(KernelSources.of(spec), architecture, compiler)).count();
+    }
+
+    /** Compiles every {@code parts}-th kernel from number {@code part} on. */
+    public void compile(KernelNeed need, int part, int parts) {
+        List<KernelSpec> specs = need.specs();
+        for (int i = part; i < specs.size(); i += parts) {
+            cache.get(KernelSources.of(specs.get(i)), architecture, compiler);
         }
     }
 }

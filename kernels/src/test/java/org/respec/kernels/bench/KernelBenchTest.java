@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.abort;
 
 import java.util.HashSet;
+import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 import org.respec.bindings.gpu.GpuDriver;
 import org.respec.bindings.gpu.GpuException;
@@ -15,6 +17,8 @@ import org.respec.bindings.gpu.emulator.EmulatorOptions;
 import org.respec.kernels.DType;
 import org.respec.kernels.Tensor;
 import org.respec.kernels.gpu.GpuOps;
+import org.respec.kernels.gpu.KernelNeed;
+import org.respec.kernels.gpu.KernelSpec;
 
 class KernelBenchTest {
     private static final EmulatorOptions UNCHECKED = EmulatorOptions.defaults().withChecked(false);
@@ -34,14 +38,25 @@ class KernelBenchTest {
         try (GpuOps ops = new GpuOps(driver); KernelBench bench = new KernelBench(ops, KernelBench.Effort.tiny())) {
             Ceilings ceilings = bench.ceilings();
             assertTrue(ceilings.copyBytesPerSecond() > 0 && ceilings.gemmFlopsPerSecond() > 0, ceilings::toString);
+            assertTrue(ceilings.launchNanos() > 0, ceilings::toString);
             Set<String> kernels = new HashSet<>();
+            Map<String, Long> launches = new TreeMap<>();
             for (BenchCase each : KernelBench.cases(true)) {
                 BenchResult result = bench.run(each);
                 kernels.add(each.kernel());
                 assertTrue(result.wasRun(), () -> each.kernel() + " " + each.shapeText() + ": " + result.note());
-                assertTrue(result.medianSeconds() > 0 && result.hostNanos() > 0 && result.bytesPerSecond() > 0, result::toString);
+                assertTrue(result.medianSeconds() > 0 && result.bytesPerSecond() > 0, result::toString);
+                assertEquals(each.kernel().equals("squaredNorm") ? "it waits for the device" : "", result.host().note(), each.kernel());
+                assertEquals(result.host().note().isEmpty(), result.host().nanosPerLaunch() > 0, result::toString);
+                launches.merge(each.kernel(), result.host().launches(), Math::max);
             }
+            assertEquals(1, launches.get("rmsNorm"));
+            assertTrue(launches.get("chainAttentionBackward") > 1, launches::toString);
             assertEquals(18, kernels.size(), kernels::toString);
+            // What is compiled before, where the cases' heads are of 32, is all that they launch.
+            Set<KernelSpec> loaded = new HashSet<>(ops.loaded());
+            new KernelNeed(32, false).specs().forEach(loaded::remove);
+            assertEquals(Set.of(), loaded);
         }
     }
 
@@ -69,6 +84,7 @@ class KernelBenchTest {
         for (BenchCase each : KernelBench.cases(false)) {
             assertTrue(each.bytes() > 0 && each.flops() >= 0, each::toString);
             assertTrue(each.inputBytes() < 40L << 30, each::toString);
+            assertEquals(KernelBench.HEAD_DIM, each.shape().getOrDefault("headDim", KernelBench.HEAD_DIM), each::toString);
         }
     }
 }

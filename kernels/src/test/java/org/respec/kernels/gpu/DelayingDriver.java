@@ -168,6 +168,16 @@ final class DelayingDriver implements GpuDriver {
         }
 
         @Override
+        public long launches() {
+            return now.launches();
+        }
+
+        @Override
+        public long waits() {
+            throw new UnsupportedOperationException("waits");
+        }
+
+        @Override
         public void beginCapture() {
             throw new UnsupportedOperationException("beginCapture");
         }

@@ -5,6 +5,7 @@ import java.util.Optional;
 import java.util.stream.Stream;
 import org.respec.engine.model.DrafterConfig;
 import org.respec.engine.model.ModelConfig;
+import org.respec.kernels.gpu.KernelNeed;
 
 /**
  * Shapes that decoding is timed at: those of Qwen2.5's models, computed as Qwen3 layers, and smaller ones, each with an EAGLE-3 style
@@ -49,6 +50,11 @@ public enum DecodeShape {
         return new DrafterConfig(actor.hiddenSize(), List.of(1, Math.max(2, layers / 2), layers), actor.intermediateSize(),
             actor.numAttentionHeads(), actor.numKeyValueHeads(), actor.headDim(), actor.rmsNormEps(), actor.ropeTheta(),
             actor.maxPositionEmbeddings(), actor.vocabSize());
+    }
+
+    /** What decoding it needs of a GPU's kernels. */
+    public KernelNeed kernels() {
+        return new KernelNeed(actor.headDim(), true);
     }
 
     /** The shape of a name. */

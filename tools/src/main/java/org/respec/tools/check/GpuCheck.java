@@ -21,6 +21,7 @@ import org.respec.engine.SafeFiles;
 import org.respec.engine.run.Devices;
 import org.respec.kernels.OutOfDeviceMemory;
 import org.respec.kernels.gpu.GpuOps;
+import org.respec.kernels.gpu.KernelNeed;
 
 /**
  * Checks a GPU against the CPU, stage by stage, from single operators to whole training runs. Every stage has a context of its own on
@@ -46,8 +47,9 @@ public final class GpuCheck {
      * @param drafter its drafter's folder
      * @param quickstart config of the training stages
      * @param after the check of the operators behind which that stage begins; empty for all of them
+     * @param patience factor on all time limits, for a device that a checker or a debugger slows down
      */
-    public record Settings(String device, boolean quick, Path actor, Path drafter, Path quickstart, String after) {
+    public record Settings(String device, boolean quick, Path actor, Path drafter, Path quickstart, String after, double patience) {
     }
 
     /** Makes the command that runs one stage in another process. */
@@ -104,7 +106,7 @@ public final class GpuCheck {
         return STAGES.stream().map(CheckStage::name).toList();
     }
 
-    /** Longest that all stages may take on a GPU. */
+    /** Longest that all stages may take on a GPU, with a patience of 1. */
     static int mostSeconds() {
         return STAGES.stream().mapToInt(CheckStage::seconds).sum();
     }
@@ -133,11 +135,11 @@ public final class GpuCheck {
                 .put("passed", false);
         }
         boolean emulated = of.uuid().isEmpty();
-        double patience = emulated ? EMULATED_PATIENCE : 1;
-        double grace = emulated ? EMULATED_GRACE_SECONDS : GRACE_SECONDS;
+        double patience = settings.patience() * (emulated ? EMULATED_PATIENCE : 1);
+        double grace = settings.patience() * (emulated ? EMULATED_GRACE_SECONDS : GRACE_SECONDS);
         boolean good = true;
         if (apart != null && !emulated && chosen.stream().anyMatch(each -> each.prefixes.isEmpty())) {
-            good = KernelCompilation.run(of, root.putObject("compile"), out).isEmpty();
+            good = KernelCompilation.run(KernelNeed.ALL, of, root.putObject("compile"), out).isEmpty();
             found.run();
         }
         ObjectNode stages = root.putObject("stages");
@@ -148,7 +150,7 @@ public final class GpuCheck {
                 ObjectNode json = stages.putObject(each.stage.name());
                 double limit = each.stage.seconds() * patience;
                 if (apart != null) {
-                    good &= runApart(each, limit + grace + PROCESS_SECONDS, apart, json, found);
+                    good &= runApart(each, limit + grace + PROCESS_SECONDS * settings.patience(), apart, json, found);
                 } else {
                     var alarm = watch.schedule(() -> stuck.accept(each.stage.name() + ": it is stuck, " + (int) grace
                         + " s past its time limit."), (long) ((limit + grace) * 1000), TimeUnit.MILLISECONDS);

@@ -10,33 +10,47 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import org.respec.bindings.gpu.GpuDevice;
+import org.respec.kernels.gpu.KernelNeed;
 import org.respec.kernels.gpu.KernelPrecompiler;
 
 /**
- * Fills the cache of compiled kernels before anything is timed. NVRTC runs one compile at a time in a process, so each processor gets a
- * process of its own; they need no device.
+ * Fills the cache of compiled kernels before anything is timed or waited for. NVRTC runs one compile at a time in a process, so each
+ * processor gets a process of its own; they need no device.
  */
-final class KernelCompilation {
+public final class KernelCompilation {
     private static final int MOST_PROCESSES = 32;
     private static final double MOST_SECONDS = 240;
 
     private KernelCompilation() {
     }
 
-    /** Compiles every kernel for a device; says why it could not, or returns an empty text. */
-    static String run(GpuDevice device, ObjectNode json, PrintStream out) {
-        return run(device.architecture(), device.driverVersion(), Math.clamp(Runtime.getRuntime().availableProcessors(), 1, MOST_PROCESSES),
-            json, out);
+    /** Compiles kernels for a device; says why it could not, or returns an empty text. */
+    static String run(KernelNeed need, GpuDevice device, ObjectNode json, PrintStream out) {
+        return run(need, device.architecture(), device.driverVersion(),
+            Math.clamp(Runtime.getRuntime().availableProcessors(), 1, MOST_PROCESSES), json, out);
     }
 
-    static String run(String architecture, int driverVersion, int processes, ObjectNode json, PrintStream out) {
+    /**
+     * Compiles what work is going to need of a GPU that the cache lacks. What does not compile is said, and is an error where it is used.
+     *
+     * @param json where what was compiled goes, as {@code compile}
+     */
+    public static void before(KernelNeed need, GpuDevice device, ObjectNode json, PrintStream out) {
+        if (!device.uuid().isEmpty() && new KernelPrecompiler(device.architecture(), device.driverVersion()).missing(need) > 0) {
+            run(need, device, json.putObject("compile"), out);
+        }
+    }
+
+    static String run(KernelNeed need, String architecture, int driverVersion, int processes, ObjectNode json, PrintStream out) {
+        int count = need.specs().size();
         long start = System.nanoTime();
         List<String> failures = new ArrayList<>();
         try (ExecutorService pool = Executors.newFixedThreadPool(processes)) {
             List<Future<ChildProcess.End>> ends = new ArrayList<>();
             for (int part = 0; part < processes; part++) {
                 List<String> command = OwnJava.command(KernelCompilation.class.getName(),
-                    List.of(architecture, String.valueOf(driverVersion), String.valueOf(part), String.valueOf(processes)));
+                    List.of(String.valueOf(need.headDim()), String.valueOf(need.decoding()), architecture, String.valueOf(driverVersion),
+                        String.valueOf(part), String.valueOf(processes)));
                 Callable<ChildProcess.End> child = () -> ChildProcess.run(command, MOST_SECONDS, line -> {
                 }, () -> {
                 });
@@ -55,16 +69,17 @@ final class KernelCompilation {
         }
         double seconds = (System.nanoTime() - start) * 1e-9;
         String message = String.join("; ", failures);
-        json.put("kernels", KernelPrecompiler.count()).put("architecture", architecture).put("processes", processes)
+        json.put("kernels", count).put("architecture", architecture).put("processes", processes)
             .put("seconds", seconds).put("passed", failures.isEmpty()).put("message", message);
         out.printf("== compile %s: %d kernels for %s in %d processes, %.1f s%n", failures.isEmpty() ? "passed" : "FAILED: " + message,
-            KernelPrecompiler.count(), architecture, processes, seconds);
+            count, architecture, processes, seconds);
         return message;
     }
 
-    /** A share of the kernels: architecture, CUDA version of the driver, number of the share, how many there are. */
+    /** A share of the kernels: the two parts of the need, architecture, CUDA version of the driver, number of the share, how many. */
     public static void main(String[] arguments) {
-        KernelPrecompiler.compile(arguments[0], Integer.parseInt(arguments[1]), Integer.parseInt(arguments[2]),
-            Integer.parseInt(arguments[3]));
+        KernelNeed need = new KernelNeed(Integer.parseInt(arguments[0]), Boolean.parseBoolean(arguments[1]));
+        new KernelPrecompiler(arguments[2], Integer.parseInt(arguments[3])).compile(need, Integer.parseInt(arguments[4]),
+            Integer.parseInt(arguments[5]));
     }
 }

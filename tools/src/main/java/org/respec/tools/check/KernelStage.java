@@ -11,6 +11,7 @@ import org.respec.kernels.bench.BenchResult;
 import org.respec.kernels.bench.Ceilings;
 import org.respec.kernels.bench.KernelBench;
 import org.respec.kernels.gpu.GpuOps;
+import org.respec.tools.bench.KernelRows;
 
 /**
  * Times of every kernel at its first and its last shape; {@code bench kernels} has all of them. A case that the device refuses is noted.
@@ -34,7 +35,8 @@ final class KernelStage implements CheckStage {
                 Ceilings ceilings = bench.ceilings();
                 run.json().put("copy_bytes_per_second", ceilings.copyBytesPerSecond())
                     .put("gemm_flops_per_second", ceilings.gemmFlopsPerSecond())
-                    .put("smallest_kernel_seconds", ceilings.smallestSeconds());
+                    .put("smallest_kernel_seconds", ceilings.smallestSeconds())
+                    .put("empty_launch_host_nanos", ceilings.launchNanos());
                 ArrayNode rows = run.json().putArray("rows");
                 for (BenchCase each : chosen(run, tiny)) {
                     run.checkTime();
@@ -49,10 +51,12 @@ final class KernelStage implements CheckStage {
                     }
                     double ofCopy = result.bytesPerSecond() / ceilings.copyBytesPerSecond();
                     double ofGemm = result.flopsPerSecond() / ceilings.gemmFlopsPerSecond();
-                    row.put("median_seconds", result.medianSeconds()).put("share_of_copy", ofCopy).put("share_of_gemm", ofGemm)
-                        .put("host_nanos_per_call", result.hostNanos());
-                    run.item(name, String.format("%.2f us, %.1f %% of a copy, %.1f %% of a product, host %.0f ns",
-                        1e6 * result.medianSeconds(), 100 * ofCopy, 100 * ofGemm, result.hostNanos()), "");
+                    BenchResult.Host host = result.host();
+                    row.put("median_seconds", result.medianSeconds()).put("share_of_copy", ofCopy).put("share_of_gemm", ofGemm);
+                    KernelRows.addHost(row, host);
+                    run.item(name, String.format("%.2f us, %.1f %% of a copy, %.1f %% of a product, host %s",
+                        1e6 * result.medianSeconds(), 100 * ofCopy, 100 * ofGemm, host.note().isEmpty()
+                            ? String.format("%.0f ns a launch", host.nanosPerLaunch()) : "not measured, " + host.note()), "");
                 }
             }
         }

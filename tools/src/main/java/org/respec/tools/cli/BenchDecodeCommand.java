@@ -12,8 +12,10 @@ import org.respec.engine.rollout.DecodeBench;
 import org.respec.engine.run.Devices;
 import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.Ops;
+import org.respec.kernels.gpu.GpuOps;
 import org.respec.tools.bench.DecodeRows;
 import org.respec.tools.bench.DecodeShape;
+import org.respec.tools.check.KernelCompilation;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -70,6 +72,9 @@ final class BenchDecodeCommand implements Callable<Integer> {
         try (Ops ops = Devices.open(device, 0)) {
             System.out.println(ops.device());
             root.put("device", ops.device());
+            if (ops instanceof GpuOps gpu) {
+                KernelCompilation.before(of.kernels(), gpu.driver().device(), root, System.out);
+            }
             DecodeRows rows = new DecodeRows(ops, of, Devices.dtype(dtype, device, ops), root);
             System.out.println(rows.head());
             try (DecodeBench bench = rows.open()) {

@@ -17,6 +17,9 @@ import org.respec.kernels.bench.BenchResult;
 import org.respec.kernels.bench.Ceilings;
 import org.respec.kernels.bench.KernelBench;
 import org.respec.kernels.gpu.GpuOps;
+import org.respec.kernels.gpu.KernelNeed;
+import org.respec.tools.bench.KernelRows;
+import org.respec.tools.check.KernelCompilation;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -66,16 +69,20 @@ final class BenchKernelsCommand implements Callable<Integer> {
             System.out.println(EMULATED);
             root.put("note", EMULATED);
         }
+        if (only == null) {
+            KernelCompilation.before(new KernelNeed(KernelBench.HEAD_DIM, false), of, root, System.out);
+        }
         try (KernelBench bench = new KernelBench(gpu, KernelBench.Effort.of(of))) {
             Ceilings ceilings = bench.ceilings();
-            System.out.printf("copy of %d MiB %.0f GB/s, bf16 product of %d^3 %.1f TFLOP/s, the smallest kernel %.2f us%n%n",
+            System.out.printf("copy of %d MiB %.0f GB/s, bf16 product of %d^3 %.1f TFLOP/s, the smallest kernel %.2f us, launching an empty"
+                + " one %.0f ns of the host%n%n",
                 ceilings.copyBytes() >> 21, ceilings.copyBytesPerSecond() * 1e-9, ceilings.gemmSize(),
-                ceilings.gemmFlopsPerSecond() * 1e-12, 1e6 * ceilings.smallestSeconds());
+                ceilings.gemmFlopsPerSecond() * 1e-12, 1e6 * ceilings.smallestSeconds(), ceilings.launchNanos());
             root.putObject("ceilings").put("copy_bytes", ceilings.copyBytes()).put("copy_bytes_per_second", ceilings.copyBytesPerSecond())
                 .put("gemm_size", ceilings.gemmSize()).put("gemm_flops_per_second", ceilings.gemmFlopsPerSecond())
-                .put("smallest_kernel_seconds", ceilings.smallestSeconds());
-            System.out.printf("%-22s %-60s %-4s %11s %11s %9s %9s %8s %8s %6s %6s %8s%n", "kernel", "shape", "type", "median us", "min us",
-                "MB", "GFLOP", "GB/s", "TFLOP/s", "% copy", "% gemm", "host ns");
+                .put("smallest_kernel_seconds", ceilings.smallestSeconds()).put("empty_launch_host_nanos", ceilings.launchNanos());
+            System.out.printf("%-22s %-60s %-4s %11s %11s %9s %9s %8s %8s %6s %6s %8s %9s%n", "kernel", "shape", "type", "median us",
+                "min us", "MB", "GFLOP", "GB/s", "TFLOP/s", "% copy", "% gemm", "launches", "ns/launch");
             ArrayNode rows = root.putArray("rows");
             for (BenchCase each : KernelBench.cases(emulated)) {
                 if (only == null || only.contains(each.kernel())) {
@@ -102,10 +109,10 @@ final class BenchKernelsCommand implements Callable<Integer> {
             System.out.println(head + "  not run: " + r.note());
             return;
         }
-        System.out.printf("%s %11.2f %11.2f %9.2f %9.2f %8.0f %8.2f %6.1f %6.1f %8.0f%n", head, r.medianSeconds() * 1e6,
+        System.out.printf("%s %11.2f %11.2f %9.2f %9.2f %8.0f %8.2f %6.1f %6.1f %8d %9s%n", head, r.medianSeconds() * 1e6,
             r.minSeconds() * 1e6, of.bytes() * 1e-6, of.flops() * 1e-9, r.bytesPerSecond() * 1e-9, r.flopsPerSecond() * 1e-12,
             100 * r.bytesPerSecond() / ceilings.copyBytesPerSecond(), 100 * r.flopsPerSecond() / ceilings.gemmFlopsPerSecond(),
-            r.hostNanos());
+            r.host().launches(), r.host().note().isEmpty() ? String.format("%.0f", r.host().nanosPerLaunch()) : "-");
     }
 
     private static void add(ObjectNode row, BenchResult r, Ceilings ceilings) {
@@ -122,6 +129,7 @@ final class BenchKernelsCommand implements Callable<Integer> {
             .put("input_sets", r.copies())
             .put("bytes_per_second", r.bytesPerSecond()).put("flops_per_second", r.flopsPerSecond())
             .put("share_of_copy", r.bytesPerSecond() / ceilings.copyBytesPerSecond())
-            .put("share_of_gemm", r.flopsPerSecond() / ceilings.gemmFlopsPerSecond()).put("host_nanos_per_call", r.hostNanos());
+            .put("share_of_gemm", r.flopsPerSecond() / ceilings.gemmFlopsPerSecond());
+        KernelRows.addHost(row, r.host());
     }
 }

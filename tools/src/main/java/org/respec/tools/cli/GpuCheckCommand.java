@@ -18,6 +18,7 @@ import picocli.CommandLine.Option;
 final class GpuCheckCommand implements Callable<Integer> {
     private static final List<String> DEVICES = List.of("cuda", "emulator");
     private static final int FAILED = 1;
+    private static final int MOST_PATIENCE = 1000;
 
     @Option(names = "--device", defaultValue = "cuda", description = "cuda or emulator (default: ${DEFAULT-VALUE}).")
     private String device;
@@ -32,6 +33,11 @@ final class GpuCheckCommand implements Callable<Integer> {
     @Option(names = "--here", description = "All stages in this process, as a checker of memory or a debugger needs it; else on cuda each"
         + " has a process of its own, so that an error takes no other stage with it.")
     private boolean here;
+
+    @Option(names = "--patience", paramLabel = "FACTOR", defaultValue = "1",
+        description = "Multiplies every time limit, for a device that a checker of memory or a debugger slows down"
+            + " (default: ${DEFAULT-VALUE}).")
+    private double patience;
 
     @Option(names = "--after", hidden = true, defaultValue = "",
         description = "The check of the operators behind which that stage begins: how it goes on after its process died.")
@@ -57,12 +63,15 @@ final class GpuCheckCommand implements Callable<Integer> {
         if (only != null && only.isEmpty()) {
             throw new BadInput("--only: it is empty; name at least one stage.");
         }
+        if (!(patience > 0 && patience <= MOST_PATIENCE)) {
+            throw new BadInput("--patience: " + patience + " must be above 0 and at most " + MOST_PATIENCE + ".");
+        }
         requireFolder("--model", model);
         requireFolder("--drafter", drafter);
         OutputFile.require("--json", json);
-        GpuCheck check = new GpuCheck(new GpuCheck.Settings(device, quick, model == null ? Bundled.actor() : model,
-            drafter == null ? Bundled.drafter() : drafter, Bundled.example("quickstart.yaml"), after), only == null ? List.of() : only,
-            System.out);
+        GpuCheck.Settings settings = new GpuCheck.Settings(device, quick, model == null ? Bundled.actor() : model,
+            drafter == null ? Bundled.drafter() : drafter, Bundled.example("quickstart.yaml"), after, patience);
+        GpuCheck check = new GpuCheck(settings, only == null ? List.of() : only, System.out);
         boolean good = check.run(here || !device.equals("cuda") ? null : this::command, () -> write(check), sentence -> {
             // Work on a device cannot be taken back: what was found is kept, and the process ends.
             System.out.println(sentence);
@@ -90,6 +99,9 @@ final class GpuCheckCommand implements Callable<Integer> {
         }
         if (model != null) {
             arguments.addAll(List.of("--model", model.toString(), "--drafter", drafter.toString()));
+        }
+        if (patience != 1) {
+            arguments.addAll(List.of("--patience", String.valueOf(patience)));
         }
         if (!behind.isEmpty()) {
             // Names have commas, and this option does not split.

@@ -17,6 +17,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.respec.kernels.Backends;
+import org.respec.kernels.gpu.KernelNeed;
 
 /** Stages in processes of their own: what they found is joined, and what kills one is said and kills nothing else. */
 class StageProcessTest {
@@ -93,7 +94,7 @@ class StageProcessTest {
         }
         Path models = Path.of("models", "arithmetic").toAbsolutePath();
         GpuCheck.Settings settings = new GpuCheck.Settings("emulator", true, models.resolve("actor"), models.resolve("drafter"),
-            Path.of("examples", "quickstart.yaml").toAbsolutePath(), "");
+            Path.of("examples", "quickstart.yaml").toAbsolutePath(), "", 1);
         GpuCheck check = new GpuCheck(settings, List.of("operators:fill f", "operators:copy i32", "kernels:nothing"),
             new PrintStream(said, true, StandardCharsets.UTF_8));
         String home = "-Drespec.home=" + Path.of("..").toAbsolutePath().normalize();
@@ -116,8 +117,9 @@ class StageProcessTest {
     @Test
     void kernelsThatDoNotCompileAreNamed() {
         ObjectNode json = new JsonMapper().createObjectNode();
-        String message = KernelCompilation.run("sm_20", 13000, 1, json, new PrintStream(said, true, StandardCharsets.UTF_8));
-        assertTrue(message.contains("exit code 1"), message);
+        String message = KernelCompilation.run(KernelNeed.ALL, "sm_20", 13000, 1, json,
+            new PrintStream(said, true, StandardCharsets.UTF_8));
+        assertTrue(message.contains("exit code 1") && message.contains("GpuException"), message);
         assertFalse(json.path("passed").booleanValue());
         assertTrue(json.path("kernels").intValue() > 100, json.toString());
     }

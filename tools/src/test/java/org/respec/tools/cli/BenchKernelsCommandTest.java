@@ -32,17 +32,22 @@ class BenchKernelsCommandTest {
             assumeTrue(false, e.getMessage());
         }
         Path file = folder.resolve("kernels.json");
-        assertEquals(0, Main.execute("bench", "kernels", "--device", "emulator", "--only", "rmsNorm,chainAttention", "--json",
+        assertEquals(0, Main.execute("bench", "kernels", "--device", "emulator", "--only", "rmsNorm,chainAttention,squaredNorm", "--json",
             file.toString()));
         JsonNode root = new JsonMapper().readTree(file.toFile());
         assertTrue(root.path("emulated").booleanValue(), root.toString());
         assertTrue(root.path("note").textValue().contains("say nothing about a GPU"), root.toString());
         assertTrue(root.path("ceilings").path("copy_bytes_per_second").doubleValue() > 0, root.toString());
         assertTrue(root.path("ceilings").path("smallest_kernel_seconds").doubleValue() > 0, root.toString());
-        assertEquals(3, root.path("rows").size(), root.toString());
+        assertTrue(root.path("ceilings").path("empty_launch_host_nanos").doubleValue() > 0, root.toString());
+        assertEquals(4, root.path("rows").size(), root.toString());
         for (JsonNode row : root.path("rows")) {
             assertTrue(row.path("median_seconds").doubleValue() > 0, row.toString());
-            assertTrue(row.path("host_nanos_per_call").doubleValue() > 0, row.toString());
+            assertTrue(row.path("launches_per_call").intValue() > 0, row.toString());
+            boolean waits = row.path("kernel").textValue().equals("squaredNorm");
+            assertEquals(waits, row.path("host_nanos_per_launch").isNull(), row.toString());
+            assertEquals(waits ? "it waits for the device" : "", row.path("host_not_measured").asText(""), row.toString());
+            assertTrue(waits || row.path("host_nanos_per_launch").doubleValue() > 0, row.toString());
             assertTrue(row.path("bytes").longValue() > 0 && row.path("shape").size() > 0, row.toString());
         }
     }

@@ -66,8 +66,13 @@ class GpuCheckCommandTest {
     }
 
     private JsonNode check(int code, String only) throws IOException {
+        return check(code, only, "1");
+    }
+
+    private JsonNode check(int code, String only, String patience) throws IOException {
         Path file = folder.resolve("check.json");
-        assertEquals(code, Main.execute("gpu-check", "--device", "emulator", "--quick", "--only", only, "--json", file.toString()));
+        assertEquals(code, Main.execute("gpu-check", "--device", "emulator", "--quick", "--only", only, "--patience", patience, "--json",
+            file.toString()));
         return new JsonMapper().readTree(file.toFile());
     }
 
@@ -158,7 +163,17 @@ class GpuCheckCommandTest {
     }
 
     @Test
+    void patienceMultipliesTimeLimits() throws IOException {
+        needsEmulator();
+        double limit = check(1, "kernels:nothing").at("/stages/kernels/limit_seconds").doubleValue();
+        assertTrue(limit > 0);
+        assertEquals(2.5 * limit, check(1, "kernels:nothing", "2.5").at("/stages/kernels/limit_seconds").doubleValue());
+    }
+
+    @Test
     void badInputIsNamed() {
+        assertBad("above 0", "gpu-check", "--device", "emulator", "--patience", "0");
+        assertBad("above 0", "gpu-check", "--device", "emulator", "--patience", "NaN");
         assertBad("nosuch", "gpu-check", "--device", "nosuch");
         assertBad("use cuda or emulator", "gpu-check", "--device", "cpu");
         assertBad("no stage 'nothing'", "gpu-check", "--device", "emulator", "--only", "nothing");

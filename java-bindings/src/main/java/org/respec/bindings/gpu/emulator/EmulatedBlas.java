@@ -28,6 +28,7 @@ final class EmulatedBlas implements GpuBlas {
         Matrix right = new Matrix("B", inputs, b, transposeB ? n : k, transposeB ? k : n, ldb);
         Matrix out = new Matrix("C", output, c, m, n, ldc);
         stream.driver().count(EmulatorDriver.Call.LAUNCH);
+        stream.countLaunch();
         stream.run(() -> run(transposeA, transposeB, m, n, k, left, right, beta, out));
     }
 

@@ -23,6 +23,7 @@ final class EmulatedGraph implements GpuGraph {
         }
         EmulatedStream own = (EmulatedStream) stream;
         own.driver().count(EmulatorDriver.Call.GRAPH);
+        own.countLaunch();
         own.run(() -> work.forEach(Runnable::run));
     }
 

@@ -22,6 +22,8 @@ final class EmulatedStream implements GpuStream {
     private List<Runnable> captured;
     private Arena capturedArguments;
     private boolean closed;
+    private long launches;
+    private long waits;
 
     EmulatedStream(EmulatorDriver driver) {
         this.driver = driver;
@@ -127,6 +129,7 @@ final class EmulatedStream implements GpuStream {
         EmulatedKernel own = (EmulatedKernel) kernel;
         checkLaunch(own, gridX, gridY, gridZ, blockX, blockY, sharedBytes, arguments);
         driver.count(EmulatorDriver.Call.LAUNCH);
+        countLaunch();
         if (captured == null) {
             driver.launch(own, gridX, gridY, gridZ, blockX, blockY, sharedBytes, arguments.address());
             return;
@@ -173,9 +176,25 @@ final class EmulatedStream implements GpuStream {
     public void synchronize() {
         check();
         driver.count(EmulatorDriver.Call.WAIT);
+        waits++;
         if (captured != null) {
             throw new GpuException("a stream cannot be waited for while a graph is captured from it");
         }
+    }
+
+    /** A kernel, a product or a graph is launched. */
+    void countLaunch() {
+        launches++;
+    }
+
+    @Override
+    public long launches() {
+        return launches;
+    }
+
+    @Override
+    public long waits() {
+        return waits;
     }
 
     @Override

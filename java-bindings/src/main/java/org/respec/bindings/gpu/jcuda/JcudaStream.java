@@ -33,6 +33,7 @@ final class JcudaStream implements GpuStream, Context.Resource {
     private final MemorySegment parameters = arena.allocate(ValueLayout.JAVA_LONG);
     private final List<String> captured = new ArrayList<>();
     private final LaunchHistory history;
+    private long waits;
     private boolean capturing;
     private boolean alive = true;
 
@@ -214,7 +215,18 @@ final class JcudaStream implements GpuStream, Context.Resource {
         if (capturing) {
             throw new IllegalStateException("a stream that is being captured cannot be waited for");
         }
+        waits++;
         context.check("waiting for a stream", context.calls().waitStream(handle.raw()));
+    }
+
+    @Override
+    public long launches() {
+        return history.count();
+    }
+
+    @Override
+    public long waits() {
+        return waits;
     }
 
     /**

@@ -29,6 +29,11 @@ final class LaunchHistory {
         return count > 0;
     }
 
+    /** Launches so far. */
+    long count() {
+        return count;
+    }
+
     /** One line each, newest first. */
     String describe() {
         StringBuilder text = new StringBuilder("last launches, newest first:");

@@ -241,7 +241,9 @@ public final class FakeGpuScenarios {
             stream.copyIn(pinned.segment(), 0, memory, 0, 12);
             MemorySegment struct = scaleArguments(arena, memory, 3, 2.5f);
             fake("fake_clear");
+            same(0L, stream.launches());
             stream.launch(scale, 3, 2, 1, 64, 4, 100, struct);
+            same(1L, stream.launches());
             // The struct is free again when launch returns.
             struct.fill((byte) 0);
             StringBuilder hex = new StringBuilder();
@@ -250,7 +252,9 @@ public final class FakeGpuScenarios {
             }
             same("launch scale 3 2 1 64 4 1 100 " + hex + "\n", log());
             stream.copyOut(memory, 0, pinned.segment(), 0, 12);
+            same(0L, stream.waits());
             stream.synchronize();
+            same(1L, stream.waits());
             same(List.of(2.5f, 5f, 7.5f), List.of(pinned.segment().getAtIndex(JAVA_FLOAT, 0), pinned.segment().getAtIndex(JAVA_FLOAT, 1),
                 pinned.segment().getAtIndex(JAVA_FLOAT, 2)));
 
