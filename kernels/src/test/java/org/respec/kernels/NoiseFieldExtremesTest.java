@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.math.BigInteger;
+import java.util.Locale;
 import java.util.SplittableRandom;
 import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
@@ -90,7 +91,7 @@ class NoiseFieldExtremesTest {
             assertTrue(error <= TOLERANCE, where + ": " + scalar + " for " + want);
             lane = (lane + 1) % 4;
         }
-        System.out.printf("noise of extreme words: %.1f %% of tolerance used%n", 100 * worst / TOLERANCE);
+        System.out.printf(Locale.ROOT, "noise of extreme words: %.1f %% of tolerance used%n", 100 * worst / TOLERANCE);
     }
 
     /** Short vocabularies end in the middle of a vector. */
@@ -128,6 +129,6 @@ class NoiseFieldExtremesTest {
             worst = Math.max(worst, Math.abs(correlation));
             assertTrue(Math.abs(correlation) <= bound, "coordinate " + i + " has correlation " + correlation);
         }
-        System.out.printf("correlation of neighbouring noise: %.1f %% of tolerance used%n", 100 * worst / bound);
+        System.out.printf(Locale.ROOT, "correlation of neighbouring noise: %.1f %% of tolerance used%n", 100 * worst / bound);
     }
 }

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Locale;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
 
@@ -55,7 +56,7 @@ class NoiseFieldTest {
             worst = Math.max(worst, error);
             assertTrue(error < 1e-6, "word " + Integer.toHexString(word) + ": " + NoiseField.gumbel(word) + " for " + want);
         }
-        System.out.printf("noise vs double: %.1f %% of tolerance used%n", 100 * worst / 1e-6);
+        System.out.printf(Locale.ROOT, "noise vs double: %.1f %% of tolerance used%n", 100 * worst / 1e-6);
     }
 
     @Test

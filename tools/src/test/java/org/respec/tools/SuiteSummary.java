@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
@@ -43,7 +44,7 @@ public final class SuiteSummary {
                 }
             }
         }
-        System.out.printf("Suite: %d tests ran, %d were skipped, %.0f s.%n", ran, skipped, seconds);
-        reasons.forEach((reason, count) -> System.out.printf("  %d skipped: %s%n", count, reason));
+        System.out.printf(Locale.ROOT, "Suite: %d tests ran, %d were skipped, %.0f s.%n", ran, skipped, seconds);
+        reasons.forEach((reason, count) -> System.out.printf(Locale.ROOT, "  %d skipped: %s%n", count, reason));
     }
 }

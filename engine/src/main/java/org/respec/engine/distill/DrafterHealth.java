@@ -3,6 +3,7 @@ package org.respec.engine.distill;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.util.Locale;
 
 /**
  * Whether what drafts is worth its steps. A mean gain under 1.1 tokens a request and step, over so many speculating steps, is an
@@ -104,7 +105,7 @@ public final class DrafterHealth {
         ailing = false;
         proven = false;
         clearWindow();
-        return String.format("%s gained %.2f tokens a step over %d steps, under %.1f: %s.", failed, gain, steps, LEAST, then);
+        return String.format(Locale.ROOT, "%s gained %.2f tokens a step over %d steps, under %.1f: %s.", failed, gain, steps, LEAST, then);
     }
 
     /** A new version has come: whether to draft from it, which then is the current source. */

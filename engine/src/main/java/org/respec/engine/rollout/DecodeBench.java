@@ -108,8 +108,9 @@ public final class DecodeBench implements AutoCloseable {
     private void require(String what, long bytes) {
         long free = HostMemory.freeBytes(ops);
         if (bytes > 0.95 * free) {
-            throw new BadInput(String.format("%s take %.1f GB, but of %s only %.1f GB are free; choose a smaller shape, batch or context.",
-                what, bytes * 1e-9, ops.device(), free * 1e-9));
+            throw new BadInput(String.format(Locale.ROOT,
+                "%s take %.1f GB, but of %s only %.1f GB are free; choose a smaller shape, batch or context.", what,
+                bytes * 1e-9, ops.device(), free * 1e-9));
         }
     }
 
@@ -147,15 +148,16 @@ public final class DecodeBench implements AutoCloseable {
         try {
             return time(s);
         } catch (OutOfDeviceMemory | ArithmeticException e) {
-            throw new BadInput(String.format("%d requests with %d tokens and speculation %s do not fit %s (%s); choose a smaller shape,"
-                + " batch or context.", s.batch(), s.context(), s.plan(), ops.device(), e.getMessage()), e);
+            throw new BadInput(String.format(Locale.ROOT,
+                "%d requests with %d tokens and speculation %s do not fit %s (%s); choose a smaller shape, batch or context.",
+                s.batch(), s.context(), s.plan(), ops.device(), e.getMessage()), e);
         }
     }
 
     private Result time(Setting s) {
         RolloutLimits limits = limits(s, s.warmUp() + s.steps());
-        require(String.format("caches and workspaces of %d requests with %d tokens and speculation %s", s.batch(), s.context(), s.plan()),
-            workspaceBytes(limits, s.plan()));
+        require(String.format(Locale.ROOT, "caches and workspaces of %d requests with %d tokens and speculation %s", s.batch(), s.context(),
+            s.plan()), workspaceBytes(limits, s.plan()));
         StepProbe whole = new StepProbe(ops, false);
         List<Double> seconds = new ArrayList<>();
         Counts counts = new Counts(s.plan());

@@ -21,6 +21,7 @@ import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
@@ -113,7 +114,7 @@ public final class CheckpointStore {
     }
 
     private static String name(int iteration) {
-        return PREFIX + String.format("%08d", iteration);
+        return PREFIX + String.format(Locale.ROOT, "%08d", iteration);
     }
 
     /** A part's file, with the checksum of what was written. */

@@ -12,6 +12,7 @@ import ai.djl.training.GradientCollector;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.SplittableRandom;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -53,7 +54,8 @@ class GradientsTest {
                     }
                     at += tokens.length;
                 }
-                System.out.printf("logits vs libtorch, tied=%s: %.1f %% of tolerance used%n", tied, 100 * worst / LOGIT_TOLERANCE);
+                System.out.printf(Locale.ROOT, "logits vs libtorch, tied=%s: %.1f %% of tolerance used%n", tied,
+                    100 * worst / LOGIT_TOLERANCE);
                 assertTrue(worst < LOGIT_TOLERANCE, "largest logit difference " + worst);
             }
         }
@@ -231,8 +233,8 @@ class GradientsTest {
                             new Shape(length, width));
                         NDArray[] logits = torch.drafter(config, embedding, f, part);
                         for (int s = 0; s < unroll; s++) {
-                            total = total.add(divergence(manager, logits[s].div(TorchQwen3.scalar(manager, temperature)), ids[s], logProbs[s], tails[s], weights[s],
-                                start, length, topK, vocab));
+                            total = total.add(divergence(manager, logits[s].div(TorchQwen3.scalar(manager, temperature)), ids[s],
+                                logProbs[s], tails[s], weights[s], start, length, topK, vocab));
                         }
                         start += length;
                     }
@@ -298,6 +300,6 @@ class GradientsTest {
             assertTrue(norm > 0, what + ": libtorch's gradient of " + spec.name() + " is zero, so the test would show nothing");
             assertTrue(relative < GRADIENT_TOLERANCE, what + ": gradient of " + spec.name() + " differs by a relative " + relative);
         }
-        System.out.printf("%s gradients vs libtorch: %.1f %% of tolerance used%n", what, 100 * worst / GRADIENT_TOLERANCE);
+        System.out.printf(Locale.ROOT, "%s gradients vs libtorch: %.1f %% of tolerance used%n", what, 100 * worst / GRADIENT_TOLERANCE);
     }
 }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import ai.djl.ndarray.NDManager;
 import java.util.List;
+import java.util.Locale;
 import org.junit.jupiter.api.Test;
 import org.respec.engine.model.ModelConfig;
 import org.respec.engine.model.SmallModel;
@@ -44,7 +45,7 @@ class SampledDistributionTest {
             }
             assertTrue(speculated == 2L * ROUNDS * PER_ROUND && requestSteps < speculated,
                 "every token came from a tree, and some trees paid");
-            System.out.printf("with speculation: %.2f tokens a step%n", (double) speculated / requestSteps);
+            System.out.printf(Locale.ROOT, "with speculation: %.2f tokens a step%n", (double) speculated / requestSteps);
             TorchQwen3 torch = new TorchQwen3(manager, model.actor().weights());
             double[] truth = next(torch, model.config(), prompt);
             double[] pairTruth = new double[pairs.length];

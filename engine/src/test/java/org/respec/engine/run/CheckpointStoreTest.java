@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assertions;
 import org.junit.jupiter.api.Test;
@@ -45,6 +46,20 @@ class CheckpointStoreTest {
         try (Stream<Path> left = Files.list(folder)) {
             assertEquals(List.of("iteration-00000002", "iteration-00000003"), left.map(p -> p.getFileName().toString()).sorted().toList());
         }
+    }
+
+    /** Where numbers are written in other digits, too. */
+    @Test
+    void namesDoNotDependOnTheLocale() {
+        Locale before = Locale.getDefault();
+        try {
+            Locale.setDefault(Locale.forLanguageTag("fa-IR"));
+            assertEquals("\u06f7", String.format(Locale.getDefault(), "%d", 7), "this Java has the locale");
+            assertEquals(2, newest(withTwo()));
+        } finally {
+            Locale.setDefault(before);
+        }
+        assertTrue(Files.isDirectory(folder.resolve("iteration-00000002")));
     }
 
     @Test

@@ -3,6 +3,7 @@ package org.respec.engine.sampling;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.IntStream;
 
 /** Pearson's test of counts against expected ones. Cells too small for it are joined with their neighbours in size. */
@@ -77,7 +78,7 @@ public final class ChiSquare {
 
     /** Fails if the counts are further from the probabilities than one in 10,000 is by chance, or if nothing was compared. */
     public void check(String what) {
-        System.out.printf("chi-square, %s: %.1f with %d degrees of freedom (bound %.1f)%n", what, statistic, cells, bound());
+        System.out.printf(Locale.ROOT, "chi-square, %s: %.1f with %d degrees of freedom (bound %.1f)%n", what, statistic, cells, bound());
         if (cells < 1 || !(statistic <= bound())) {
             throw new AssertionError(what + ": chi-square " + statistic + " with " + cells + " degrees of freedom is over " + bound());
         }

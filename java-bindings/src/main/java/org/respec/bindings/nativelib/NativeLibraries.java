@@ -20,6 +20,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Locale;
 import java.util.zip.ZipEntry;
 
 /**
@@ -107,7 +108,8 @@ public final class NativeLibraries {
     }
 
     private static Path large(JarURLConnection jar, ZipEntry entry, String name, Path cache) throws IOException {
-        Path target = PrivateFolder.create(cache.resolve("%s-%d-%08x".formatted(name, entry.getSize(), entry.getCrc()))).resolve(name);
+        String version = String.format(Locale.ROOT, "%s-%d-%08x", name, entry.getSize(), entry.getCrc());
+        Path target = PrivateFolder.create(cache.resolve(version)).resolve(name);
         Path mark = target.resolveSibling(name + ".sha256");
         if (Files.isRegularFile(target) && Files.size(target) == entry.getSize() && Files.isRegularFile(mark) && Files.size(mark) == 64) {
             return target;

@@ -2,6 +2,7 @@ package org.respec.kernels.cpu;
 
 import static org.junit.jupiter.api.Assertions.fail;
 
+import java.util.Locale;
 import org.respec.kernels.Tensor;
 
 /** Comparisons with a tolerance that remember the worst case; closing prints which share of the tolerance was used. */
@@ -37,6 +38,6 @@ final class Closeness implements AutoCloseable {
 
     @Override
     public void close() {
-        System.out.printf("%s: %.1f %% of tolerance used%n", what, 100 * worst);
+        System.out.printf(Locale.ROOT, "%s: %.1f %% of tolerance used%n", what, 100 * worst);
     }
 }

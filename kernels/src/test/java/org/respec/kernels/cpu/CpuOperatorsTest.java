@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import java.util.Locale;
 import java.util.function.DoubleSupplier;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -193,7 +194,7 @@ class CpuOperatorsTest {
                 assertEquals(want, TestTensors.get(gradient, r, c), tolerance, what + " at " + r + ", " + c);
             }
         }
-        System.out.printf("%s gradient vs differences: %.0f %% of tolerance used%n", what, 100 * worst);
+        System.out.printf(Locale.ROOT, "%s gradient vs differences: %.0f %% of tolerance used%n", what, 100 * worst);
     }
 
     private static double dot(Tensor a, Tensor b, int rows) {

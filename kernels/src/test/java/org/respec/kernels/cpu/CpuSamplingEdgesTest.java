@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -158,7 +159,7 @@ class CpuSamplingEdgesTest {
             assertTrue(cells > 5 && cells < 20, "both filters are at work: " + cells);
             double chi = Softmaxes.chiSquare(counts, p);
             double bound = Softmaxes.chiSquareBound(cells - 1);
-            System.out.printf("chi-square of filtered draws, %d cells: %.1f %% of tolerance used%n", cells, 100 * chi / bound);
+            System.out.printf(Locale.ROOT, "chi-square of filtered draws, %d cells: %.1f %% of tolerance used%n", cells, 100 * chi / bound);
             assertTrue(chi < bound, "chi-square " + chi + " over " + bound + ", seed 5");
         }
     }
@@ -196,7 +197,7 @@ class CpuSamplingEdgesTest {
             }
             double chi = Softmaxes.chiSquare(counts, p);
             double bound = Softmaxes.chiSquareBound(p.length - 1);
-            System.out.printf("chi-square of pairs along %s: %.1f %% of tolerance used%n", along, 100 * chi / bound);
+            System.out.printf(Locale.ROOT, "chi-square of pairs along %s: %.1f %% of tolerance used%n", along, 100 * chi / bound);
             assertTrue(chi < bound, "chi-square " + chi + " over " + bound + ", seed 8");
         }
     }

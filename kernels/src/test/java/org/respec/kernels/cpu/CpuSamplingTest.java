@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.ValueLayout;
 import java.util.Comparator;
+import java.util.Locale;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -128,7 +129,8 @@ class CpuSamplingTest {
             }
             double chi = Softmaxes.chiSquare(counts, p);
             double bound = Softmaxes.chiSquareBound(vocab - 1);
-            System.out.printf("chi-square of a million draws, %d degrees of freedom: %.1f, bound %.1f%n", vocab - 1, chi, bound);
+            System.out.printf(Locale.ROOT, "chi-square of a million draws, %d degrees of freedom: %.1f, bound %.1f%n", vocab - 1, chi,
+                bound);
             assertTrue(chi < bound, "chi-square " + chi + " over " + bound + ", seed 4");
         }
     }

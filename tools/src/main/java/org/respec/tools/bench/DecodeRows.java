@@ -90,7 +90,8 @@ public final class DecodeRows {
 
     /** The table's two head lines. */
     public String head() {
-        return String.format("%s, %s; a plain copy reads and writes %.0f GB/s%n%6s %-9s %10s %10s %10s %10s %10s %10s %12s %9s %7s %7s",
+        return String.format(Locale.ROOT,
+            "%s, %s; a plain copy reads and writes %.0f GB/s%n%6s %-9s %10s %10s %10s %10s %10s %10s %12s %9s %7s %7s",
             shape.title(), name(dtype), copy * 1e-9, "batch", "plan", "ms/step", "draft", "verify", "sample", "commit", "tokens/req",
             "tokens/s", "GB/s", "% copy", "host %");
     }
@@ -113,10 +114,10 @@ public final class DecodeRows {
         if (ops instanceof GpuOps) {
             row.put("host_share", r.hostShare());
         }
-        return String.format("%6d %-9s %10.3f %10.3f %10.3f %10.3f %10.3f %10.2f %12.0f %9.1f %7.1f %7s", s.batch(), s.plan(),
+        return String.format(Locale.ROOT, "%6d %-9s %10.3f %10.3f %10.3f %10.3f %10.3f %10.2f %12.0f %9.1f %7.1f %7s", s.batch(), s.plan(),
             1e3 * r.stepSeconds(),
             1e3 * r.stageSeconds().get("draft"), 1e3 * r.stageSeconds().get("verify"), 1e3 * r.stageSeconds().get("sample"),
             1e3 * r.stageSeconds().get("commit"), r.tokensPerStep(), r.tokensPerSecond(), r.weightBytesPerSecond() * 1e-9,
-            100 * r.weightBytesPerSecond() / copy, ops instanceof GpuOps ? String.format("%.1f", 100 * r.hostShare()) : "-");
+            100 * r.weightBytesPerSecond() / copy, ops instanceof GpuOps ? String.format(Locale.ROOT, "%.1f", 100 * r.hostShare()) : "-");
     }
 }

@@ -1,6 +1,7 @@
 package org.respec.tools.check;
 
 import com.fasterxml.jackson.databind.node.ArrayNode;
+import java.util.Locale;
 import org.respec.kernels.Ops;
 import org.respec.kernels.gpu.GpuOps;
 
@@ -27,8 +28,8 @@ final class GenerateStage implements CheckStage {
                     .put("graphs", result.graphs()).put("tokens", result.tokens()).put("equal", result.equal())
                     .put("near_ties", result.nearTies()).put("largest_log_prob_difference", result.largestDifference())
                     .put("passed", result.passed()).put("message", result.message());
-                run.item(result.name(), String.format("%d of %d tokens equal, %d near ties, log-probabilities within %.1e", result.equal(),
-                    result.tokens(), result.nearTies(), result.largestDifference()), result.message());
+                run.item(result.name(), String.format(Locale.ROOT, "%d of %d tokens equal, %d near ties, log-probabilities within %.1e",
+                    result.equal(), result.tokens(), result.nearTies(), result.largestDifference()), result.message());
                 run.checkTime();
             });
         }

@@ -10,6 +10,7 @@ import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
@@ -179,14 +180,14 @@ public final class GpuCheck {
         }
         boolean good = json.path("passed").booleanValue();
         if (!good) {
-            out.printf("== %s FAILED: %s%n", each.stage.name(), json.path("message").asText());
+            out.printf(Locale.ROOT, "== %s FAILED: %s%n", each.stage.name(), json.path("message").asText());
         }
         return good;
     }
 
     private boolean runHere(Chosen each, double limit, ObjectNode json, Runnable found) {
         String name = each.stage.name();
-        out.printf("== %s (at most %.0f s)%n", name, limit);
+        out.printf(Locale.ROOT, "== %s (at most %.0f s)%n", name, limit);
         json.put("limit_seconds", limit);
         String message = "";
         Path folder = null;
@@ -211,7 +212,8 @@ public final class GpuCheck {
         json.remove("running");
         json.put("passed", message.isEmpty()).put("message", message).put("outcomes_passed", run == null ? 0 : run.passed())
             .put("outcomes_failed", run == null ? 0 : run.failed()).put("seconds", run == null ? 0 : run.seconds());
-        out.printf("== %s %s, %.1f s%n", name, message.isEmpty() ? "passed" : "FAILED: " + message, run == null ? 0 : run.seconds());
+        out.printf(Locale.ROOT, "== %s %s, %.1f s%n", name, message.isEmpty() ? "passed" : "FAILED: " + message,
+            run == null ? 0 : run.seconds());
         return message.isEmpty();
     }
 

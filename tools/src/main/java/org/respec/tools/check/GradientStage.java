@@ -5,6 +5,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import org.respec.engine.distill.DraftLearner;
 import org.respec.engine.distill.ReplayBuffer;
@@ -68,8 +69,8 @@ final class GradientStage implements CheckStage {
                 String message = error <= TOLERANCE && lossError <= TOLERANCE ? "" : "more than " + TOLERANCE;
                 rows.addObject().put("loss", loss).put("elements", got.values.length).put("relative_error", error)
                     .put("relative_error_of_loss", lossError).put("passed", message.isEmpty());
-                run.item(loss, String.format("%d elements off by %.1e of their norm, the loss by %.1e", got.values.length, error,
-                    lossError), message);
+                run.item(loss, String.format(Locale.ROOT, "%d elements off by %.1e of their norm, the loss by %.1e", got.values.length,
+                    error, lossError), message);
             });
         }
     }

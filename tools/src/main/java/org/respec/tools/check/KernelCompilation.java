@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.PrintStream;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -71,8 +72,8 @@ public final class KernelCompilation {
         String message = String.join("; ", failures);
         json.put("kernels", count).put("architecture", architecture).put("processes", processes)
             .put("seconds", seconds).put("passed", failures.isEmpty()).put("message", message);
-        out.printf("== compile %s: %d kernels for %s in %d processes, %.1f s%n", failures.isEmpty() ? "passed" : "FAILED: " + message,
-            count, architecture, processes, seconds);
+        out.printf(Locale.ROOT, "== compile %s: %d kernels for %s in %d processes, %.1f s%n",
+            failures.isEmpty() ? "passed" : "FAILED: " + message, count, architecture, processes, seconds);
         return message;
     }
 

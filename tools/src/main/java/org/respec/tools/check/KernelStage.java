@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import org.respec.kernels.bench.BenchCase;
 import org.respec.kernels.bench.BenchResult;
@@ -54,9 +55,9 @@ final class KernelStage implements CheckStage {
                     BenchResult.Host host = result.host();
                     row.put("median_seconds", result.medianSeconds()).put("share_of_copy", ofCopy).put("share_of_gemm", ofGemm);
                     KernelRows.addHost(row, host);
-                    run.item(name, String.format("%.2f us, %.1f %% of a copy, %.1f %% of a product, host %s",
+                    run.item(name, String.format(Locale.ROOT, "%.2f us, %.1f %% of a copy, %.1f %% of a product, host %s",
                         1e6 * result.medianSeconds(), 100 * ofCopy, 100 * ofGemm, host.note().isEmpty()
-                            ? String.format("%.0f ns a launch", host.nanosPerLaunch()) : "not measured, " + host.note()), "");
+                            ? String.format(Locale.ROOT, "%.0f ns a launch", host.nanosPerLaunch()) : "not measured, " + host.note()), "");
                 }
             }
         }

@@ -3,6 +3,7 @@ package org.respec.tools.check;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 import org.respec.kernels.Ops;
 import org.respec.kernels.check.CheckResult;
@@ -42,7 +43,8 @@ final class OperatorStage implements CheckStage {
                 CheckResult result = runner.run(check);
                 rows.addObject().put("name", result.name()).put("passed", result.passed()).put("seconds", result.seconds())
                     .put("share_of_tolerance", result.shareOfTolerance()).put("message", result.message());
-                String found = String.format("%7.2f s %6.1f %% of the tolerance", result.seconds(), 100 * result.shareOfTolerance());
+                String found = String.format(Locale.ROOT, "%7.2f s %6.1f %% of the tolerance", result.seconds(),
+                    100 * result.shareOfTolerance());
                 run.item(result.name(), found, result.passed() ? "" : String.valueOf(result.message()));
                 if (runner.death() != null) {
                     run.json().put("died", true);

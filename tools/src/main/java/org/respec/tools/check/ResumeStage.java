@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.Stream;
 import org.respec.engine.BadInput;
 import org.respec.engine.run.RunConfig;
@@ -56,7 +57,7 @@ final class ResumeStage implements CheckStage {
             double reward = got.at("/reward/last").doubleValue();
             run.json().put("reward_on_device", want.at("/reward/last").doubleValue()).put("reward_after_move", reward);
             boolean whole = got.path("iterations").intValue() == ITERATIONS && Double.isFinite(reward);
-            run.item("the CPU resumes it too", String.format("last reward %.3f, on the device %.3f", reward,
+            run.item("the CPU resumes it too", String.format(Locale.ROOT, "last reward %.3f, on the device %.3f", reward,
                 want.at("/reward/last").doubleValue()), whole ? "" : "it did not end after " + ITERATIONS + " iterations");
         }
     }

@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 
 /**
  * A stage in a process of its own, so that an error that sticks to a CUDA context, or a crash, ends that stage alone. What the process has
@@ -67,7 +68,7 @@ final class StageProcess {
             }
             after = last;
             before = stage.deepCopy();
-            out.printf("== %s goes on behind '%s' in another process%n", name, after);
+            out.printf(Locale.ROOT, "== %s goes on behind '%s' in another process%n", name, after);
         }
     }
 

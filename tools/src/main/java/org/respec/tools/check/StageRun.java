@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import org.respec.engine.run.Devices;
 import org.respec.kernels.Ops;
 import org.respec.kernels.gpu.GpuOps;
@@ -88,7 +89,8 @@ final class StageRun {
     void item(String name, String found, String message) {
         passed += message.isEmpty() ? 1 : 0;
         failed += message.isEmpty() ? 0 : 1;
-        out.printf("%-60s %-7s %s%s%n", name, message.isEmpty() ? "ok" : "FAILED", found, message.isEmpty() ? "" : ": " + message);
+        out.printf(Locale.ROOT, "%-60s %-7s %s%s%n", name, message.isEmpty() ? "ok" : "FAILED", found,
+            message.isEmpty() ? "" : ": " + message);
         json.remove("running");
         tell.run();
     }
@@ -108,8 +110,8 @@ final class StageRun {
     /** To be called between pieces of work: ends the stage when its time is up. */
     void checkTime() {
         if (System.nanoTime() - start > limitNanos) {
-            throw new OutOfTime(String.format("its time limit of %.0f s was reached after %d outcomes", limitNanos * 1e-9, passed
-                + failed));
+            throw new OutOfTime(String.format(Locale.ROOT, "its time limit of %.0f s was reached after %d outcomes", limitNanos * 1e-9,
+                passed + failed));
         }
     }
 

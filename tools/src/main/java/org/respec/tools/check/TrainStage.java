@@ -3,6 +3,7 @@ package org.respec.tools.check;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import org.respec.engine.run.RunConfig;
 import org.respec.engine.run.TrainingRun;
 
@@ -53,7 +54,7 @@ final class TrainStage implements CheckStage {
         double after = summary.at("/eval/accuracy_after").doubleValue();
         // A tiny model learns nothing in two iterations: there it is enough that it runs.
         boolean good = quick || after > before;
-        run.item("quickstart", String.format("%d iterations, accuracy %.1f %% before, %.1f %% after, %.0f tokens/s",
+        run.item("quickstart", String.format(Locale.ROOT, "%d iterations, accuracy %.1f %% before, %.1f %% after, %.0f tokens/s",
             config.train().iterations(), 100 * before, 100 * after, summary.at("/rollout/tokens_per_second").doubleValue()),
             good ? "" : "it did not rise");
     }

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.respec.bindings.gpu.GpuDevice;
 import org.respec.engine.BadInput;
@@ -74,15 +75,16 @@ final class BenchKernelsCommand implements Callable<Integer> {
         }
         try (KernelBench bench = new KernelBench(gpu, KernelBench.Effort.of(of))) {
             Ceilings ceilings = bench.ceilings();
-            System.out.printf("copy of %d MiB %.0f GB/s, bf16 product of %d^3 %.1f TFLOP/s, the smallest kernel %.2f us, launching an empty"
+            System.out.printf(Locale.ROOT,
+                "copy of %d MiB %.0f GB/s, bf16 product of %d^3 %.1f TFLOP/s, the smallest kernel %.2f us, launching an empty"
                 + " one %.0f ns of the host%n%n",
                 ceilings.copyBytes() >> 21, ceilings.copyBytesPerSecond() * 1e-9, ceilings.gemmSize(),
                 ceilings.gemmFlopsPerSecond() * 1e-12, 1e6 * ceilings.smallestSeconds(), ceilings.launchNanos());
             root.putObject("ceilings").put("copy_bytes", ceilings.copyBytes()).put("copy_bytes_per_second", ceilings.copyBytesPerSecond())
                 .put("gemm_size", ceilings.gemmSize()).put("gemm_flops_per_second", ceilings.gemmFlopsPerSecond())
                 .put("smallest_kernel_seconds", ceilings.smallestSeconds()).put("empty_launch_host_nanos", ceilings.launchNanos());
-            System.out.printf("%-22s %-60s %-4s %11s %11s %9s %9s %8s %8s %6s %6s %8s %9s%n", "kernel", "shape", "type", "median us",
-                "min us", "MB", "GFLOP", "GB/s", "TFLOP/s", "% copy", "% gemm", "launches", "ns/launch");
+            System.out.printf(Locale.ROOT, "%-22s %-60s %-4s %11s %11s %9s %9s %8s %8s %6s %6s %8s %9s%n", "kernel", "shape", "type",
+                "median us", "min us", "MB", "GFLOP", "GB/s", "TFLOP/s", "% copy", "% gemm", "launches", "ns/launch");
             ArrayNode rows = root.putArray("rows");
             for (BenchCase each : KernelBench.cases(emulated)) {
                 if (only == null || only.contains(each.kernel())) {
@@ -104,15 +106,15 @@ final class BenchKernelsCommand implements Callable<Integer> {
 
     private static void print(BenchResult r, Ceilings ceilings) {
         BenchCase of = r.of();
-        String head = String.format("%-22s %-60s %-4s", of.kernel(), of.shapeText(), of.dtype());
+        String head = String.format(Locale.ROOT, "%-22s %-60s %-4s", of.kernel(), of.shapeText(), of.dtype());
         if (!r.wasRun()) {
             System.out.println(head + "  not run: " + r.note());
             return;
         }
-        System.out.printf("%s %11.2f %11.2f %9.2f %9.2f %8.0f %8.2f %6.1f %6.1f %8d %9s%n", head, r.medianSeconds() * 1e6,
+        System.out.printf(Locale.ROOT, "%s %11.2f %11.2f %9.2f %9.2f %8.0f %8.2f %6.1f %6.1f %8d %9s%n", head, r.medianSeconds() * 1e6,
             r.minSeconds() * 1e6, of.bytes() * 1e-6, of.flops() * 1e-9, r.bytesPerSecond() * 1e-9, r.flopsPerSecond() * 1e-12,
             100 * r.bytesPerSecond() / ceilings.copyBytesPerSecond(), 100 * r.flopsPerSecond() / ceilings.gemmFlopsPerSecond(),
-            r.host().launches(), r.host().note().isEmpty() ? String.format("%.0f", r.host().nanosPerLaunch()) : "-");
+            r.host().launches(), r.host().note().isEmpty() ? String.format(Locale.ROOT, "%.0f", r.host().nanosPerLaunch()) : "-");
     }
 
     private static void add(ObjectNode row, BenchResult r, Ceilings ceilings) {

@@ -7,6 +7,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.respec.engine.BadInput;
 import org.respec.engine.SafeFiles;
@@ -108,7 +109,8 @@ final class BenchRolloutCommand implements Callable<Integer> {
         ObjectNode root = new JsonMapper().createObjectNode();
         try (Ops ops = Devices.open(device, 0); LoadedModel loaded = LoadedModel.load(ops, actorFolder, drafterFolder,
             Devices.dtype("auto", device, ops), false)) {
-            System.out.printf("%6s  %-14s %12s %13s %14s%n", "batch", "speculation", "tokens/s", "ratio to off", "accept length");
+            System.out.printf(Locale.ROOT, "%6s  %-14s %12s %13s %14s%n", "batch", "speculation", "tokens/s", "ratio to off",
+                "accept length");
             for (int batch : batches) {
                 measure(ops, loaded, settings, batch, root.withArray("rows"));
                 write(root);
@@ -152,8 +154,8 @@ final class BenchRolloutCommand implements Callable<Integer> {
             for (int i = 0; i < results.size(); i++) {
                 SpeedComparison.Result result = results.get(i);
                 String name = settings.get(i).name();
-                System.out.printf("%6d  %-14s %12.0f %13.3f %14.2f%n", batch, name, result.tokensPerSecond(), result.ratioToFirst(),
-                    result.acceptLength());
+                System.out.printf(Locale.ROOT, "%6d  %-14s %12.0f %13.3f %14.2f%n", batch, name, result.tokensPerSecond(),
+                    result.ratioToFirst(), result.acceptLength());
                 rows.addObject().put("batch", batch).put("speculation", name).put("tokens_per_second", result.tokensPerSecond())
                     .put("ratio_to_off", result.ratioToFirst()).put("accept_length", result.acceptLength());
             }

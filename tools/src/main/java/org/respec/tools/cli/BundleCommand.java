@@ -3,6 +3,7 @@ package org.respec.tools.cli;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.respec.engine.BadInput;
 import org.respec.tools.bundle.Bundle;
@@ -27,13 +28,13 @@ final class BundleCommand implements Callable<Integer> {
         OutputFile.require("--output", output);
         List<Path> classPath = Arrays.stream(System.getProperty("java.class.path").split(":")).map(Path::of).toList();
         Bundle.Report report = new Bundle(Path.of(home), classPath).write(output);
-        System.out.printf("%-10s %12s %12s%n", "part", "MB", "MB packed");
+        System.out.printf(Locale.ROOT, "%-10s %12s %12s%n", "part", "MB", "MB packed");
         report.parts().forEach((name, part) -> {
             if (part.bytes() >= SHOWN) {
-                System.out.printf("%-10s %12.1f %12.1f%n", name, part.bytes() * 1e-6, part.packed() * 1e-6);
+                System.out.printf(Locale.ROOT, "%-10s %12.1f %12.1f%n", name, part.bytes() * 1e-6, part.packed() * 1e-6);
             }
         });
-        System.out.printf("%s: %.1f MB; tar xf it anywhere, and run respec/bin/respec%n", output, report.bytes() * 1e-6);
+        System.out.printf(Locale.ROOT, "%s: %.1f MB; tar xf it anywhere, and run respec/bin/respec%n", output, report.bytes() * 1e-6);
         return 0;
     }
 }

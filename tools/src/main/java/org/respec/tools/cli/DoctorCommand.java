@@ -33,9 +33,9 @@ final class DoctorCommand implements Callable<Integer> {
         int subjects = findings.stream().mapToInt(finding -> finding.subject().length()).max().orElse(0);
         String line = "%-" + subjects + "s  %-7s  %s%n";
         for (Finding finding : findings) {
-            System.out.printf(line, finding.subject(), word(finding), finding.found());
+            System.out.printf(Locale.ROOT, line, finding.subject(), word(finding), finding.found());
             if (!finding.fix().isEmpty()) {
-                System.out.printf(line, "", "", "-> " + finding.fix());
+                System.out.printf(Locale.ROOT, line, "", "", "-> " + finding.fix());
             }
         }
     }

@@ -3,6 +3,7 @@ package org.respec.tools.cli;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import org.respec.engine.BadInput;
@@ -48,9 +49,9 @@ final class PlanCommand implements Callable<Integer> {
             System.out.println(root);
             return 0;
         }
-        System.out.printf("%-10s %12s %13s%n", "plan", "tokens/s", "ratio to off");
+        System.out.printf(Locale.ROOT, "%-10s %12s %13s%n", "plan", "tokens/s", "ratio to off");
         double off = scores.get(SpeculationPlan.OFF);
-        scores.forEach((plan, score) -> System.out.printf("%-10s %12.1f %13.3f%s%n", plan, score, score / off,
+        scores.forEach((plan, score) -> System.out.printf(Locale.ROOT, "%-10s %12.1f %13.3f%s%n", plan, score, score / off,
             plan.equals(best) ? "  <- chosen" : ""));
         return 0;
     }

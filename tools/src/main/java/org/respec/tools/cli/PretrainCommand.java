@@ -4,6 +4,7 @@ import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.respec.engine.run.PretrainConfig;
 import org.respec.engine.run.PretrainRun;
@@ -29,16 +30,17 @@ final class PretrainCommand implements Callable<Integer> {
             public void supervised(int step, int steps, double loss) {
                 actorDone[0] = System.nanoTime();
                 if (step % 100 == 0 || step == steps) {
-                    out.printf("actor %d/%d  loss %.4f%n", step, steps, loss);
+                    out.printf(Locale.ROOT, "actor %d/%d  loss %.4f%n", step, steps, loss);
                 }
             }
 
             @Override
             public void distilled(int round, int rounds, double divergence, double acceptLength, double reward) {
-                out.printf("drafter %d/%d  divergence %.4f  accept %.2f  reward %.3f%n", round, rounds, divergence, acceptLength, reward);
+                out.printf(Locale.ROOT, "drafter %d/%d  divergence %.4f  accept %.2f  reward %.3f%n", round, rounds, divergence,
+                    acceptLength, reward);
             }
         });
-        out.printf("actor %.1f s, drafter %.1f s%n", (actorDone[0] - start) * 1e-9, (System.nanoTime() - actorDone[0]) * 1e-9);
+        out.printf(Locale.ROOT, "actor %.1f s, drafter %.1f s%n", (actorDone[0] - start) * 1e-9, (System.nanoTime() - actorDone[0]) * 1e-9);
         out.println("written to " + read.output().actor() + " and " + read.output().drafter());
         return 0;
     }

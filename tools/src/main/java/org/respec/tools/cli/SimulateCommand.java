@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.respec.engine.BadInput;
 import org.respec.engine.SafeFiles;
@@ -153,20 +154,20 @@ final class SimulateCommand implements Callable<Integer> {
     }
 
     private void print(SimulationReport report, int count) {
-        System.out.printf("%d requests, %d tokens, %d worker%s of up to %d live requests, in virtual time%n", count, report.off().tokens(),
-            workers, workers == 1 ? "" : "s", batch);
-        System.out.printf("%-10s %12s %12s %13s %14s%n", "policy", "seconds", "tokens/s", "ratio to off", "accept length");
+        System.out.printf(Locale.ROOT, "%d requests, %d tokens, %d worker%s of up to %d live requests, in virtual time%n", count,
+            report.off().tokens(), workers, workers == 1 ? "" : "s", batch);
+        System.out.printf(Locale.ROOT, "%-10s %12s %12s %13s %14s%n", "policy", "seconds", "tokens/s", "ratio to off", "accept length");
         List<SimulationReport.Line> lines = new ArrayList<>(report.statics());
         lines.sort(Comparator.comparingDouble(SimulationReport.Line::seconds));
         lines.addFirst(report.adaptive());
         lines.add(report.hindsight());
         for (SimulationReport.Line line : lines) {
-            System.out.printf("%-10s %12.3f %12.0f %13.3f %14.2f%n", line.policy(), line.seconds(), line.tokensPerSecond(),
+            System.out.printf(Locale.ROOT, "%-10s %12.3f %12.0f %13.3f %14.2f%n", line.policy(), line.seconds(), line.tokensPerSecond(),
                 report.off().seconds() / line.seconds(), line.acceptLength());
         }
-        System.out.printf("adaptive is %.3f times as fast as the best single plan, %s%n",
+        System.out.printf(Locale.ROOT, "adaptive is %.3f times as fast as the best single plan, %s%n",
             report.bestStatic().seconds() / report.adaptive().seconds(), report.bestStatic().policy());
-        System.out.printf("regret against the best plan of every step: %.2f %% of time, %.2f %% of all workers' busy time%n",
+        System.out.printf(Locale.ROOT, "regret against the best plan of every step: %.2f %% of time, %.2f %% of all workers' busy time%n",
             100 * report.regret(), 100 * report.busyRegret());
     }
 

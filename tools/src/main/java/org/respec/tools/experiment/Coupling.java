@@ -84,7 +84,8 @@ final class Coupling implements Experiment {
             for (int rule = 0; rule < RULES.size(); rule++) {
                 double mean = zipf[hot][0][children][rule].mean();
                 claims.add(new Claim(String.format(Locale.ROOT, "zipf, %d of %s children within %.2f of the design's figure",
-                    CHILDREN[children], RULES.get(rule).name(), TOLERANCE), mean, figures[rule + 1], Math.abs(mean - figures[rule + 1]) <= TOLERANCE));
+                    CHILDREN[children], RULES.get(rule).name(), TOLERANCE), mean, figures[rule + 1],
+                    Math.abs(mean - figures[rule + 1]) <= TOLERANCE));
             }
         }
         lab.log().accept("coupling: synthetic distributions done");

@@ -71,7 +71,7 @@ public final class Table {
         for (int c = 0; c < widths.length; c++) {
             List<Object> kind = values != null ? values : rows.isEmpty() ? null : rows.getFirst();
             boolean left = kind != null && kind.get(c) instanceof String;
-            line.append("  ").append(String.format("%" + (left ? "-" : "") + widths[c] + "s", cells.get(c)));
+            line.append("  ").append(String.format(Locale.ROOT, "%" + (left ? "-" : "") + widths[c] + "s", cells.get(c)));
         }
         out.append(line.toString().stripTrailing()).append('\n');
     }

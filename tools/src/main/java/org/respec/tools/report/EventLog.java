@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
@@ -48,7 +49,7 @@ public final class EventLog implements TrainingRun.Listener, AutoCloseable {
         try {
             Path file = existing(folder);
             if (file == null) {
-                file = folder.resolve(String.format("%s%010d%s", PREFIX, (long) start, SUFFIX));
+                file = folder.resolve(String.format(Locale.ROOT, "%s%010d%s", PREFIX, (long) start, SUFFIX));
             }
             log = new EventLog(file, FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE));
             EventRecords.Extent extent = EventRecords.scan(Files.readAllBytes(file), lastStep);

@@ -12,6 +12,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.util.Locale;
 import java.util.regex.Pattern;
 import javax.imageio.ImageIO;
 import org.jfree.chart.JFreeChart;
@@ -79,7 +80,7 @@ public final class PlotWriter {
 
     /** A colour in CSS. */
     static String hex(Color colour) {
-        return String.format("#%06x", colour.getRGB() & 0xffffff);
+        return String.format(Locale.ROOT, "#%06x", colour.getRGB() & 0xffffff);
     }
 
     private static String rgb(Color colour) {

@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -35,7 +36,7 @@ final class SourceLines {
             // A return address: the call before it is what is meant.
             long address = Long.parseUnsignedLong(offset, 16) - 1;
             if (address > 0) {
-                byAddress.put(String.format("0x%016x", address), offset);
+                byAddress.put(String.format(Locale.ROOT, "0x%016x", address), offset);
             }
         }
         line.addAll(byAddress.keySet());

@@ -20,6 +20,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.SplittableRandom;
@@ -51,7 +52,8 @@ import org.respec.bindings.nvrtc.CubinCache;
 
 /** Runs against the stand-ins of {@code fake/*.c}; started by {@link FakeGpuTest} in a process of its own. */
 public final class FakeGpuScenarios {
-    static final List<String> ALL = List.of("refusals", "device", "memory", "largePinned", "copies", "launch", "compiledSource", "launchErrors", "graphs",
+    static final List<String> ALL = List.of("refusals", "device", "memory", "largePinned", "copies", "launch", "compiledSource",
+        "launchErrors", "graphs",
         "events", "threads", "deadDriver", "closing", "blas", "blasFailures", "noAllocation", "nvml", "doctor", "jcudaTemporaryFolder");
 
     private final SymbolLookup cuda = SymbolLookup.libraryLookup("libcuda.so.1", Arena.global());
@@ -248,7 +250,7 @@ public final class FakeGpuScenarios {
             struct.fill((byte) 0);
             StringBuilder hex = new StringBuilder();
             for (byte b : bytes(memory.address(), 3, 2.5f)) {
-                hex.append(String.format("%02x", b));
+                hex.append(String.format(Locale.ROOT, "%02x", b));
             }
             same("launch scale 3 2 1 64 4 1 100 " + hex + "\n", log());
             stream.copyOut(memory, 0, pinned.segment(), 0, 12);
