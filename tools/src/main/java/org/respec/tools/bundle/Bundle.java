@@ -34,6 +34,8 @@ public final class Bundle {
     private static final String LAUNCHER = "bin/respec";
     /** What is carried of the source tree. */
     private static final List<String> CARRIED = List.of("LICENSE", "README.md", "tools/bench", "tools/examples", "tools/models");
+    /** Jars that users add to the class path; carried where they are, if there are any. */
+    private static final String PLUGINS = "tools/plugins";
     private static final int BEST = 9;
 
     private final Path home;
@@ -60,7 +62,7 @@ public final class Bundle {
 
     /**
      * @param home root of the source tree
-     * @param classPath jars and folders of classes
+     * @param classPath jars and folders of classes; those of plugins, and a pattern that names none, are not its own
      */
     public Bundle(Path home, List<Path> classPath) {
         this(home, classPath, BEST);
@@ -69,7 +71,7 @@ public final class Bundle {
     /** @param level of compression, 1 to 9 */
     Bundle(Path home, List<Path> classPath, int level) {
         this.home = home;
-        this.classPath = List.copyOf(classPath);
+        this.classPath = classPath.stream().filter(each -> !each.startsWith(home.resolve(PLUGINS))).toList();
         this.level = level;
     }
 
@@ -84,10 +86,10 @@ public final class Bundle {
             throw new BadInput("bundle: it carries the Java runtime that makes it, so it is made on Linux on x86-64, and this is "
                 + System.getProperty("os.name") + " on " + System.getProperty("os.arch") + ".");
         }
-        if (!Files.isDirectory(file.getParent())) {
+        if (!SafeFiles.isFolder(file.getParent())) {
             throw new BadInput("--output: the folder of " + output + " does not exist; make it.");
         }
-        if (Files.isDirectory(file)) {
+        if (SafeFiles.isFolder(file)) {
             throw new BadInput("--output: " + output + " is a folder; name a file.");
         }
         RuntimeImage.checkPossible();
@@ -112,6 +114,9 @@ public final class Bundle {
                 throw new BadInput("bundle: " + home.resolve(name) + " is missing; the source tree is not whole.");
             }
             copy(home.resolve(name), folder.resolve(name));
+        }
+        if (SafeFiles.isFolder(home.resolve(PLUGINS))) {
+            copy(home.resolve(PLUGINS), folder.resolve(PLUGINS));
         }
         Path lib = Files.createDirectory(folder.resolve("lib"));
         Set<String> names = new HashSet<>();

@@ -10,21 +10,28 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.File;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileTime;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
+import java.util.jar.JarEntry;
+import java.util.jar.JarOutputStream;
 import java.util.stream.Stream;
+import javax.tools.ToolProvider;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.respec.engine.BadInput;
+import org.respec.engine.SafeFiles;
 
 /** The bundle, unpacked and run with nothing of this machine but its loader, a shell and five small programs. */
 class BundleTest {
@@ -174,6 +181,149 @@ class BundleTest {
         List<String> flags = flags(Path.of("respec"));
         assertTrue(flags.contains("jdk.incubator.vector"), flags.toString());
         assertEquals(flags, flags(unpacked.resolve("respec/bin/respec")));
+    }
+
+    /** A source tree that is built, of links to what the bundle carries, and its launcher: {@code tools/respec}. */
+    private static Path sourceTree() throws IOException {
+        Path home = folder.resolve("source tree");
+        Path launcher = home.resolve("tools/respec");
+        if (Files.exists(launcher)) {
+            return launcher;
+        }
+        Files.createDirectories(home.resolve("tools/src/main"));
+        for (String module : List.of("java-bindings", "kernels", "engine")) {
+            Files.createDirectories(home.resolve(module).resolve("src/main"));
+            Files.createFile(home.resolve(module).resolve("pom.xml"));
+        }
+        Files.createFile(home.resolve("pom.xml"));
+        Files.createFile(home.resolve("tools/pom.xml"));
+        Path target = Files.createDirectory(home.resolve("tools/target"));
+        Files.createSymbolicLink(target.resolve("lib"), unpacked.resolve("respec/lib"));
+        for (String name : List.of("examples", "models")) {
+            Files.createSymbolicLink(home.resolve("tools").resolve(name), unpacked.resolve("respec/tools").resolve(name));
+        }
+        Files.copy(Path.of("respec"), launcher, StandardCopyOption.COPY_ATTRIBUTES);
+        Files.setLastModifiedTime(Files.createFile(target.resolve(".built")), FileTime.from(Instant.now().plusSeconds(60)));
+        return launcher;
+    }
+
+    private static Path bundled() {
+        return unpacked.resolve("respec/bin/respec");
+    }
+
+    /** The machine's programs, this Java first, and nothing else: no home folder, no locale. */
+    private static Map<String, String> noHome() {
+        return Map.of("PATH", Path.of(System.getProperty("java.home"), "bin") + ":/usr/bin:/bin");
+    }
+
+    private static Map<String, String> with(Map<String, String> environment, String name, String value) {
+        Map<String, String> all = new TreeMap<>(environment);
+        all.put(name, value);
+        return all;
+    }
+
+    @Test
+    void noHomeFolderIsNeededToFindJava() throws IOException, InterruptedException {
+        Path programs = Files.createDirectory(folder.resolve("without java"));
+        for (String name : List.of("bash", "dirname", "readlink", "grep", "find", "mkdir")) {
+            Path usual = Files.exists(Path.of("/usr/bin", name)) ? Path.of("/usr/bin", name) : Path.of("/bin", name);
+            Files.copy(usual, programs.resolve(name), StandardCopyOption.COPY_ATTRIBUTES);
+        }
+        Outcome outcome = run(folder, Map.of("PATH", programs.toString()), sourceTree().toString(), "--version");
+        if (outcome.code == 2) {
+            assertTrue(outcome.err.startsWith("respec: no JDK 25 was found") && outcome.err.lines().count() == 1, outcome.err);
+        } else {
+            assertEquals(0, outcome.code, outcome.err);
+            assertTrue(outcome.out.startsWith("respec "), outcome.out);
+        }
+        outcome = run(folder, noHome(), sourceTree().toString(), "--version");
+        assertEquals(0, outcome.code, outcome.err);
+    }
+
+    /** Names that are not ASCII come from a script, for this Java's own locale may have none. */
+    @Test
+    void namesAreUtf8WhateverTheLocaleIs() throws IOException, InterruptedException {
+        Path config = unpacked.resolve("respec/tools/examples/quickstart.yaml");
+        Path script = Files.writeString(folder.resolve("names.sh"), """
+            set -eu
+            cd "$2"
+            mkdir 'käse'
+            echo 'cells: not JSON' >'käse/profil.json'
+            code=0
+            "$1" plan --profile 'käse/profil.json' --batch 4 || code=$?
+            [ $code = 2 ]
+            "$1" train "$3" run.device=cpu 'run.dir=käse/läufe' train.iterations=1 train.prompts_per_iteration=1 train.group_size=2 \\
+              train.mini_batches=1 eval.problems=0 rollout.max_tokens=8 speculation.mode=off distill.enabled=false
+            [ -f 'käse/läufe/summary.json' ]
+            """);
+        int number = 0;
+        // The second names a locale that no machine has, which is as good as none.
+        for (Map<String, String> environment : List.of(with(bare(), "LC_CTYPE", "POSIX"), with(noHome(), "LANG", "xx_XX.UTF-8"))) {
+            Path launcher = environment.containsKey("HOME") ? bundled() : sourceTree();
+            Path here = Files.createDirectory(folder.resolve("names " + number++));
+            Outcome outcome = run(folder, environment, "/bin/sh", script.toString(), launcher.toString(), here.toString(),
+                config.toString());
+            assertEquals(0, outcome.code, environment + outcome.err);
+            assertTrue(outcome.err.contains("respec: käse/profil.json: "), environment + outcome.err);
+            assertTrue(outcome.out.contains("käse/läufe"), environment + outcome.out);
+        }
+        // Without the launcher: what the locale cannot name is said in a sentence.
+        Path bad = Files.writeString(folder.resolve("bad.sh"), "exec \"$1\" -cp \"$2/*\" --add-modules jdk.incubator.vector"
+            + " --enable-native-access=ALL-UNNAMED org.respec.tools.cli.Main train \"$3\" run.dir=läufe\n");
+        Outcome outcome = run(folder, with(bare(), "LC_ALL", "POSIX"), "/bin/sh", bad.toString(),
+            unpacked.resolve("respec/runtime/bin/java").toString(), unpacked.resolve("respec/lib").toString(), config.toString());
+        assertEquals(2, outcome.code, outcome.err);
+        assertTrue(outcome.err.contains("command line: run.dir cannot be a path here: ") && outcome.err.contains("LC_ALL=C.UTF-8."),
+            outcome.err);
+    }
+
+    /** A jar with a reward function that gives every response the same. */
+    private static void plugin(Path jar) throws IOException {
+        Path work = Files.createTempDirectory(folder, "plugin");
+        Path source = Files.writeString(work.resolve("Praise.java"), """
+            package extra;
+            import org.respec.engine.task.*;
+            public final class Praise implements RewardFunction {
+                public String name() { return "praise"; }
+                public double reward(Problem problem, String response) { return 0.625; }
+            }
+            """);
+        assertEquals(0, ToolProvider.getSystemJavaCompiler().run(null, null, null, "-cp",
+            unpacked.resolve("respec/lib/engine.jar").toString(), "-d", work.toString(), source.toString()));
+        Files.createDirectories(jar.getParent());
+        try (JarOutputStream out = new JarOutputStream(Files.newOutputStream(jar))) {
+            out.putNextEntry(new JarEntry("extra/Praise.class"));
+            Files.copy(work.resolve("extra/Praise.class"), out);
+            out.putNextEntry(new JarEntry("META-INF/services/org.respec.engine.task.RewardFunction"));
+            out.write("extra.Praise\n".getBytes(StandardCharsets.UTF_8));
+        }
+    }
+
+    @Test
+    void jarsInTheFolderOfPluginsAreFound() throws IOException, InterruptedException {
+        for (Path launcher : List.of(bundled(), sourceTree())) {
+            Path home = launcher.getParent().getParent();
+            Path run = folder.resolve(home.getFileName() + " praise");
+            String[] command = {launcher.toString(), "train", home.resolve("tools/examples/quickstart.yaml").toString(),
+                "task.reward=praise", "run.device=cpu", "run.dir=" + run, "train.iterations=1", "train.prompts_per_iteration=1",
+                "train.group_size=2", "train.mini_batches=1", "eval.problems=0", "speculation.mode=off", "distill.enabled=false"};
+            Outcome without = run(folder, noHome(), command);
+            assertEquals(2, without.code, without.err);
+            assertTrue(without.err.endsWith("'praise'; found were arithmetic; the jar of another goes into tools/plugins.\n"), without.err);
+            Path plugins = home.resolve("tools/plugins");
+            plugin(plugins.resolve("praise.jar"));
+            try {
+                Outcome outcome = run(folder, noHome(), command);
+                assertEquals(0, outcome.code, outcome.err);
+                JsonNode metrics = new JsonMapper().readTree(Files.readAllLines(run.resolve("metrics.jsonl")).getFirst());
+                // A response that is cut earns nothing, whatever the function says.
+                double whole = 1 - metrics.at("/response_length/cut").doubleValue();
+                assertTrue(whole > 0, metrics.toString());
+                assertEquals(0.625 * whole, metrics.path("reward").doubleValue(), 1e-9, metrics.toString());
+            } finally {
+                SafeFiles.deleteAll(plugins);
+            }
+        }
     }
 
     @Test
