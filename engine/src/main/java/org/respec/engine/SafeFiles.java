@@ -6,13 +6,18 @@ import java.nio.channels.FileChannel;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.util.Optional;
 
-/** Writing files and folders so that a crash leaves the old one or the new one, never half of either; and removing folders. */
+/**
+ * Writing files and folders so that a crash leaves the old one or the new one, never half of either; removing folders; and telling what
+ * is not there from what cannot be seen.
+ */
 public final class SafeFiles {
     /** What the names of folders that are being written begin with. */
     public static final String WRITING = ".writing-";
@@ -95,6 +100,36 @@ public final class SafeFiles {
             throw e;
         }
         syncFolder(file.getParent());
+    }
+
+    /**
+     * Whether there is a file or folder of that name, where a link leads to.
+     *
+     * @throws BadInput if that cannot be told, for instance because a folder above it may not be entered; {@link Files#exists} calls that
+     *     missing
+     */
+    public static boolean exists(Path path) {
+        return attributes(path).isPresent();
+    }
+
+    /** Whether it is a file: {@link #exists} and no folder or device. */
+    public static boolean isFile(Path path) {
+        return attributes(path).filter(BasicFileAttributes::isRegularFile).isPresent();
+    }
+
+    /** Whether it is a folder that {@link #exists}. */
+    public static boolean isFolder(Path path) {
+        return attributes(path).filter(BasicFileAttributes::isDirectory).isPresent();
+    }
+
+    private static Optional<BasicFileAttributes> attributes(Path path) {
+        try {
+            return Optional.of(Files.readAttributes(path, BasicFileAttributes.class));
+        } catch (NoSuchFileException e) {
+            return Optional.empty();
+        } catch (IOException e) {
+            throw new BadInput(path + ": it cannot be read (" + Reason.of(e) + "); check the path and its folders' permissions.", e);
+        }
     }
 
     /** Tries whether files can be made in a folder; leaves none. */

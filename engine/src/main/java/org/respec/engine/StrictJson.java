@@ -46,7 +46,7 @@ public final class StrictJson {
     /** The bytes of a file that must be there and not too large. */
     public static byte[] bytes(Path file, long maxBytes, String what) {
         try {
-            if (!Files.isRegularFile(file)) {
+            if (!SafeFiles.isFile(file)) {
                 throw new BadInput(file + ": there is no such file; name " + what + ".");
             }
             if (Files.size(file) > maxBytes) {

@@ -5,11 +5,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -21,6 +24,36 @@ class SafeFilesTest {
     private List<String> names() throws IOException {
         try (Stream<Path> files = Files.list(folder)) {
             return files.map(file -> file.getFileName().toString()).sorted().toList();
+        }
+    }
+
+    @Test
+    void whatIsThereIsTold() throws IOException {
+        Path file = Files.writeString(folder.resolve("file"), "");
+        Path link = Files.createSymbolicLink(folder.resolve("link"), folder);
+        Path dangling = Files.createSymbolicLink(folder.resolve("dangling"), folder.resolve("none"));
+        assertTrue(SafeFiles.exists(file) && SafeFiles.isFile(file) && !SafeFiles.isFolder(file));
+        assertTrue(SafeFiles.exists(link) && !SafeFiles.isFile(link) && SafeFiles.isFolder(link));
+        for (Path missing : List.of(dangling, folder.resolve("none"), folder.resolve("none/below"))) {
+            assertFalse(SafeFiles.exists(missing) || SafeFiles.isFile(missing) || SafeFiles.isFolder(missing), missing.toString());
+        }
+    }
+
+    /** A loop of links is found whoever asks; permissions are not asked of root. */
+    @Test
+    void whatCannotBeSeenIsNotCalledMissing() throws IOException {
+        Path loop = Files.createSymbolicLink(folder.resolve("loop"), folder.resolve("loop"));
+        BadInput bad = assertThrows(BadInput.class, () -> SafeFiles.isFile(loop.resolve("config.yaml")));
+        assertTrue(bad.getMessage().startsWith(loop.resolve("config.yaml") + ": it cannot be read (Too many levels"), bad.getMessage());
+        Path closed = Files.createDirectory(folder.resolve("closed"));
+        Path hidden = Files.writeString(closed.resolve("config.yaml"), "run: {}");
+        Files.setPosixFilePermissions(closed, Set.of());
+        try {
+            assumeFalse(Files.exists(hidden), "root sees everything");
+            bad = assertThrows(BadInput.class, () -> SafeFiles.exists(hidden));
+            assertTrue(bad.getMessage().startsWith(hidden + ": it cannot be read (permission denied)"), bad.getMessage());
+        } finally {
+            Files.setPosixFilePermissions(closed, PosixFilePermissions.fromString("rwx------"));
         }
     }
 

@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.respec.engine.BadInput;
 import org.respec.engine.Reason;
+import org.respec.engine.SafeFiles;
 import org.respec.kernels.AttentionShape;
 
 /** Typed, range-checked access to one JSON file's top-level fields, with messages that name file and field. */
@@ -31,7 +32,7 @@ final class JsonFields {
 
     static JsonFields read(Path file) {
         try {
-            if (!Files.isRegularFile(file)) {
+            if (!SafeFiles.isFile(file)) {
                 throw new BadInput(file + ": there is no such file; name a folder with a model in Hugging Face form.");
             }
             if (Files.size(file) > MAX_BYTES) {

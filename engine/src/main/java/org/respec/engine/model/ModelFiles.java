@@ -31,13 +31,13 @@ public final class ModelFiles {
 
     /** Reads all tensors of {@code set}, one after another; extra and missing tensors are refused. */
     static void read(Path folder, ParameterSet set) {
-        if (!Files.isDirectory(folder)) {
+        if (!SafeFiles.isFolder(folder)) {
             throw new BadInput(folder + ": there is no such folder; name one with a model in Hugging Face form.");
         }
         Path index = folder.resolve(INDEX);
         Map<Path, Safetensors> open = new HashMap<>();
         try {
-            Map<String, Path> places = Files.isRegularFile(index) ? shards(folder, index) : Map.of();
+            Map<String, Path> places = SafeFiles.isFile(index) ? shards(folder, index) : Map.of();
             Path single = folder.resolve(WEIGHTS);
             Set<String> wanted = new HashSet<>();
             for (TensorSpec spec : set.specs()) {

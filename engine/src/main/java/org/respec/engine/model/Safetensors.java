@@ -13,7 +13,6 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
@@ -84,7 +83,7 @@ public final class Safetensors implements AutoCloseable {
 
     /** Opens a file and checks its header; {@link BadInput} says what is wrong with it. */
     public static Safetensors open(Path file) {
-        if (!Files.isRegularFile(file)) {
+        if (!SafeFiles.isFile(file)) {
             throw new BadInput(file + ": there is no such file; name a folder with a model in Hugging Face form.");
         }
         try {

@@ -48,7 +48,7 @@ public final class TextTokenizer implements AutoCloseable {
      * @throws BadInput if the file is missing, broken, or has another number of tokens than the model
      */
     public static TextTokenizer open(Path file, int vocabSize) {
-        if (!Files.isRegularFile(file)) {
+        if (!SafeFiles.isFile(file)) {
             throw new BadInput(file + ": there is no such file; a model folder needs a tokenizer.json.");
         }
         JsonNode root = read(file);

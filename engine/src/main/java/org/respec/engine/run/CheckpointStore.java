@@ -177,7 +177,7 @@ public final class CheckpointStore {
 
     /** Finished checkpoints, newest first. */
     private List<Path> finished() throws IOException {
-        if (!Files.isDirectory(folder)) {
+        if (!SafeFiles.isFolder(folder)) {
             return List.of();
         }
         try (Stream<Path> entries = Files.list(folder)) {

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Set;
 import org.respec.engine.BadInput;
 import org.respec.engine.Reason;
+import org.respec.engine.SafeFiles;
 
 /** Reads a YAML configuration and lays {@code key.path=value} overrides over it. */
 final class ConfigFile {
@@ -37,10 +38,10 @@ final class ConfigFile {
 
     private static ObjectNode parse(Path file) {
         try {
-            if (Files.isDirectory(file)) {
+            if (SafeFiles.isFolder(file)) {
                 throw new BadInput(file + ": it is a folder; name a YAML configuration in it.");
             }
-            if (!Files.isRegularFile(file)) {
+            if (!SafeFiles.isFile(file)) {
                 throw new BadInput(file + ": there is no such file; name a YAML configuration such as tools/examples/quickstart.yaml.");
             }
             if (Files.size(file) > MAX_BYTES) {

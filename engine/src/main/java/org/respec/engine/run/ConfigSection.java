@@ -3,6 +3,8 @@ package org.respec.engine.run;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
@@ -122,6 +124,28 @@ public final class ConfigSection {
             throw bad(key, "must be a word or a line of text, not " + value);
         }
         return value.asText();
+    }
+
+    /**
+     * A path, or null where there is none.
+     *
+     * @param otherwise the path where the key is missing, or null
+     * @param base where relative ones begin; empty for the working folder
+     */
+    public Path path(String key, String otherwise, Path base) {
+        String text = text(key, otherwise);
+        try {
+            return text == null ? null : base.resolve(text);
+        } catch (InvalidPathException e) {
+            throw bad(key, "cannot be a path here: '" + text + "' (" + e.getReason() + "); name another, or run in a UTF-8 locale such as"
+                + " LC_ALL=C.UTF-8");
+        }
+    }
+
+    /** {@link #path} of a key that may be missing, without {@code .} and {@code ..} in it. */
+    Path normalPath(String key, Path base) {
+        Path path = path(key, null, base);
+        return path == null ? null : path.normalize();
     }
 
     /** One of some words. */

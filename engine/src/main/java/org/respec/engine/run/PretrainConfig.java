@@ -12,13 +12,13 @@ public record PretrainConfig(RunConfig.Run run, Output output, TaskConfig task, 
     /** Folders to write. */
     public record Output(Path actor, Path drafter) {
         static Output read(ConfigSection s, Path base) {
-            String actor = s.text("actor", null);
-            String drafter = s.text("drafter", null);
+            Path actor = s.normalPath("actor", base);
+            Path drafter = s.normalPath("drafter", base);
             if (actor == null || drafter == null) {
                 throw s.bad(actor == null ? "actor" : "drafter", "is missing; name a folder to write");
             }
             s.finish();
-            Output output = new Output(base.resolve(actor).normalize(), base.resolve(drafter).normalize());
+            Output output = new Output(actor, drafter);
             if (output.actor.toAbsolutePath().equals(output.drafter.toAbsolutePath())) {
                 throw s.bad("drafter", "is the actor's folder too, whose files it would overwrite; name another");
             }

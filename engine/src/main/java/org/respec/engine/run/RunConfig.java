@@ -32,7 +32,7 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
      */
     public record Run(Path dir, long seed, String device, int threads, boolean graphs, String dtype) {
         static Run read(ConfigSection s) {
-            Run run = new Run(Path.of(s.text("dir", "runs/train")), s.whole("seed", 1, 0, Long.MAX_VALUE),
+            Run run = new Run(s.path("dir", "runs/train", Path.of("")), s.whole("seed", 1, 0, Long.MAX_VALUE),
                 s.choice("device", "auto", Backends.NAMES.toArray(String[]::new)), s.integer("threads", 0, 0, 1024),
                 s.flag("graphs", true), s.choice("dtype", "auto", Devices.DTYPES.toArray(String[]::new)));
             s.finish();
@@ -43,12 +43,11 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
     /** Model folders; {@code drafter} is null for none. */
     public record Model(Path actor, Path drafter) {
         static Model read(ConfigSection s, Path base) {
-            String actor = s.text("actor", null);
+            Path actor = s.normalPath("actor", base);
             if (actor == null) {
                 throw s.bad("actor", "is missing; name a folder with a model in Hugging Face form");
             }
-            String drafter = s.text("drafter", null);
-            Model model = new Model(base.resolve(actor).normalize(), drafter == null ? null : base.resolve(drafter).normalize());
+            Model model = new Model(actor, s.normalPath("drafter", base));
             s.finish();
             return model;
         }
@@ -180,7 +179,7 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
                 new Drafting(kind, (float) s.number("sharpness", 1, 1e-3, 1e3),
                     s.choice("budgets", "shared", "shared", "uniform").equals("shared"),
                     s.whole("ngram_mib", Drafting.NGRAM_BYTES >> 20, 1, 1 << 20) << 20), s.choice("utilization", "auto", "auto", "off"),
-                s.text("cost_cache", null) == null ? null : Path.of(s.text("cost_cache", null)));
+                s.path("cost_cache", null, Path.of("")));
             s.finish();
             return speculation;
         }

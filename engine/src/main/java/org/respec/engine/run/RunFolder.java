@@ -65,16 +65,16 @@ public final class RunFolder implements AutoCloseable {
      */
     static void check(Path path, boolean resume) {
         boolean run = holdsRun(path);
-        if (resume && !run && !Files.exists(path.resolve(LOCK))) {
+        if (resume && !run && !SafeFiles.exists(path.resolve(LOCK))) {
             throw new BadInput(path + ": there is no run in this folder to resume; start without --resume.");
         }
-        if (!run && !Files.exists(path.resolve(LOCK))) {
-            WRITTEN.stream().filter(name -> Files.exists(path.resolve(name))).findFirst().ifPresent(name -> {
+        if (!run && !SafeFiles.exists(path.resolve(LOCK))) {
+            WRITTEN.stream().filter(name -> SafeFiles.exists(path.resolve(name))).findFirst().ifPresent(name -> {
                 throw new BadInput(path + ": it has a " + name + " that is no run's and would be overwritten; choose another run.dir.");
             });
         }
         if (!run) {
-            MODELS.stream().filter(name -> Files.exists(path.resolve(name))).findFirst().ifPresent(name -> {
+            MODELS.stream().filter(name -> SafeFiles.exists(path.resolve(name))).findFirst().ifPresent(name -> {
                 throw new BadInput(path + ": it has a folder " + name + " that is no run's and would be overwritten; choose another"
                     + " run.dir.");
             });
@@ -98,7 +98,7 @@ public final class RunFolder implements AutoCloseable {
     }
 
     private static boolean holdsRun(Path path) {
-        return Files.exists(path.resolve("metrics.jsonl")) || Files.exists(path.resolve("checkpoints"));
+        return SafeFiles.exists(path.resolve("metrics.jsonl")) || SafeFiles.exists(path.resolve("checkpoints"));
     }
 
     private static Path free(Path path) {

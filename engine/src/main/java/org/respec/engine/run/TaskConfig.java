@@ -28,15 +28,14 @@ public record TaskConfig(Path prompts, Path heldOut, String reward, Arithmetic a
     }
 
     static TaskConfig read(ConfigSection s, Path base) {
-        String prompts = s.text("prompts", null);
-        String heldOut = s.text("held_out", null);
+        Path prompts = s.normalPath("prompts", base);
+        Path heldOut = s.normalPath("held_out", base);
         if ((prompts == null) != (heldOut == null)) {
             throw s.bad(prompts == null ? "prompts" : "held_out", "is missing; prompts and held_out come together");
         }
         String reward = s.text("reward", "arithmetic");
         Arithmetic arithmetic = Arithmetic.read(s.section("arithmetic"));
         s.finish();
-        return new TaskConfig(prompts == null ? null : base.resolve(prompts).normalize(),
-            heldOut == null ? null : base.resolve(heldOut).normalize(), reward, arithmetic);
+        return new TaskConfig(prompts, heldOut, reward, arithmetic);
     }
 }

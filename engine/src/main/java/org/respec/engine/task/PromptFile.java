@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.respec.engine.BadInput;
 import org.respec.engine.Reason;
+import org.respec.engine.SafeFiles;
 
 /** Problems from JSON lines with {@code prompt} and {@code answer}; training goes through them again and again. */
 public final class PromptFile implements ProblemSource {
@@ -29,7 +30,7 @@ public final class PromptFile implements ProblemSource {
     }
 
     private static List<Problem> read(Path file) {
-        if (!Files.isRegularFile(file)) {
+        if (!SafeFiles.isFile(file)) {
             throw new BadInput(file + ": there is no such file; name JSON lines with prompt and answer.");
         }
         List<Problem> problems = new ArrayList<>();

@@ -93,6 +93,10 @@ class RunConfigTest {
         "seed | must be key=value",
         "zzz=4 | zzz is not a known key; remove it",
         "run.dir=\"a\\0b\" | run.dir must be a word or a line of text",
+        "run.dir=\"a\\uD800b\" | run.dir cannot be a path here: 'a",
+        "model.actor=\"\\uD800\" | model.actor cannot be a path here",
+        "task.prompts=\"\\uD800\" | task.prompts cannot be a path here",
+        "speculation.cost_cache=\"\\uD800\" | speculation.cost_cache cannot be a path here",
         "model.actor= | model.actor is missing"})
     void badInputIsNamed(String override, String message) throws IOException {
         Path file = file("model: {actor: a}\nrun: {seed: 3}\n");

@@ -1,7 +1,6 @@
 package org.respec.tools.cli;
 
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -85,7 +84,7 @@ final class GpuCheckCommand implements Callable<Integer> {
     }
 
     private static void requireFolder(String option, Path folder) {
-        if (folder != null && !Files.isDirectory(folder)) {
+        if (folder != null && !SafeFiles.isFolder(folder)) {
             throw new BadInput(option + ": " + folder + " is no folder; name one with a config.json and weights.");
         }
     }

@@ -1,5 +1,6 @@
 package org.respec.tools.cli;
 
+import java.nio.file.InvalidPathException;
 import org.respec.engine.BadInput;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -36,6 +37,11 @@ public final class Main implements Runnable {
         line.setExecutionExceptionHandler((e, command, parsed) -> {
             if (e instanceof BadInput) {
                 System.err.println("respec: " + e.getMessage());
+                return BAD_INPUT;
+            }
+            if (e instanceof InvalidPathException path) {
+                System.err.println("respec: '" + path.getInput() + "' cannot be a path here (" + path.getReason()
+                    + "); name another, or run in a UTF-8 locale such as LC_ALL=C.UTF-8.");
                 return BAD_INPUT;
             }
             e.printStackTrace();

@@ -23,10 +23,10 @@ final class OutputFile {
             return;
         }
         Path folder = file.toAbsolutePath().getParent();
-        if (Files.isDirectory(file)) {
+        if (SafeFiles.isFolder(file)) {
             throw new BadInput(option + ": " + file + " is a folder; name a file.");
         }
-        if (!Files.isDirectory(folder)) {
+        if (!SafeFiles.isFolder(folder)) {
             throw new BadInput(option + ": the folder of " + file + " does not exist; make it.");
         }
         if (Files.exists(file) && !Files.isRegularFile(file)) {

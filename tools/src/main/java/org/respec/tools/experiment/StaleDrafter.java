@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Locale;
 import org.respec.engine.BadInput;
 import org.respec.engine.Reason;
+import org.respec.engine.SafeFiles;
 import org.respec.engine.run.PretrainConfig;
 import org.respec.engine.run.PretrainRun;
 import org.respec.engine.run.RunConfig;
@@ -27,7 +28,7 @@ final class StaleDrafter {
     /** Makes it under {@code folder}, or takes what an earlier call has made there by the same recipe. */
     Path make(Path folder) {
         Path recipe = lab.config().toAbsolutePath().resolveSibling("arithmetic.yaml");
-        if (!Files.exists(recipe)) {
+        if (!SafeFiles.exists(recipe)) {
             throw new BadInput(recipe + ": gap2 makes a stale drafter by this recipe, which is not there; use a configuration beside it.");
         }
         RunConfig.Run run = lab.config(List.of()).run();

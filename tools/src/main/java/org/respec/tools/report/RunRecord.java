@@ -15,6 +15,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import org.respec.engine.BadInput;
+import org.respec.engine.SafeFiles;
 
 /**
  * What a run left in its folder.
@@ -68,11 +69,11 @@ public record RunRecord(Path folder, String name, JsonNode config, JsonNode summ
 
     /** The metrics of a run folder, as they were written. */
     static List<MetricsLine> lines(Path folder) {
-        if (!Files.isDirectory(folder)) {
+        if (!SafeFiles.isFolder(folder)) {
             throw new BadInput(folder + ": there is no such run folder; name one that train wrote.");
         }
         Path file = folder.resolve("metrics.jsonl");
-        if (!Files.isRegularFile(file)) {
+        if (!SafeFiles.isFile(file)) {
             throw new BadInput(folder + ": it is not a run folder, for it has no metrics.jsonl; name one that train wrote.");
         }
         List<MetricsLine> lines = new ArrayList<>();
@@ -107,7 +108,7 @@ public record RunRecord(Path folder, String name, JsonNode config, JsonNode summ
     }
 
     private static JsonNode json(Path file) {
-        if (!Files.exists(file)) {
+        if (!SafeFiles.exists(file)) {
             return MissingNode.getInstance();
         }
         try {

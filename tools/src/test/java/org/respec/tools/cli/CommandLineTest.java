@@ -101,6 +101,12 @@ class CommandLineTest {
         assertBad("--model: /no/such/model is no folder", "gpu-check", "--device", "emulator", "--model", "/no/such/model", "--drafter",
             "/no/such/drafter");
         assertBad("--temperature: NaN must be 0 to 100", "bench", "rollout", "--temperature", "NaN");
+        assertBad("train --help", "train", "a\0b.yaml");
+        assertBad("train --help", "train", "a\uD800.yaml");
+        assertBad("--model", "generate", "--model", "\uD800", "--prompt", "1+2=");
+        assertBad("task.reward: there is no reward function 'praise'; found were arithmetic; the jar of another goes into tools/plugins.",
+            "train", Path.of("examples", "quickstart.yaml").toString(), "task.reward=praise", "run.device=cpu", "run.dir="
+                + folder.resolve("run"));
         assertBad("--prompt-ids: nothing must be", "generate", "--model", ACTOR, "--prompt-ids", ",");
     }
 
