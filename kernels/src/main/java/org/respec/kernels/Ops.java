@@ -58,6 +58,11 @@ public interface Ops extends AutoCloseable {
         return OwnMemory.NONE;
     }
 
+    /** Whether what {@link #replay} makes from now on records graphs. */
+    default boolean usesGraphs() {
+        return false;
+    }
+
     /** A new place for work that repeats; {@code name} appears in messages about it. */
     default Replay replay(String name) {
         return new DirectReplay();

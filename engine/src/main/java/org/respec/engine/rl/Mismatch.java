@@ -23,12 +23,9 @@ public record Mismatch(double mean, double kl, double max) {
             tokens++;
         }
 
-        long tokens() {
-            return tokens;
-        }
-
+        /** Null where no token was compared. */
         Mismatch result() {
-            return tokens == 0 ? new Mismatch(0, 0, 0) : new Mismatch(absolute / tokens, divergence / tokens, largest);
+            return tokens == 0 ? null : new Mismatch(absolute / tokens, divergence / tokens, largest);
         }
     }
 }

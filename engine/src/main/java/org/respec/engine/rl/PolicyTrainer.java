@@ -55,13 +55,15 @@ public final class PolicyTrainer implements AutoCloseable {
     /**
      * What an update did.
      *
-     * @param loss mean loss per token (or sequence)
-     * @param gradNorm mean gradient norm before clipping
-     * @param clipFraction share of tokens whose ratio was cut
-     * @param mismatch between training and rollout, over the first step's tokens, before that step; of no tokens where sampling left
-     *     some out
+     * @param loss mean loss per token (or sequence) of the steps taken; NaN where none was
+     * @param gradNorm mean gradient norm of the steps taken, before clipping; NaN where none was
+     * @param clipFraction share of tokens whose ratio was cut, of those that were looked at: without a KL term trajectories of advantage 0
+     *     are not; NaN where there were none
+     * @param mismatch between training and rollout, over the first step's tokens that were looked at, before that step; null where there
+     *     were none, or sampling left tokens out
+     * @param skippedSteps steps that left the weights alone, for their gradient was not finite
      */
-    public record Report(double loss, double gradNorm, double clipFraction, Mismatch mismatch) {
+    public record Report(double loss, double gradNorm, double clipFraction, Mismatch mismatch, int skippedSteps) {
     }
 
     private final Ops ops;
@@ -190,20 +192,27 @@ public final class PolicyTrainer implements AutoCloseable {
         double normSum = 0;
         long clipped = 0;
         long tokens = 0;
+        int taken = 0;
         Mismatch mismatch = null;
         for (int epoch = 0; epoch < schedule.epochs(); epoch++) {
             for (int part = 0; part < schedule.miniBatches(); part++) {
                 Batch batch = all.part(part, schedule.miniBatches());
                 Tally tally = attempt(batch.trajectories, () -> gradients(batch));
-                normSum += optimizer.step(learningRate);
-                actor.repack();
-                lossSum += tally.loss;
+                // A later step's weights are others than the rollout's, whatever the first one had to look at.
+                mismatch = epoch == 0 && part == 0 ? tally.mismatch.result() : mismatch;
                 clipped += tally.clipped;
                 tokens += tally.tokens;
-                mismatch = mismatch == null ? tally.mismatch.result() : mismatch;
+                double norm = optimizer.step(learningRate);
+                actor.repack();
+                if (Double.isFinite(norm)) {
+                    normSum += norm;
+                    lossSum += tally.loss;
+                    taken++;
+                }
             }
         }
-        return new Report(lossSum / schedule.steps(), normSum / schedule.steps(), tokens == 0 ? 0 : (double) clipped / tokens, mismatch);
+        // Nothing over nothing is NaN.
+        return new Report(lossSum / taken, normSum / taken, (double) clipped / tokens, mismatch, schedule.steps() - taken);
     }
 
     /** Adds the gradient of the loss over all trajectories to the optimizer's gradients, without a step; returns the loss. */

@@ -67,9 +67,19 @@ public final class PlanPolicies {
             measure.accept(profile);
             return profile;
         }
-        // What passes take depends on the models' shapes, which their configurations have, not on their weights.
-        String key = ops.device() + " " + ops.uuid() + " " + actor.config() + " " + (drafting == null ? "n-grams" : drafting.config())
-            + " batch " + limits.maxBatch() + " rows " + limits.maxRows() + " top " + limits.captureTopK();
-        return new CostCache(config.costCache(), sentence -> System.err.println("respec: " + sentence)).get(key, measure);
+        return new CostCache(config.costCache(), sentence -> System.err.println("respec: " + sentence))
+            .get(key(ops, actor, drafting, limits), measure);
+    }
+
+    /**
+     * What the passes' times depend on: the device and how it runs them, the models' shapes, which their configurations have, and their
+     * type, but not their weights.
+     *
+     * @param drafting null for n-grams
+     */
+    static String key(Ops ops, Actor actor, Drafter drafting, RolloutLimits limits) {
+        return ops.device() + " " + ops.uuid() + (ops.usesGraphs() ? " graphs " : " ") + actor.dtype() + " " + actor.config() + " "
+            + (drafting == null ? "n-grams" : drafting.config()) + " batch " + limits.maxBatch() + " rows " + limits.maxRows() + " top "
+            + limits.captureTopK();
     }
 }

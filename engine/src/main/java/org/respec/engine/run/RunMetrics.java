@@ -22,7 +22,7 @@ final class RunMetrics {
         this.state = state;
     }
 
-    /** An iteration's line of {@code metrics.jsonl}. */
+    /** An iteration's line of {@code metrics.jsonl}; what is not known, or not finite, is left out. */
     ObjectNode line(RolloutStats stats, List<Trajectory> trajectories, double reward, PolicyTrainer.Report policy,
                     OnlineDrafter.Outcome learned, double actorSeconds) {
         ObjectNode line = JsonNodeFactory.instance.objectNode();
@@ -43,16 +43,19 @@ final class RunMetrics {
         if (parts.trainer.maxRows() < parts.config.train().microBatchTokens()) {
             line.put("micro_batch_tokens", parts.trainer.maxRows());
         }
-        line.put("loss", policy.loss());
-        line.put("grad_norm", policy.gradNorm());
-        line.put("clip_fraction", policy.clipFraction());
-        ObjectNode mismatch = line.putObject("mismatch");
-        mismatch.put("mean", policy.mismatch().mean());
-        mismatch.put("kl", policy.mismatch().kl());
-        mismatch.put("max", policy.mismatch().max());
+        putKnown(line, "loss", policy.loss());
+        putKnown(line, "grad_norm", policy.gradNorm());
+        line.put("skipped_steps", policy.skippedSteps());
+        putKnown(line, "clip_fraction", policy.clipFraction());
+        if (policy.mismatch() != null) {
+            ObjectNode mismatch = line.putObject("mismatch");
+            putKnown(mismatch, "mean", policy.mismatch().mean());
+            putKnown(mismatch, "kl", policy.mismatch().kl());
+            putKnown(mismatch, "max", policy.mismatch().max());
+        }
         if (learned != null && learned.report() != null) {
-            line.put("distill_loss", learned.report().divergence());
-            line.put("draft_grad_norm", learned.report().gradNorm());
+            putKnown(line, "distill_loss", learned.report().divergence());
+            putKnown(line, "draft_grad_norm", learned.report().gradNorm());
         }
         if (parts.online != null) {
             line.put("drafter_version", parts.online.version());
@@ -68,7 +71,7 @@ final class RunMetrics {
     }
 
     private static void putKnown(ObjectNode line, String field, double value) {
-        if (!Double.isNaN(value)) {
+        if (Double.isFinite(value)) {
             line.put(field, value);
         }
     }
@@ -106,6 +109,7 @@ final class RunMetrics {
         accept.put("last", state.acceptLast);
         accept.put("mean", state.iteration == 0 ? 0 : state.acceptSum / state.iteration);
         rolled.put("trajectory_sha256", state.digest.value());
+        summary.put("skipped_steps", state.skippedSteps);
         summary.putObject("actor").put("weights_sha256", parts.actor.weights().sha256()).put("folder", TrainedModels.ACTOR);
         if (parts.drafter != null) {
             ObjectNode json = summary.putObject("drafter");

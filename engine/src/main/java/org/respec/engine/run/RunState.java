@@ -15,6 +15,8 @@ final class RunState {
     final TreeMap<String, Long> plans = new TreeMap<>();
     int iteration;
     int actorSteps;
+    /** Of the actor's optimizer, for gradients that were not finite. */
+    long skippedSteps;
     double accuracyBefore;
     double rewardFirst;
     double rewardLast;
@@ -27,7 +29,7 @@ final class RunState {
     double secondsDrafter;
     double secondsDrafterExposed;
     double secondsTotal;
-    /** What went wrong with the drafter, one sentence each. */
+    /** What went wrong with learning, one sentence each. */
     final List<String> alarms = new ArrayList<>();
 
     /** Adds one iteration, before {@link #iteration} is raised. */
@@ -49,6 +51,7 @@ final class RunState {
         ObjectNode json = JsonNodeFactory.instance.objectNode();
         json.put("iteration", iteration);
         json.put("actor_steps", actorSteps);
+        json.put("skipped_steps", skippedSteps);
         json.put("accuracy_before", accuracyBefore);
         json.put("reward_first", rewardFirst);
         json.put("reward_last", rewardLast);
@@ -72,6 +75,8 @@ final class RunState {
     void restore(JsonNode json) {
         iteration = json.required("iteration").intValue();
         actorSteps = json.required("actor_steps").intValue();
+        // Versions before this one did not count them.
+        skippedSteps = json.path("skipped_steps").longValue();
         accuracyBefore = json.required("accuracy_before").doubleValue();
         rewardFirst = json.required("reward_first").doubleValue();
         rewardLast = json.required("reward_last").doubleValue();

@@ -33,8 +33,13 @@ public final class TrainingRun implements AutoCloseable {
         /** After every iteration, with what was written to {@code metrics.jsonl}. */
         void iterated(ObjectNode metrics);
 
-        /** Something to know about how the run goes, in a sentence: an alarm, for instance. */
+        /** Something to know about how the run goes, in a sentence. */
         default void note(String sentence) {
+        }
+
+        /** That learning goes wrong, in a sentence; also in {@code metrics.jsonl} and {@code summary.json}. */
+        default void alarm(String sentence) {
+            note(sentence);
         }
     }
 
@@ -50,6 +55,8 @@ public final class TrainingRun implements AutoCloseable {
     /** What is to be said before the first iteration. */
     private final List<String> notes = new ArrayList<>();
     private final RunState state = new RunState();
+    /** Steps that the actor's last update skipped. */
+    private int skipped;
     private final ProcessCpuShare load = new ProcessCpuShare();
 
     /**
@@ -128,7 +135,7 @@ public final class TrainingRun implements AutoCloseable {
             state.secondsTotal = secondsBefore + (System.nanoTime() - start) * 1e-9;
             log.append(line);
             listener.iterated(line);
-            line.path("alarms").forEach(alarm -> listener.note(alarm.textValue()));
+            line.path("alarms").forEach(alarm -> listener.alarm(alarm.textValue()));
             if (state.iteration == iterations || state.iteration % parts.config.train().checkpointEvery() == 0) {
                 checkpoints.save();
             }
@@ -136,7 +143,7 @@ public final class TrainingRun implements AutoCloseable {
         if (parts.online != null) {
             // With a lag, the last update is still to be taken over.
             learned(parts.online.takeOver());
-            alarms().forEach(alarm -> listener.note(alarm.textValue()));
+            alarms().forEach(alarm -> listener.alarm(alarm.textValue()));
         }
         TrainedModels.write(parts);
         double accuracyAfter = parts.accuracy();
@@ -184,6 +191,7 @@ public final class TrainingRun implements AutoCloseable {
         long begun = System.nanoTime();
         PolicyTrainer.Report policy = parts.trainer.update(trajectories, advantages, learningRate());
         double actorSeconds = (System.nanoTime() - begun) * 1e-9;
+        count(policy);
         double actorLoad = load.take();
         if (parts.online != null && parts.config.distill().lag() == 0) {
             learned = parts.online.takeOver();
@@ -204,6 +212,16 @@ public final class TrainingRun implements AutoCloseable {
             line.set("alarms", alarms);
         }
         return line;
+    }
+
+    /** Counts steps that the actor's update skipped; an alarm says so when it begins, and the counts whether it goes on. */
+    private void count(PolicyTrainer.Report policy) {
+        if (policy.skippedSteps() > 0 && skipped == 0) {
+            newAlarms.add("the actor's update met a loss or gradient that is not finite: " + policy.skippedSteps()
+                + " of its steps changed no weight; skipped_steps in metrics.jsonl counts what follows.");
+        }
+        skipped = policy.skippedSteps();
+        state.skippedSteps += skipped;
     }
 
     /** Counts an update that has ended, if there is one. */

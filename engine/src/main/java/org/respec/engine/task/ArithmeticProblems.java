@@ -1,6 +1,6 @@
 package org.respec.engine.task;
 
-import java.util.List;
+import java.util.function.ToIntFunction;
 import org.respec.kernels.NoiseField;
 
 /**
@@ -145,9 +145,14 @@ public final class ArithmeticProblems implements ProblemSource {
         return Integer.MAX_VALUE;
     }
 
+    /**
+     * A bound: where a tokenizer merges characters, a shorter prompt may have more tokens than the longest, but none has more than one a
+     * character, apart from what the tokenizer puts before every text.
+     */
     @Override
-    public List<String> longestPrompts() {
-        return List.of(("+" + maxOperand).repeat(maxOperands).substring(1) + "=");
+    public int mostTokens(ToIntFunction<String> tokens) {
+        String longest = ("+" + maxOperand).repeat(maxOperands).substring(1) + "=";
+        return Math.max(tokens.applyAsInt(longest), longest.length() - 1 + tokens.applyAsInt("="));
     }
 
     /** Numbers in a row for one problem. */

@@ -10,6 +10,6 @@ public final class ArithmeticReward implements RewardFunction {
     @Override
     public double reward(Problem problem, String response) {
         int mark = response.lastIndexOf("####");
-        return mark >= 0 && response.substring(mark + 4).strip().equals(problem.answer()) ? 1 : 0;
+        return mark >= 0 && response.substring(mark + 4).strip().equals(problem.answer().strip()) ? 1 : 0;
     }
 }

@@ -1,6 +1,6 @@
 package org.respec.engine.task;
 
-import java.util.List;
+import java.util.function.ToIntFunction;
 
 /** Problems by number: the same number is always the same problem, and held-out problems are never trained on. */
 public interface ProblemSource {
@@ -13,6 +13,10 @@ public interface ProblemSource {
     /** Held-out problems there are; {@link Integer#MAX_VALUE} for no end. */
     int heldOutCount();
 
-    /** Prompts of which one is as long as any in tokens. */
-    List<String> longestPrompts();
+    /**
+     * As many tokens as the longest prompt has, or a few more.
+     *
+     * @param tokens tells how many a text has
+     */
+    int mostTokens(ToIntFunction<String> tokens);
 }

@@ -11,6 +11,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.ToIntFunction;
+import java.util.stream.Stream;
 import org.respec.engine.BadInput;
 import org.respec.engine.Reason;
 import org.respec.engine.SafeFiles;
@@ -76,10 +78,7 @@ public final class PromptFile implements ProblemSource {
     }
 
     @Override
-    public List<String> longestPrompts() {
-        List<String> prompts = new ArrayList<>();
-        training.forEach(p -> prompts.add(p.prompt()));
-        heldOut.forEach(p -> prompts.add(p.prompt()));
-        return prompts;
+    public int mostTokens(ToIntFunction<String> tokens) {
+        return Stream.of(training, heldOut).flatMap(List::stream).map(Problem::prompt).mapToInt(tokens).max().orElseThrow();
     }
 }

@@ -15,7 +15,7 @@ public interface RewardFunction {
     /** Name under which a config asks for it. */
     String name();
 
-    /** The reward of a response's text, without its end-of-sequence token. */
+    /** The reward of a response's text, without its end-of-sequence token; a finite number. */
     double reward(Problem problem, String response);
 
     /**

@@ -29,9 +29,9 @@ public final class Task {
         return problems;
     }
 
-    /** Most tokens that a prompt has. */
+    /** Most tokens that a prompt has, or a few more. */
     public int maxPromptTokens() {
-        return problems.longestPrompts().stream().mapToInt(prompt -> encode(prompt).length).max().orElse(1);
+        return problems.mostTokens(prompt -> encode(prompt).length);
     }
 
     /** A prompt's tokens. */
@@ -63,8 +63,20 @@ public final class Task {
         return tokenizer.decode(ends ? Arrays.copyOf(response, response.length - 1) : response);
     }
 
-    /** The reward of a response; one that was cut off by the length limit earns nothing. */
+    /**
+     * The reward of a response; one that was cut off by the length limit earns nothing.
+     *
+     * @throws BadInput if the reward function gives something that is not finite, which nothing could be learnt from
+     */
     public double reward(Problem problem, Trajectory trajectory) {
-        return trajectory.ended() ? reward.reward(problem, text(trajectory)) : 0;
+        if (!trajectory.ended()) {
+            return 0;
+        }
+        double value = reward.reward(problem, text(trajectory));
+        if (!Double.isFinite(value)) {
+            throw new BadInput("task.reward: " + reward.getClass().getName() + " gave " + value + " for a response to "
+                + shown(problem.prompt()) + "; rewards must be finite: mend it, or name another reward.");
+        }
+        return value;
     }
 }

@@ -3,7 +3,6 @@ package org.respec.engine.distill;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -146,7 +145,7 @@ class DraftLearnerTest {
         float[] before = after(settings(1, 1, 0f, 0), 0);
         float[] plain = after(settings(1, 1, 0f, 0), 1);
         float[] warm = after(settings(1, 1, 0f, 10), 1);
-        assertNotEquals(List.of(0f), plain);
+        assertTrue(distance(before, plain) > 0);
         double ratio = distance(before, warm) / distance(before, plain);
         assertEquals(0.1, ratio, 1e-3);
         assertTrue(distance(plain, after(settings(1, 1, 0.5f, 0), 1)) > 0);

@@ -2,6 +2,7 @@ package org.respec.engine.rl;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -45,11 +46,20 @@ class PolicyTrainerTest {
     }
 
     private static Outcome update(Ops ops, float[][] logProbs, PolicyTrainer.Schedule schedule) {
+        return update(ops, logProbs, new float[] {0.7f, -0.4f, 0.3f, -0.9f, 1.1f}, schedule);
+    }
+
+    private static Outcome update(Ops ops, float[][] logProbs, float[] advantages, int miniBatches) {
+        return update(ops, logProbs, advantages,
+            new PolicyTrainer.Schedule(miniBatches, 1, false, SamplingParams.temperature(TEMPERATURE)));
+    }
+
+    private static Outcome update(Ops ops, float[][] logProbs, float[] advantages, PolicyTrainer.Schedule schedule) {
         try (Actor actor = TestModels.actor(ops, CONFIG, 13);
              AdamW optimizer = new AdamW(ops, actor.weights(), new AdamW.Settings(0.9f, 0.95f, 1e-8f, 0f, 1f));
              PolicyTrainer trainer = new PolicyTrainer(ops, actor, null, optimizer, new PolicyLoss(0.2f, 0.2f, 0f),
                  schedule, 40)) {
-            PolicyTrainer.Report report = trainer.update(trajectories(logProbs), new float[] {0.7f, -0.4f, 0.3f, -0.9f, 1.1f}, 1e-2f);
+            PolicyTrainer.Report report = trainer.update(trajectories(logProbs), advantages, 1e-2f);
             return new Outcome(report, actor.weights().download().toArray(ValueLayout.JAVA_FLOAT));
         }
     }
@@ -160,6 +170,45 @@ class PolicyTrainerTest {
             double uncorrected = update(ops, far, 1, 1, 0).report.clipFraction();
             assertTrue(uncorrected > 0.3, "clipped without correction: " + uncorrected);
             assertTrue(update(ops, far, 2, 1, 2).report.clipFraction() < uncorrected);
+        }
+    }
+
+    /** Without a KL term responses of advantage 0 are not looked at; what nothing was looked at for is unknown, and not 0. */
+    @Test
+    void nothingComparedIsNoMismatch() {
+        try (Ops ops = Backends.open("cpu", 2)) {
+            float[][] far = shifted(exact(ops), 0.25f);
+            PolicyTrainer.Report none = update(ops, far, new float[5], 2).report;
+            assertNull(none.mismatch());
+            assertTrue(Double.isNaN(none.clipFraction()), none.toString());
+            assertEquals(0, none.skippedSteps());
+            // The first of two mini-batches has two responses; the weights that the second one meets may be others.
+            PolicyTrainer.Report late = update(ops, far, new float[] {0, 0, 0.3f, -0.9f, 1.1f}, 2).report;
+            assertNull(late.mismatch());
+            assertTrue(late.clipFraction() > 0, late.toString());
+            PolicyTrainer.Report early = update(ops, far, new float[] {0.3f, -0.9f, 0, 0, 0}, 2).report;
+            assertEquals(0.25, early.mismatch().mean(), 1e-6);
+        }
+    }
+
+    /** A step whose gradient is not finite changes no weight and is counted; the others are taken, and told of. */
+    @Test
+    void stepsThatAreNotFiniteAreCounted() {
+        try (Ops ops = Backends.open("cpu", 2)) {
+            float[][] broken = exact(ops);
+            // Of advantage -0.4: no clip holds a ratio back that is infinite.
+            Arrays.fill(broken[1], -1e30f);
+            Outcome all = update(ops, broken, 1, 2, 0);
+            assertEquals(2, all.report.skippedSteps());
+            assertTrue(Double.isNaN(all.report.gradNorm()) && Double.isNaN(all.report.loss()), all.report.toString());
+            try (Actor untrained = TestModels.actor(ops, CONFIG, 13)) {
+                assertArrayEquals(untrained.weights().download().toArray(ValueLayout.JAVA_FLOAT), all.weights);
+            }
+            Outcome half = update(ops, broken, 2, 1, 0);
+            assertEquals(1, half.report.skippedSteps());
+            assertTrue(half.report.gradNorm() > 0 && Double.isFinite(half.report.gradNorm()) && Double.isFinite(half.report.loss()),
+                half.report.toString());
+            assertEquals(0, update(ops, exact(ops), 2, 1, 0).report.skippedSteps());
         }
     }
 }

@@ -159,6 +159,11 @@ public final class GpuOps implements Ops {
         return graphs ? new GraphReplay(gpu, name) : Ops.super.replay(name);
     }
 
+    @Override
+    public boolean usesGraphs() {
+        return graphs;
+    }
+
     /** Whether what {@link #replay} makes from now on records graphs; it does until this says otherwise. */
     public void useGraphs(boolean use) {
         graphs = use;

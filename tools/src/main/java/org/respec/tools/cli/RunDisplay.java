@@ -38,6 +38,11 @@ final class RunDisplay implements TrainingRun.Listener, AutoCloseable {
     }
 
     @Override
+    public void alarm(String sentence) {
+        System.err.println("respec: " + sentence);
+    }
+
+    @Override
     public void started(int firstIteration, int total) {
         iterations = total;
         if (terminal) {

@@ -55,5 +55,10 @@ final class TrainCommand implements Callable<Integer> {
         public void note(String sentence) {
             all.forEach(each -> each.note(sentence));
         }
+
+        @Override
+        public void alarm(String sentence) {
+            all.forEach(each -> each.alarm(sentence));
+        }
     }
 }
