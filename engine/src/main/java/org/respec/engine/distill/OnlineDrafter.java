@@ -65,6 +65,7 @@ public final class OnlineDrafter implements AutoCloseable {
     private record Result(DraftLearner.Report report, Publication publication) {
     }
 
+    private static final int PLACES = 3;
     private static final String WEIGHTS = "drafter.weights";
     private static final String PREVIOUS_WEIGHTS = "drafter.previous";
 
@@ -86,7 +87,7 @@ public final class OnlineDrafter implements AutoCloseable {
     /** The last one in use before {@link #current}, or null. */
     private Publication previous;
     /** Room for the two and for what is being published. */
-    private final MemorySegment[] slots = new MemorySegment[3];
+    private final MemorySegment[] slots = new MemorySegment[PLACES];
 
     private Thread thread;
     private FutureTask<Result> running;
@@ -123,6 +124,11 @@ public final class OnlineDrafter implements AutoCloseable {
             slots[i] = memory.allocate(first.byteSize());
         }
         current = Publication.of(0, slots[0].copyFrom(first));
+    }
+
+    /** Bytes that published versions of a drafter of so many weights take of the host. */
+    public static long publishedBytes(long weights) {
+        return PLACES * Float.BYTES * weights;
     }
 
     /** Updates that went into the drafter in use. */

@@ -81,7 +81,16 @@ public final class ReplayBuffer implements AutoCloseable {
         return topK;
     }
 
-    /** Copies in a trajectory's by-products; false if it is too short to teach anything or longer than the whole buffer. */
+    /** Bytes of a buffer of such sizes. */
+    public static long bytes(int capacity, int width, int topK) {
+        return Math.multiplyExact(Float.BYTES * (long) capacity, width + 2 * topK + 1);
+    }
+
+    /**
+     * Copies in a trajectory's by-products; false if it is too short to teach anything or longer than the whole buffer. One whose rows
+     * were not kept, for those that come after it leave no room for it, takes its place without them, and is not held: all others then
+     * lie where they would.
+     */
     public boolean add(Trajectory trajectory, float weight) {
         CapturedRows capture = trajectory.capture();
         int rows = capture.rows();
@@ -93,6 +102,10 @@ public final class ReplayBuffer implements AutoCloseable {
             tokens[i] = trajectory.token(i);
         }
         Entry entry = place(rows, capture.firstTaught(), weight, tokens);
+        if (!capture.kept()) {
+            entries.removeLast();
+            return false;
+        }
         int taught = rows - capture.firstTaught();
         long at = entry.start + capture.firstTaught();
         MemorySegment.copy(capture.features(), 0, features, 4L * entry.start * width, 4L * rows * width);

@@ -18,6 +18,7 @@ final class KeptRows {
     private final FeatureStore features;
     private final TeacherStore teachers;
     private final CaptureReader reader;
+    private final int captureRows;
     /** Rows of the pass to keep, and their places. */
     private final HostView rows;
     private final HostView places;
@@ -35,6 +36,7 @@ final class KeptRows {
         features = drafter == null ? null : new FeatureStore(arena, actor.dtype(), limits.maxBatch(), limits.maxLength(), width);
         teachers = drafter != null && limits.captureTopK() > 0 ? new TeacherStore(ops, arena, limits, limits.maxRows()) : null;
         reader = teachers == null ? null : new CaptureReader(ops, arena, features, teachers, limits.maxLength());
+        captureRows = limits.captureRows();
         MirrorBlock block = new MirrorBlock(arena, 2 * MirrorBlock.bytes(DType.I32, 1, limits.maxRows()));
         rows = new HostView(block.mirror(DType.I32, 1, limits.maxRows()));
         places = new HostView(block.mirror(DType.I32, 1, limits.maxRows()));
@@ -108,8 +110,13 @@ final class KeptRows {
         placed = false;
     }
 
-    /** A finished request's rows, in memory of their own; null where none are for teaching. */
-    CapturedRows read(Slot slot) {
-        return reader == null ? null : reader.read(slot);
+    /** Which of so many requests' rows are to be kept; null where none are for teaching. */
+    CaptureQuota quota(int requests) {
+        return reader == null ? null : new CaptureQuota(requests, captureRows);
+    }
+
+    /** A finished request's rows, in memory of their own, or only how many there are; null where none are for teaching. */
+    CapturedRows read(Slot slot, boolean kept) {
+        return reader == null ? null : kept ? reader.read(slot) : CapturedRows.dropped(slot.committed(), slot.promptLength() - 1);
     }
 }

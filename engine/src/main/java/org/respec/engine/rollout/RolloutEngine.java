@@ -58,6 +58,8 @@ public final class RolloutEngine implements AutoCloseable {
     /** In the order of admission. */
     private List<GroupState> queue = List.of();
     private Trajectory[] finished;
+    /** Null where nothing is captured. */
+    private CaptureQuota quota;
     private int nextGroup;
     private long admissions;
     /** Whether a rollout has begun and not come to its end. */
@@ -205,6 +207,7 @@ public final class RolloutEngine implements AutoCloseable {
             waitingTokens += group.prompt.samples() * lengths.remaining(0, group.lengthScale);
         }
         finished = new Trajectory[requests];
+        quota = keptRows.quota(requests);
         nextGroup = 0;
         tally.clear();
     }
@@ -482,9 +485,17 @@ public final class RolloutEngine implements AutoCloseable {
         for (int g = 0; g < group.index; g++) {
             place += groups.get(g).prompt.samples();
         }
-        finished[place + slot.sample] = new Trajectory(group.index, slot.sample, slot.requestId, group.prompt.prompt(),
+        int request = place + slot.sample;
+        int pushedOut = quota == null ? -1 : quota.pushedOut();
+        boolean kept = quota != null && quota.keeps(request, slot.committed());
+        finished[request] = new Trajectory(group.index, slot.sample, slot.requestId, group.prompt.prompt(),
             Arrays.copyOfRange(slot.tokens, prompt, slot.length), Arrays.copyOfRange(slot.logProbs, prompt, slot.length), slot.ended,
-            keptRows.read(slot), slot.speculativeSteps, slot.speculativeTokens);
+            keptRows.read(slot, kept), slot.speculativeSteps, slot.speculativeTokens);
+        while (quota != null && pushedOut < quota.pushedOut()) {
+            if (finished[++pushedOut] != null) {
+                finished[pushedOut] = finished[pushedOut].withoutRows();
+            }
+        }
     }
 
     @Override

@@ -13,14 +13,23 @@ import org.respec.kernels.TreeBatch;
  * @param kvPages pages of the actor's cache; 0 for as many as {@code maxBatch} requests of full length can use
  * @param captureTopK teacher tokens captured per row; 0 captures nothing
  * @param maxRows rows of the widest verify pass; an engine makes it wider where its policy asks for that: {@link PlanPolicy#rowsEach}
+ * @param captureRows rows that whoever is taught has room for: of a rollout's captures those are kept that are still there once all
+ *     were taken in, in the order of requests
  */
-public record RolloutLimits(int maxBatch, int maxPrompt, int maxTokens, int pageSize, int kvPages, int captureTopK, int maxRows) {
+public record RolloutLimits(int maxBatch, int maxPrompt, int maxTokens, int pageSize, int kvPages, int captureTopK, int maxRows,
+                            int captureRows) {
     public RolloutLimits {
-        if (maxBatch < 1 || maxPrompt < 1 || maxTokens < 1 || pageSize < 1 || kvPages < 0 || captureTopK < 0 || maxRows < maxBatch) {
+        if (maxBatch < 1 || maxPrompt < 1 || maxTokens < 1 || pageSize < 1 || kvPages < 0 || captureTopK < 0 || maxRows < maxBatch
+            || captureRows < 1) {
             throw new BadInput("rollout limits: batch " + maxBatch + ", prompt " + maxPrompt + ", tokens " + maxTokens + ", page size "
                 + pageSize + ", pages " + kvPages + ", top-k " + captureTopK + ", rows " + maxRows
                 + ": sizes must be at least 1, pages and top-k at least 0, rows at least the batch.");
         }
+    }
+
+    /** All that is captured is kept. */
+    public RolloutLimits(int maxBatch, int maxPrompt, int maxTokens, int pageSize, int kvPages, int captureTopK, int maxRows) {
+        this(maxBatch, maxPrompt, maxTokens, pageSize, kvPages, captureTopK, maxRows, Integer.MAX_VALUE);
     }
 
     /** With rows for a full batch of small trees: one of the largest would be wasteful to plan for. */
@@ -50,18 +59,23 @@ public record RolloutLimits(int maxBatch, int maxPrompt, int maxTokens, int page
 
     /** The same with so many pages. */
     public RolloutLimits withPages(int pages) {
-        return new RolloutLimits(maxBatch, maxPrompt, maxTokens, pageSize, pages, captureTopK, maxRows);
+        return new RolloutLimits(maxBatch, maxPrompt, maxTokens, pageSize, pages, captureTopK, maxRows, captureRows);
     }
 
     /** The same without captures. */
     public RolloutLimits withoutCaptures() {
-        return new RolloutLimits(maxBatch, maxPrompt, maxTokens, pageSize, kvPages, 0, maxRows);
+        return new RolloutLimits(maxBatch, maxPrompt, maxTokens, pageSize, kvPages, 0, maxRows, captureRows);
     }
 
     /** The same with passes of at least so many rows for each request of a full batch. */
     public RolloutLimits withRowsEach(int rows) {
         return new RolloutLimits(maxBatch, maxPrompt, maxTokens, pageSize, kvPages, captureTopK,
-            Math.max(maxRows, Math.multiplyExact(maxBatch, rows)));
+            Math.max(maxRows, Math.multiplyExact(maxBatch, rows)), captureRows);
+    }
+
+    /** The same with captures for a buffer of so many rows. */
+    public RolloutLimits withCaptureRows(int rows) {
+        return new RolloutLimits(maxBatch, maxPrompt, maxTokens, pageSize, kvPages, captureTopK, maxRows, rows);
     }
 
     /** Longest prompt with response. */

@@ -21,6 +21,12 @@ public record Trajectory(int group, int sample, long requestId, int[] prompt, in
         this(group, sample, requestId, prompt, response, logProbs, ended, capture, 0, 0);
     }
 
+    /** The same, whose captured rows are no longer kept. */
+    Trajectory withoutRows() {
+        return capture == null ? this : new Trajectory(group, sample, requestId, prompt, response, logProbs, ended,
+            CapturedRows.dropped(capture.rows(), capture.firstTaught()), speculativeSteps, speculativeTokens);
+    }
+
     /** Tokens of prompt and response. */
     public int length() {
         return prompt.length + response.length;

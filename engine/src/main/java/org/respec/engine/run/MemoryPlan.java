@@ -8,6 +8,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import org.respec.engine.BadInput;
+import org.respec.engine.distill.OnlineDrafter;
+import org.respec.engine.distill.ReplayBuffer;
 import org.respec.engine.model.Actor;
 import org.respec.engine.model.ActorTraining;
 import org.respec.engine.model.Drafter;
@@ -15,6 +17,7 @@ import org.respec.engine.model.DrafterConfig;
 import org.respec.engine.model.DrafterTraining;
 import org.respec.engine.model.ModelConfig;
 import org.respec.engine.model.ParameterSet;
+import org.respec.engine.model.TensorSpec;
 import org.respec.engine.rl.AdamW;
 import org.respec.engine.rl.PolicyLoss;
 import org.respec.engine.rl.PolicyTrainer;
@@ -36,16 +39,20 @@ import org.respec.kernels.SizingOps;
  *
  * @param parts bytes by what they are for
  * @param free bytes the device had
+ * @param onHost bytes of the host's memory that is not page-locked, by what they are for; on a device that has no other they are among
+ *     {@code parts}
  * @param hostBytes page-locked memory of the host, which the device's copies go through and where {@code train.moments=host} are
  * @param kvPages pages of each rollout engine's cache
  * @param microBatchTokens most tokens of a training pass
  */
-public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int kvPages, int microBatchTokens) {
+public record MemoryPlan(Map<String, Long> parts, long free, Map<String, Long> onHost, long hostBytes, int kvPages,
+                         int microBatchTokens) {
     /** Name of the arena that pages of the actor's cache lie in. */
     private static final String PAGES = "actor KV pages";
     private static final String KV = "KV pages";
     private static final String PASSES = "training passes";
     private static final String RESERVE = "kernels' workspaces and graphs, kept free";
+    private static final String PINNED = "page-locked memory";
     private static final long MOST_RESERVE = 1L << 30;
 
     /**
@@ -54,9 +61,11 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
      * @param device where it will run, nothing of it allocated yet
      * @param drafter null for none
      * @param prompt longest prompt in tokens
+     * @param hostFree bytes that the host has
      * @throws BadInput if it cannot fit, naming what to lower
      */
-    static MemoryPlan of(Ops device, RunConfig config, ModelConfig actor, DrafterConfig drafter, DType dtype, int prompt) {
+    static MemoryPlan of(Ops device, RunConfig config, ModelConfig actor, DrafterConfig drafter, DType dtype, int prompt,
+                         long hostFree) {
         long free = device.freeBytes();
         Sizes sizes = new Sizes(device, config, actor, drafter, dtype, prompt);
         RolloutLimits limits = sizes.limits;
@@ -82,12 +91,13 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
                 parts.put(PASSES, passes);
                 parts.put(KV, kv);
                 parts.put(RESERVE, reserve);
-                MemoryPlan plan = new MemoryPlan(parts, free, fixedOnHost + needed.onHost, pages, micro);
+                MemoryPlan plan = new MemoryPlan(parts, free, sizes.taught(), fixedOnHost + needed.onHost, pages, micro);
                 if (!fits) {
                     throw plan.tooLarge(turns, "set rollout.kv_pages=auto, train.checkpoint_activations=true, rollout.release_kv=true or"
                         + " train.moments=host or bf16, or lower rollout.max_batch, rollout.max_tokens or distill.batch_tokens"
                         + fewerTokens(config));
                 }
+                plan.requireHost(hostFree);
                 return plan;
             }
             micro = Math.max(limits.maxLength(), micro / 2);
@@ -106,22 +116,38 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
         Sizes sizes = new Sizes(device, config, actor, drafter, dtype, prompt);
         Map<String, Long> parts = new LinkedHashMap<>();
         sizes.fixed(parts);
+        parts.putAll(sizes.taught());
         parts.put(PASSES, sizes.passes(config.train().microBatchTokens()).bytes);
         parts.put(KV, Math.multiplyExact(sizes.pageBytes() * sizes.caches(), sizes.limits.pages()));
-        MemoryPlan plan = new MemoryPlan(parts, free, 0, sizes.limits.pages(), config.train().microBatchTokens());
+        MemoryPlan plan = new MemoryPlan(parts, free, Map.of(), 0, sizes.limits.pages(), config.train().microBatchTokens());
         if (plan.total(config.rollout().releaseKv()) > free) {
             throw plan.tooLarge(config.rollout().releaseKv(), "set train.checkpoint_activations=true or rollout.release_kv=true, or lower"
-                + " rollout.max_batch, rollout.max_tokens, train.micro_batch_tokens or distill.batch_tokens"
+                + " rollout.max_batch, rollout.max_tokens, train.micro_batch_tokens, distill.batch_tokens or distill.capacity_tokens"
                 + fewerTokens(config));
         }
         return plan;
     }
 
     private BadInput tooLarge(boolean turns, String remedy) {
+        return tooLarge(total(turns), "the device's", free, parts, remedy);
+    }
+
+    private static BadInput tooLarge(long needed, String whose, long free, Map<String, Long> parts, String remedy) {
         List<String> largest = parts.entrySet().stream().sorted(Map.Entry.<String, Long>comparingByValue().reversed()).limit(3)
             .map(e -> e.getKey() + " " + size(e.getValue())).toList();
-        return new BadInput("memory: the run needs " + size(total(turns)) + " of the device's " + size(free) + " that are free ("
+        return new BadInput("memory: the run needs " + size(needed) + " of " + whose + " " + size(free) + " that are free ("
             + String.join(", ", largest) + ", ...); " + remedy + ".");
+    }
+
+    /** Refuses a run beside whose device the host's memory is too small. */
+    private void requireHost(long hostFree) {
+        Map<String, Long> all = new LinkedHashMap<>(onHost);
+        all.put(PINNED, hostBytes);
+        long needed = all.values().stream().mapToLong(Long::longValue).sum();
+        if (needed > hostFree) {
+            throw tooLarge(needed, "the host's", hostFree, all, "lower distill.capacity_tokens or rollout.max_tokens, or keep"
+                + " train.moments on the device");
+        }
     }
 
     private static String fewerTokens(RunConfig config) {
@@ -140,6 +166,7 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
         lines.add("memory planned of " + size(free) + " free:");
         parts.forEach((name, bytes) -> lines.add(line(name, bytes)));
         lines.add(line("and page-locked on the host", hostBytes));
+        onHost.forEach((name, bytes) -> lines.add(line("and on the host: " + name, bytes)));
         return lines;
     }
 
@@ -153,6 +180,8 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
         parts.forEach(bytes::put);
         json.put("free", free);
         json.put("host_bytes", hostBytes);
+        ObjectNode host = json.putObject("host");
+        onHost.forEach(host::put);
         json.put("kv_pages", kvPages);
         json.put("micro_batch_tokens", microBatchTokens);
         return json;
@@ -245,6 +274,21 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
             return sizing.hostBytes() + own.pinned() * (beside ? 2 : 1);
         }
 
+        /** What the drafter's learning keeps on the host, whatever the device. */
+        Map<String, Long> taught() {
+            Map<String, Long> bytes = new LinkedHashMap<>();
+            if (config.distill().enabled()) {
+                int width = drafterConfig.featureLayers().size() * actorConfig.hiddenSize();
+                int topK = limits.captureTopK();
+                long all = (long) config.train().promptsPerIteration() * config.train().groupSize() * (limits.maxLength() - 1);
+                long most = Math.min(all, limits.captureRows() + limits.maxLength() - 2L);
+                bytes.put("replay buffer", ReplayBuffer.bytes(limits.captureRows(), width, topK));
+                bytes.put("an iteration's captured rows", ReplayBuffer.bytes(Math.toIntExact(most), width, topK));
+                bytes.put("published drafters", OnlineDrafter.publishedBytes(TensorSpec.elements(drafterConfig.tensors())));
+            }
+            return bytes;
+        }
+
         private void engine(Ops ops, Actor actor, Drafter drafter, RolloutLimits limits, PlanPolicy policy, boolean speculate) {
             new RolloutEngine(ops, actor, drafter, limits, SamplingParams.temperature(1f), 0, new StopRule(List.of(0), List.of()), policy,
                 speculate, 1f);
@@ -301,6 +345,7 @@ public record MemoryPlan(Map<String, Long> parts, long free, long hostBytes, int
     static RolloutLimits limits(RunConfig config, ModelConfig actor, int prompt) {
         var r = config.rollout();
         return new RolloutLimits(r.maxBatch(), prompt, r.maxTokens(), r.pageSize(), Math.max(0, r.kvPages()),
-            config.distill().enabled() ? Math.min(config.distill().topK(), actor.vocabSize()) : 0);
+            config.distill().enabled() ? Math.min(config.distill().topK(), actor.vocabSize()) : 0)
+            .withCaptureRows(config.distill().capacityTokens());
     }
 }

@@ -185,7 +185,7 @@ final class RunParts implements AutoCloseable {
             MemoryPlan.onHost(ops, config, shape, draftShape, dtype, prompt, HostMemory.availableBytes());
             return null;
         }
-        return MemoryPlan.of(ops, config, shape, draftShape, dtype, prompt);
+        return MemoryPlan.of(ops, config, shape, draftShape, dtype, prompt, HostMemory.availableBytes());
     }
 
     /** Lets the memory of an engine's cache go until it draws again, if the config says so. */

@@ -102,6 +102,44 @@ class ReplayBufferTest {
         }
     }
 
+    /** Rows of which the buffer would hold nothing need not be there: everything else lies where it would, over many iterations. */
+    @Test
+    void rowsThatWereNotKeptChangeNothing() {
+        SplittableRandom random = new SplittableRandom(5);
+        int capacity = 100;
+        int id = 1;
+        try (ReplayBuffer whole = new ReplayBuffer(capacity, WIDTH, TOP); ReplayBuffer partial = new ReplayBuffer(capacity, WIDTH, TOP)) {
+            int dropped = 0;
+            for (int iteration = 0; iteration < 200; iteration++) {
+                Trajectory[] drawn = new Trajectory[1 + random.nextInt(30)];
+                for (int i = 0; i < drawn.length; i++) {
+                    drawn[i] = trajectory(id++, 1 + random.nextInt(8), 1 + random.nextInt(i % 7 == 0 ? 92 : 20));
+                }
+                long after = 0;
+                boolean[] kept = new boolean[drawn.length];
+                for (int i = drawn.length - 1; i >= 0; i--) {
+                    int rows = drawn[i].capture().rows();
+                    kept[i] = after < capacity;
+                    after += rows >= 2 && rows <= capacity ? rows : 0;
+                }
+                for (int i = 0; i < drawn.length; i++) {
+                    Trajectory t = drawn[i];
+                    CapturedRows c = t.capture();
+                    whole.add(t, t.requestId());
+                    partial.add(kept[i] ? t : new Trajectory(t.group(), 0, t.requestId(), t.prompt(), t.response(), t.logProbs(), true,
+                        new CapturedRows(c.rows(), c.firstTaught(), null, null, null, null)), t.requestId());
+                    dropped += kept[i] ? 0 : 1;
+                }
+                String when = "seed 5, iteration " + iteration;
+                assertArrayEquals(whole.index(), partial.index(), when);
+                for (ReplayBuffer.Entry entry : partial.entries()) {
+                    check(partial, entry, trajectory((int) entry.weight(), entry.firstTaught() + 1, entry.rows() - entry.firstTaught()), when);
+                }
+            }
+            assertTrue(dropped > 500, dropped + " were not kept");
+        }
+    }
+
     @Test
     void uselessAndOversizedOnesAreLeftOut() {
         try (ReplayBuffer buffer = new ReplayBuffer(10, WIDTH, TOP)) {

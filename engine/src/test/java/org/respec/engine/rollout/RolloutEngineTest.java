@@ -198,6 +198,33 @@ class RolloutEngineTest {
         }
     }
 
+    /** With a bound the last requests' rows are kept, whenever they end, and are the same; of the others only how many there are. */
+    @ParameterizedTest
+    @ValueSource(ints = {64, 5, 1})
+    void capturesAreBounded(int maxBatch) {
+        List<Trajectory> all = run(HOT, "off", 64, 0, STOP).trajectories();
+        int room = 200;
+        try (RolloutEngine engine = SMALL.engine(limits(maxBatch, 0).withCaptureRows(room), HOT, STOP, "3x2x5")) {
+            List<Trajectory> bounded = engine.generate(SMALL.prompts(3)).trajectories();
+            Rollouts.assertSame(all, bounded, "batch " + maxBatch);
+            int after = 0;
+            int kept = 0;
+            for (int i = all.size() - 1; i >= 0; i--) {
+                CapturedRows want = all.get(i).capture();
+                CapturedRows got = bounded.get(i).capture();
+                assertEquals(want.rows(), got.rows());
+                assertEquals(want.firstTaught(), got.firstTaught());
+                assertEquals(after < room, got.kept(), "request " + i + " with " + after + " rows after it");
+                if (got.kept()) {
+                    Rollouts.assertSameCaptures(List.of(all.get(i)), List.of(bounded.get(i)), "request " + i);
+                    kept++;
+                }
+                after += want.rows() >= 2 ? want.rows() : 0;
+            }
+            assertTrue(kept > 1 && kept < all.size() - 1, kept + " of " + all.size() + " kept");
+        }
+    }
+
     @Test
     void steadyStateAllocatesNothing() {
         List<PromptGroup> four = List.of(new PromptGroup(new int[] {1, 2, 3}, 4, 5));

@@ -184,11 +184,15 @@ class EmulatedRunTest {
     }
 
     private static MemoryPlan plan(long bytes, String... overrides) {
+        return plan(bytes, Long.MAX_VALUE, overrides);
+    }
+
+    private static MemoryPlan plan(long bytes, long hostFree, String... overrides) {
         RunConfig read = RunConfig.read(config, List.of(small(overrides)));
         ModelConfig actor = ModelConfig.read(folder.resolve("actor/config.json"));
         DrafterConfig drafter = DrafterConfig.read(folder.resolve("drafter/config.json"));
         try (Ops ops = new GpuOps(EmulatorDriver.open(EmulatorOptions.defaults().withChecked(false).withMemoryBytes(bytes)))) {
-            return MemoryPlan.of(ops, read, actor, drafter, DType.BF16, 20);
+            return MemoryPlan.of(ops, read, actor, drafter, DType.BF16, 20, hostFree);
         }
     }
 
@@ -210,5 +214,12 @@ class EmulatedRunTest {
         assertTrue(shorter.microBatchTokens() < 4096, "passes of " + shorter.microBatchTokens());
         BadInput refused = assertThrows(BadInput.class, () -> plan(8 << 20, auto));
         assertTrue(refused.getMessage().contains("rollout.max_batch"), refused.getMessage());
+        // What learning keeps is on the host, beside a device too.
+        long onHost = ample.hostBytes() + ample.onHost().values().stream().mapToLong(Long::longValue).sum();
+        assertEquals(ample, plan(1L << 30, onHost, auto));
+        refused = assertThrows(BadInput.class, () -> plan(1L << 30, onHost - 1, auto));
+        assertTrue(refused.getMessage().contains(" of the host's ") && refused.getMessage().contains("distill.capacity_tokens"),
+            refused.getMessage());
+        assertEquals(3, ample.table().stream().filter(line -> line.contains("and on the host: ")).count(), ample.table().toString());
     }
 }

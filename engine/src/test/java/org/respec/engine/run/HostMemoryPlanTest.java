@@ -59,6 +59,27 @@ class HostMemoryPlanTest {
             && message.contains("distill.batch_tokens"), message);
     }
 
+    private static long grown(String part, String from, String to) {
+        return plan(Long.MAX_VALUE, to).parts().get(part) - plan(Long.MAX_VALUE, from).parts().get(part);
+    }
+
+    /** A row of three layers' features, and of ids, log-probabilities and a tail for each of 16 teacher tokens. */
+    @Test
+    void whatLearningKeepsIsCounted() {
+        ModelConfig actor = ModelConfig.read(folder.resolve("actor/config.json"));
+        long row = 4L * (3 * actor.hiddenSize() + 2 * 16 + 1);
+        assertEquals(400 * row, grown("replay buffer", "distill.capacity_tokens=600", "distill.capacity_tokens=1000"));
+        // 5 prompts of 4 responses; the longest response and its prompt have 44 tokens, and one row fewer.
+        String captured = "an iteration's captured rows";
+        assertEquals(20 * 43 * row, plan(Long.MAX_VALUE, "distill.capacity_tokens=100000").parts().get(captured));
+        assertEquals((600 + 42) * row, plan(Long.MAX_VALUE, "distill.capacity_tokens=600").parts().get(captured),
+            "what the buffer has room for, and one response more");
+        long drafter = TensorSpec.elements(DrafterConfig.read(folder.resolve("drafter/config.json")).tensors());
+        assertEquals(3 * 4 * drafter, plan(Long.MAX_VALUE).parts().get("published drafters"));
+        MemoryPlan without = plan(Long.MAX_VALUE, "distill.enabled=false");
+        assertTrue(!without.parts().containsKey(captured) && !without.parts().containsKey("replay buffer"), without.parts().toString());
+    }
+
     @Test
     void wideFixedPlansAreCountedAndNamed() {
         String[] wide = {"rollout.max_batch=64", "speculation.mode=fixed", "speculation.plan=8x4x63"};
