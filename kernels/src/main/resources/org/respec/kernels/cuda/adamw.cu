@@ -64,14 +64,18 @@ extern "C" __global__ void adamw(const __grid_constant__ AdamwArgs a) {
         return;
     }
     int live = a.size - c < N ? (int) (a.size - c) : N;
+    const float* floats[2] = {a.weights + c, a.gradients + c};
+    const moment* moments[2] = {a.first + c, a.second + c};
+    raw_runs<N, 2, float> raw = fetch_runs<N>(floats, live);
+    raw_runs<N, 2, moment> raw_moments = fetch_runs<N>(moments, live);
     float w[N];
     float g[N];
     float m[N];
     float v[N];
-    load_run<N>(a.weights + c, live, w);
-    load_run<N>(a.gradients + c, live, g);
-    load_run<N>(a.first + c, live, m);
-    load_run<N>(a.second + c, live, v);
+    raw.unpack(0, w);
+    raw.unpack(1, g);
+    raw_moments.unpack(0, m);
+    raw_moments.unpack(1, v);
 #pragma unroll
     for (int i = 0; i < N; i++) {
         float gradient = __fmul_rn(g[i], a.scale);

@@ -23,27 +23,28 @@ extern "C" __global__ void add(const __grid_constant__ AddArgs a) {
     i64 first = (i64) (blockIdx.x % a.tiles) * blockDim.x * (N * TURNS) + threadIdx.x * N;
     const storage* x = a.x + row * a.x_stride;
     storage* y = a.y + row * a.y_stride;
-    float v[TURNS][N];
-    float w[TURNS][N];
+    const storage* from[2 * TURNS];
+    int lives[2 * TURNS];
 #pragma unroll
     for (int t = 0; t < TURNS; t++) {
         i64 c = first + (i64) t * blockDim.x * N;
-        int live = a.cols - c < N ? (int) (a.cols - c) : N;
-        if (live > 0) {
-            load_run<N>(x + c, live, v[t]);
-            load_run<N>(y + c, live, w[t]);
-        }
+        from[t] = x + c;
+        from[TURNS + t] = y + c;
+        lives[t] = lives[TURNS + t] = a.cols - c < N ? (int) max(a.cols - c, (i64) 0) : N;
     }
+    raw_runs<N, 2 * TURNS, storage> held = fetch_runs<N>(from, lives);
 #pragma unroll
     for (int t = 0; t < TURNS; t++) {
-        i64 c = first + (i64) t * blockDim.x * N;
-        int live = a.cols - c < N ? (int) (a.cols - c) : N;
-        if (live > 0) {
+        if (lives[t] > 0) {
+            float v[N];
+            float w[N];
+            held.unpack(t, v);
+            held.unpack(TURNS + t, w);
 #pragma unroll
             for (int i = 0; i < N; i++) {
-                w[t][i] += v[t][i];
+                w[i] += v[i];
             }
-            store_run<N>(y + c, live, w[t]);
+            store_run<N>(y + first + (i64) t * blockDim.x * N, lives[t], w);
         }
     }
 }

@@ -37,6 +37,9 @@ struct QkNormRopeArgs {
 extern "C" __global__ void qk_norm_rope(const __grid_constant__ QkNormRopeArgs a) {
     int row = blockIdx.x / a.tiles;
     u32 tile = blockIdx.x % a.tiles;
+    HeadPart part = head_part(a, tile);
+    int place = part.head * a.dim + part.i;
+    raw_runs<N, 2, storage> head = fetch_halves(a.qkv + row * a.qkv_stride + place, a.dim / 2, part.live);
     int position = a.positions[row] + a.shift;
     if (position < 0 || position >= a.rope_rows) {
         if (threadIdx.x == 0 && tile == 0) {
@@ -44,11 +47,9 @@ extern "C" __global__ void qk_norm_rope(const __grid_constant__ QkNormRopeArgs a
         }
         return;
     }
-    HeadPart part = head_part(a, tile);
-    int place = part.head * a.dim + part.i;
     float low[N];
     float high[N];
-    if (!read_head(a, part, a.qkv + row * a.qkv_stride + place, position, low, high)) {
+    if (!turned_head(a, part, head, position, low, high)) {
         return;
     }
     storage* target = a.out + row * a.out_stride + place;

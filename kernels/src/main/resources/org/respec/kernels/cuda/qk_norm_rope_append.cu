@@ -55,6 +55,10 @@ __device__ __forceinline__ void rounded(float (&v)[N]) {
 extern "C" __global__ void qk_norm_rope_append(const __grid_constant__ QkNormRopeAppendArgs a) {
     int row = blockIdx.x / a.tiles;
     u32 tile = blockIdx.x % a.tiles;
+    int half = a.dim / 2;
+    HeadPart part = head_part(a, tile);
+    storage* row_head = a.qkv + row * a.qkv_stride + part.head * a.dim + part.i;
+    raw_runs<N, 2, storage> head = fetch_halves((const storage*) row_head, half, part.live);
     int position = a.positions[row];
     int slot = a.slots[row];
     bool placed = position >= 0 && position < a.rope_rows;
@@ -64,12 +68,9 @@ extern "C" __global__ void qk_norm_rope_append(const __grid_constant__ QkNormRop
         }
         return;
     }
-    int half = a.dim / 2;
-    HeadPart part = head_part(a, tile);
-    storage* row_head = a.qkv + row * a.qkv_stride + part.head * a.dim + part.i;
     float low[N];
     float high[N];
-    if (!read_head(a, part, row_head, position, low, high)) {
+    if (!turned_head(a, part, head, position, low, high)) {
         return;
     }
     if (part.head < a.heads) {

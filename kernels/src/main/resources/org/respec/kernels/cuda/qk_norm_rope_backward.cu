@@ -67,18 +67,22 @@ __device__ __forceinline__ void normed_heads(const QkNormRopeBackwardArgs& a, in
         const storage* source = a.qkv + row * a.qkv_stride + head * a.dim + i;
         const storage* up = a.d_out + row * a.d_out_stride + head * a.dim + i;
         const float* rope = a.rope + position * a.rope_stride + i;
+        const storage* from[4] = {source, source + half, up, up + half};
+        const float* turns[2] = {rope, rope + half};
+        raw_runs<N, 4, storage> heads = fetch_runs<N>(from, live);
+        raw_runs<N, 2, float> raw_turns = fetch_runs<N>(turns, live);
         float low[N];
         float high[N];
         float d_low[N];
         float d_high[N];
         float cosine[N];
         float sine[N];
-        load_run<N>(source, live, low);
-        load_run<N>(source + half, live, high);
-        load_run<N>(up, live, d_low);
-        load_run<N>(up + half, live, d_high);
-        load_run<N>(rope, live, cosine);
-        load_run<N>(rope + half, live, sine);
+        heads.unpack(0, low);
+        heads.unpack(1, high);
+        heads.unpack(2, d_low);
+        heads.unpack(3, d_high);
+        raw_turns.unpack(0, cosine);
+        raw_turns.unpack(1, sine);
         float square = 0.f;
         float dot = 0.f;
 #pragma unroll
@@ -99,9 +103,12 @@ __device__ __forceinline__ void normed_heads(const QkNormRopeBackwardArgs& a, in
             square += __shfl_xor_sync(FULL, square, step);
             dot += __shfl_xor_sync(FULL, dot, step);
         }
+        heads.pack();
         float scale = 1.f / sqrtf(square / a.dim + a.eps);
         float mean = dot * scale / a.dim;
         if (live > 0) {
+            heads.unpack(0, low);
+            heads.unpack(1, high);
 #pragma unroll
             for (int j = 0; j < N; j++) {
                 float l = low[j] * scale;

@@ -29,6 +29,9 @@ struct RmsNormArgs {
 
 constexpr int N = pack16<storage>::N;
 constexpr int TURNS = 4;
+// Weights are on their way before the sum over the row is waited for, since with few rows they come from memory: at once where registers
+// hold them beside the row's first use.
+constexpr bool WEIGHTS_FIRST = sizeof(parameter) <= sizeof(storage);
 
 __device__ __forceinline__ float squares(const float (&v)[N], float sum) {
 #pragma unroll
@@ -38,9 +41,7 @@ __device__ __forceinline__ float squares(const float (&v)[N], float sum) {
     return sum;
 }
 
-__device__ __forceinline__ void scaled(const RmsNormArgs& a, storage* out, int c, float scale, const float (&v)[N]) {
-    float w[N];
-    load_run<N>(a.weight + c, a.cols - c, w);
+__device__ __forceinline__ void scaled(const RmsNormArgs& a, storage* out, int c, float scale, const float (&v)[N], float (&w)[N]) {
 #pragma unroll
     for (int i = 0; i < N; i++) {
         w[i] = v[i] * scale * w[i];
@@ -54,19 +55,21 @@ extern "C" __global__ void __launch_bounds__(1024) rms_norm(const __grid_constan
     storage* out = a.out + blockIdx.x * a.out_stride;
     int first = threadIdx.x * N;
     int step = blockDim.x * N;
-    float kept[TURNS][N];
-#pragma unroll
-    for (int t = 0; t < TURNS; t++) {
-        load_run<N>(x + first + t * step, a.cols - first - t * step, kept[t]);
+    raw_runs<N, TURNS, storage> kept = fetch_turns<N, TURNS>(x + first, a.cols - first, step);
+    raw_runs<N, TURNS, parameter> weights;
+    if (WEIGHTS_FIRST) {
+        weights = fetch_turns<N, TURNS>(a.weight + first, a.cols - first, step);
     }
     i64 place = COPY && a.copy_rows != nullptr ? a.copy_rows[blockIdx.x] : blockIdx.x;
     storage* copy = a.copy + place * a.copy_stride;
     float sum = 0.f;
 #pragma unroll
     for (int t = 0; t < TURNS; t++) {
-        sum = squares(kept[t], sum);
+        float v[N];
+        kept.unpack(t, v);
+        sum = squares(v, sum);
         if (COPY) {
-            store_run<N>(copy + first + t * step, a.cols - first - t * step, kept[t]);
+            store_run<N>(copy + first + t * step, a.cols - first - t * step, v);
         }
     }
     for (int c = first + TURNS * step; c < a.cols; c += step) {
@@ -77,17 +80,27 @@ extern "C" __global__ void __launch_bounds__(1024) rms_norm(const __grid_constan
             store_run<N>(copy + c, a.cols - c, v);
         }
     }
+    if (!WEIGHTS_FIRST) {
+        weights = fetch_turns<N, TURNS>(a.weight + first, a.cols - first, step);
+    }
+    kept.pack();
     float scale = 1.f / sqrtf(block_sum(sum, shared) / a.cols + a.eps);
 #pragma unroll
     for (int t = 0; t < TURNS; t++) {
         int c = first + t * step;
         if (c < a.cols) {
-            scaled(a, out, c, scale, kept[t]);
+            float v[N];
+            float w[N];
+            kept.unpack(t, v);
+            weights.unpack(t, w);
+            scaled(a, out, c, scale, v, w);
         }
     }
     for (int c = first + TURNS * step; c < a.cols; c += step) {
         float v[N];
+        float w[N];
         load_run<N>(x + c, a.cols - c, v);
-        scaled(a, out, c, scale, v);
+        load_run<N>(a.weight + c, a.cols - c, w);
+        scaled(a, out, c, scale, v, w);
     }
 }

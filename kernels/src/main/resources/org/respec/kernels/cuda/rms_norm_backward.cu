@@ -44,50 +44,56 @@ extern "C" __global__ void __launch_bounds__(THREADS) rms_norm_backward(const __
             sums[t][i] = 0.f;
         }
     }
+    raw_runs<N, TURNS, parameter> weights = fetch_turns<N, TURNS>(a.weight + first, a.cols - first, step);
     int from = blockIdx.x * a.chunk;
     int to = a.rows - from < a.chunk ? a.rows : from + a.chunk;
     for (int row = from; row < to; row++) {
         const storage* x = a.x + row * a.x_stride;
         const storage* d = a.d_out + row * a.d_out_stride;
         storage* d_x = a.d_x + row * a.d_x_stride;
-        float xs[TURNS][N];
-        float ds[TURNS][N];
-#pragma unroll
-        for (int t = 0; t < TURNS; t++) {
-            int c = first + t * step;
-            load_run<N>(x + c, a.cols - c, xs[t]);
-            load_run<N>(d + c, a.cols - c, ds[t]);
-        }
+        raw_runs<N, TURNS, storage> xs = fetch_turns<N, TURNS>(x + first, a.cols - first, step);
+        raw_runs<N, TURNS, storage> ds = fetch_turns<N, TURNS>(d + first, a.cols - first, step);
+        raw_runs<N, TURNS, storage> olds = fetch_turns<N, TURNS>(d_x + first, a.accumulate ? a.cols - first : 0, step);
         float square = 0.f;
         float dot = 0.f;
 #pragma unroll
         for (int t = 0; t < TURNS; t++) {
-            int c = first + t * step;
+            float x[N];
+            float d[N];
             float w[N];
-            load_run<N>(a.weight + c, a.cols - c, w);
+            xs.unpack(t, x);
+            ds.unpack(t, d);
+            weights.unpack(t, w);
 #pragma unroll
             for (int i = 0; i < N; i++) {
-                square = fmaf(xs[t][i], xs[t][i], square);
-                dot = fmaf(ds[t][i] * w[i], xs[t][i], dot);
+                square = fmaf(x[i], x[i], square);
+                dot = fmaf(d[i] * w[i], x[i], dot);
             }
         }
+        xs.pack();
+        ds.pack();
+        weights.pack();
         float scale = 1.f / sqrtf(block_sum(square, squares_shared) / a.cols + a.eps);
         float mean = block_sum(dot, dots_shared) * scale / a.cols;
 #pragma unroll
         for (int t = 0; t < TURNS; t++) {
             int c = first + t * step;
             if (c < a.cols) {
+                float x[N];
+                float d[N];
                 float w[N];
-                load_run<N>(a.weight + c, a.cols - c, w);
+                xs.unpack(t, x);
+                ds.unpack(t, d);
+                weights.unpack(t, w);
 #pragma unroll
                 for (int i = 0; i < N; i++) {
-                    float normed = xs[t][i] * scale;
-                    sums[t][i] = fmaf(normed, ds[t][i], sums[t][i]);
-                    w[i] = (ds[t][i] * w[i] - normed * mean) * scale;
+                    float normed = x[i] * scale;
+                    sums[t][i] = fmaf(normed, d[i], sums[t][i]);
+                    w[i] = (d[i] * w[i] - normed * mean) * scale;
                 }
                 if (a.accumulate) {
                     float old[N];
-                    load_run<N>(d_x + c, a.cols - c, old);
+                    olds.unpack(t, old);
 #pragma unroll
                     for (int i = 0; i < N; i++) {
                         w[i] += old[i];

@@ -9,6 +9,7 @@
 constexpr int THREADS = 256;
 constexpr int CHUNK = 16384;
 constexpr int N = 4;
+constexpr int TURNS = 4;
 
 __device__ __forceinline__ double block_total(double x, double* shared) {
     shared[threadIdx.x] = x;
@@ -33,13 +34,16 @@ extern "C" __global__ void __launch_bounds__(THREADS) squared_norm_parts(const _
     i64 from = (i64) blockIdx.x * CHUNK;
     int size = a.size - from < CHUNK ? (int) (a.size - from) : CHUNK;
     double sum = 0.0;
-#pragma unroll 4
-    for (int c = threadIdx.x * N; c < size; c += THREADS * N) {
-        float v[N];
-        load_run<N>(a.x + from + c, size - c, v);
+    for (int c = threadIdx.x * N; c < size; c += TURNS * THREADS * N) {
+        raw_runs<N, TURNS, float> held = fetch_turns<N, TURNS>(a.x + from + c, size - c, THREADS * N);
 #pragma unroll
-        for (int i = 0; i < N; i++) {
-            sum += (double) v[i] * (double) v[i];
+        for (int t = 0; t < TURNS; t++) {
+            float v[N];
+            held.unpack(t, v);
+#pragma unroll
+            for (int i = 0; i < N; i++) {
+                sum += (double) v[i] * (double) v[i];
+            }
         }
     }
     sum = block_total(sum, shared);

@@ -35,15 +35,14 @@ extern "C" __global__ void swiglu(const __grid_constant__ SwigluArgs a) {
         return;
     }
     const storage* gates = a.gate_up + row * a.gate_up_stride + c;
-    float g[N];
-    float u[N];
-    load_run<N>(gates, a.cols - c, g);
-    load_run<N>(gates + a.cols, a.cols - c, u);
+    const storage* from[2] = {gates, gates + a.cols};
+    float v[2][N];
+    load_runs<N>(from, a.cols - c, v);
 #pragma unroll
     for (int i = 0; i < N; i++) {
-        u[i] = over_one_plus_exp(g[i], g[i]) * u[i];
+        v[1][i] = over_one_plus_exp(v[0][i], v[0][i]) * v[1][i];
     }
-    store_run<N>(a.out + row * a.out_stride + c, a.cols - c, u);
+    store_run<N>(a.out + row * a.out_stride + c, a.cols - c, v[1]);
 }
 
 struct SwigluBackwardArgs {
@@ -64,12 +63,12 @@ extern "C" __global__ void swiglu_backward(const __grid_constant__ SwigluBackwar
         return;
     }
     const storage* gates = a.gate_up + row * a.gate_up_stride + c;
-    float g[N];
-    float u[N];
-    float d[N];
-    load_run<N>(gates, a.cols - c, g);
-    load_run<N>(gates + a.cols, a.cols - c, u);
-    load_run<N>(a.d_out + row * a.d_out_stride + c, a.cols - c, d);
+    const storage* from[3] = {gates, gates + a.cols, a.d_out + row * a.d_out_stride + c};
+    float v[3][N];
+    load_runs<N>(from, a.cols - c, v);
+    float (&g)[N] = v[0];
+    float (&u)[N] = v[1];
+    float (&d)[N] = v[2];
 #pragma unroll
     for (int i = 0; i < N; i++) {
         float sigmoid = over_one_plus_exp(1.f, g[i]);

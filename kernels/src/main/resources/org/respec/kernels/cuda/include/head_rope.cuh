@@ -22,19 +22,24 @@ __device__ __forceinline__ float head_squares(const float (&low)[N], const float
     return sum;
 }
 
-// n = head * scale * weight, then out[i] = n[i] c - n[i + half] s, out[i + half] = n[i + half] c + n[i] s. `weight` and `rope` point at
-// the lane's place, cosines stand `half` before sines. Which product is fused with the sum is said here, not left to the compiler, so
-// that all kernels give the same bits.
-__device__ __forceinline__ void norm_rotate(float (&low)[N], float (&high)[N], float scale, const parameter* weight, const float* rope,
-                                            int half, int live) {
+// The lane's runs of both halves of a head, or of a row of the rope table: cosines stand `half` before sines.
+template <typename T> __device__ __forceinline__ raw_runs<N, 2, T> fetch_halves(const T* p, int half, int live) {
+    const T* at[2] = {p, p + half};
+    return fetch_runs<N>(at, live);
+}
+
+// n = head * scale * weight, then out[i] = n[i] c - n[i + half] s, out[i + half] = n[i + half] c + n[i] s. Which product is fused with
+// the sum is said here, not left to the compiler, so that all kernels give the same bits.
+__device__ __forceinline__ void norm_rotate(float (&low)[N], float (&high)[N], float scale, const raw_runs<N, 2, parameter>& weights,
+                                            const raw_runs<N, 2, float>& rope) {
     float low_weight[N];
     float high_weight[N];
     float cosine[N];
     float sine[N];
-    load_run<N>(weight, live, low_weight);
-    load_run<N>(weight + half, live, high_weight);
-    load_run<N>(rope, live, cosine);
-    load_run<N>(rope + half, live, sine);
+    weights.unpack(0, low_weight);
+    weights.unpack(1, high_weight);
+    rope.unpack(0, cosine);
+    rope.unpack(1, sine);
 #pragma unroll
     for (int j = 0; j < N; j++) {
         float l = __fmul_rn(__fmul_rn(low[j], scale), low_weight[j]);
@@ -60,21 +65,25 @@ template <typename Args> __device__ __forceinline__ HeadPart head_part(const Arg
     return part;
 }
 
-// Reads the lane's part of a row; queries and keys are normalised and rotated, values stay as they are. False where the lane has none.
+// The lane's part of a row; queries and keys are normalised and rotated, values stay as they are. False where the lane has none.
+// `head` was fetched before the position was known.
 template <typename Args>
-__device__ __forceinline__ bool read_head(const Args& a, const HeadPart& part, const storage* source, int position, float (&low)[N],
-                                          float (&high)[N]) {
+__device__ __forceinline__ bool turned_head(const Args& a, const HeadPart& part, const raw_runs<N, 2, storage>& head, int position,
+                                            float (&low)[N], float (&high)[N]) {
     int half = a.dim / 2;
-    load_run<N>(source, part.live, low);
-    load_run<N>(source + half, part.live, high);
+    bool turned = part.head < a.heads + a.kv_heads;
+    int live = turned ? part.live : 0;
+    const parameter* weight = (part.head < a.heads ? a.q_weight : a.k_weight) + part.i;
+    raw_runs<N, 2, parameter> weights = fetch_halves(weight, half, live);
+    raw_runs<N, 2, float> rope = fetch_halves(a.rope + position * a.rope_stride + part.i, half, live);
+    head.unpack(0, low);
+    head.unpack(1, high);
     float sum = head_squares(low, high, a.team_bits);
     if (part.live <= 0) {
         return false;
     }
-    if (part.head < a.heads + a.kv_heads) {
-        float scale = 1.f / sqrtf(sum / a.dim + a.eps);
-        const parameter* weight = (part.head < a.heads ? a.q_weight : a.k_weight) + part.i;
-        norm_rotate(low, high, scale, weight, a.rope + position * a.rope_stride + part.i, half, part.live);
+    if (turned) {
+        norm_rotate(low, high, 1.f / sqrtf(sum / a.dim + a.eps), weights, rope);
     }
     return true;
 }

@@ -64,6 +64,9 @@ __device__ __forceinline__ float log2_approx(float x) { return log2f(x); }
 // The compiler moves no memory access from one side to the other, which keeps an unrolled loop from loading everything first.
 __device__ __forceinline__ void keep_order() {}
 
+// What was computed from x is computed anew where it is needed after this, and takes no register until then.
+__device__ __forceinline__ void recompute(u32& x) {}
+
 // Two floats rounded to bf16, the first in the lower half.
 __device__ __forceinline__ u32 pack_bf16(float low, float high) {
     bf16 a;
@@ -152,6 +155,9 @@ struct Copies {
 
 // The compiler moves no memory access from one side to the other, which keeps an unrolled loop from loading everything first.
 __device__ __forceinline__ void keep_order() { asm volatile("" ::: "memory"); }
+
+// What was computed from x is computed anew where it is needed after this, and takes no register until then.
+__device__ __forceinline__ void recompute(u32& x) { asm volatile("" : "+r"(x)); }
 
 // 2^x by the special function unit: 2 ulp, results under the smallest normal float are 0.
 __device__ __forceinline__ float exp2_approx(float x) {
