@@ -43,7 +43,7 @@ final class GemmRowsKernel {
     /** Rows of the largest tile. */
     static final int MOST_ROWS = 64;
 
-    /** For each number of rows the tiles that fit it, best first: the first that fills the device and its shared memory is taken. */
+    /** For each number of rows the tiles that fit it, those that read least first; the last fits any device's shared memory. */
     static final List<Tile> TILES_8 = List.of(new Tile(1, 1, 4));
     static final List<Tile> TILES_16 = List.of(new Tile(2, 2, 4), new Tile(1, 2, 4));
     static final List<Tile> TILES_32 = List.of(new Tile(4, 4, 3), new Tile(2, 4, 3));
@@ -85,23 +85,26 @@ final class GemmRowsKernel {
             return;
         }
         if (x.dtype() == DType.BF16) {
-            launch(choose(rows, w.rows()), x, w, y, accumulate, rows);
+            launch(choose(rows, w.rows(), multiprocessors, sharedBytes), x, w, y, accumulate, rows);
         } else {
             launch(FLOAT_TILES.get(rows == 1 ? 0 : rows <= 4 ? 1 : 2), x, w, y, accumulate, rows);
         }
     }
 
-    private Tile choose(int rows, int outputs) {
+    /** The tile with which the multiprocessor that gets the most blocks reads the least; of equals the first. */
+    static Tile choose(int rows, int outputs, int multiprocessors, int sharedBytes) {
         List<Tile> fitting = rows <= 8 ? TILES_8 : rows <= 16 ? TILES_16 : rows <= 32 ? TILES_32 : TILES_64;
-        for (int i = 0; i < fitting.size() - 1; i++) {
-            Tile tile = fitting.get(i);
-            boolean last = fitting.get(i + 1).outputTiles() == tile.outputTiles();
+        Tile best = fitting.getLast();
+        long least = Long.MAX_VALUE;
+        for (Tile tile : fitting) {
             long blocks = (long) Math.ceilDiv(outputs, tile.outputs()) * Math.ceilDiv(rows, tile.rows());
-            if (tile.sharedBytes() <= sharedBytes && (last || blocks >= multiprocessors)) {
-                return tile;
+            long read = Math.ceilDiv(blocks, multiprocessors) * (tile.outputs() + tile.rows());
+            if (tile.sharedBytes() <= sharedBytes && read < least) {
+                best = tile;
+                least = read;
             }
         }
-        return fitting.getLast();
+        return best;
     }
 
     void launch(Tile tile, Tensor x, Tensor w, Tensor y, boolean accumulate, int rows) {

@@ -31,10 +31,17 @@ final class GemmTilesKernel {
         return List.of(SPEC);
     }
 
-    /** Whether it takes these operands at all, and has a tile for every multiprocessor. */
+    /**
+     * Whether it takes these operands at all, and has a tile for every second multiprocessor: a block reads half of what those of
+     * {@link GemmRowsKernel} read for as many results, which more than makes up for those that idle.
+     */
     boolean suits(Tensor x, Tensor w, int rows) {
-        long blocks = (long) Math.ceilDiv(rows, TILE) * Math.ceilDiv(w.rows(), TILE);
-        return takes(x, w) && rows > GemmRowsKernel.MOST_ROWS && blocks >= multiprocessors;
+        return takes(x, w) && suits(rows, w.rows(), multiprocessors);
+    }
+
+    static boolean suits(int rows, int outputs, int multiprocessors) {
+        long blocks = (long) Math.ceilDiv(rows, TILE) * Math.ceilDiv(outputs, TILE);
+        return rows > GemmRowsKernel.MOST_ROWS && 2 * blocks >= multiprocessors;
     }
 
     /** BF16 and aligned to 16 bytes. */

@@ -9,7 +9,8 @@
 //          mma.m16n8k16 (weights are the 16, rows the 8) and the 8 partial sums are added in order. A lane fetches with cp.async the very
 //          16 bytes that it feeds to the tensor cores, STAGES deep, so the pipeline needs no barrier; dynamic shared memory STAGES * (2
 //          OUT_TILES + ROW_TILES) * 4 KiB. float: a block of 4 warps, a warp makes OUTS outputs of ROWS rows, its lanes take four inputs
-//          each in turn. Grid: row tiles x output tiles, rows first, so that blocks that share weights run together.
+//          each in turn. Grid: row tiles x output tiles, rows first, so that blocks that share weights run together. What bf16 results are
+//          added to is fetched before the weights.
 // Numerics bf16: sums in float, in the order of gemm.cuh. float: a chain of fma a lane, then a tree over lanes. Tile shapes change no
 //          bit.
 #include "gemm.cuh"
@@ -20,6 +21,10 @@ constexpr int THREADS = SLICES * WARP;
 constexpr int OUTS = 16 * OUT_TILES;
 constexpr int ROWS = 8 * ROW_TILES;
 constexpr int LOADS = 2 * OUT_TILES + ROW_TILES;
+// Of the results a thread writes TURNS runs of RUN outputs.
+constexpr int EACH = ROWS * OUTS / THREADS;
+constexpr int RUN = EACH < 2 ? 2 : EACH < 8 ? EACH : 8;
+constexpr int TURNS = (ROWS * OUTS + RUN * THREADS - 1) / (RUN * THREADS);
 
 // Eight inputs of one row, zeros past its end.
 __device__ __forceinline__ void fetch(Copies& copies, uint4* slot, const bf16* base, const bf16* row, bool exists, int k,
@@ -37,7 +42,7 @@ __device__ __forceinline__ void fetch(Copies& copies, uint4* slot, const bf16* b
     }
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) gemm_rows(const __grid_constant__ GemmArgs a) {
+extern "C" __global__ void __launch_bounds__(THREADS, 1) gemm_rows(const __grid_constant__ GemmArgs a) {
     extern __shared__ uint4 fifo[];
     int slice = threadIdx.x / WARP;
     int lane = threadIdx.x % WARP;
@@ -51,6 +56,13 @@ extern "C" __global__ void __launch_bounds__(THREADS) gemm_rows(const __grid_con
     int spans = (a.inputs + SPAN - 1) / SPAN;
     int steps = spans > slice ? 2 * ((spans - slice + SLICES - 1) / SLICES) : 0;
 
+    Results<RUN, TURNS> results;
+#pragma unroll
+    for (int t = 0; t < TURNS; t++) {
+        int i = (t * THREADS + threadIdx.x) * RUN;
+        results.place(a, t, i < ROWS * OUTS ? first_row + i / OUTS : a.rows, first_output + i % OUTS);
+    }
+    results.fetch(a);
     Copies copies;
     auto fill = [&](int step) {
         if (step < steps) {
@@ -95,16 +107,21 @@ extern "C" __global__ void __launch_bounds__(THREADS) gemm_rows(const __grid_con
         }
     }
     __syncthreads();
-    for (int i = threadIdx.x; i < ROWS * OUTS; i += THREADS) {
-        int row = first_row + i / OUTS;
-        int output = first_output + i % OUTS;
-        if (row < a.rows && output < a.outputs) {
-            float sum = 0.f;
+#pragma unroll
+    for (int t = 0; t < TURNS; t++) {
+        int i = (t * THREADS + threadIdx.x) * RUN;
+        if (i < ROWS * OUTS) {
+            float sum[RUN] = {};
 #pragma unroll
             for (int s = 0; s < SLICES; s++) {
-                sum += partial[s * ROWS * OUTS + i];
+                float one[RUN];
+                read_shared(partial + s * ROWS * OUTS + i, one);
+#pragma unroll
+                for (int j = 0; j < RUN; j++) {
+                    sum[j] += one[j];
+                }
             }
-            put(a, row, output, sum);
+            results.put(a, t, sum);
         }
     }
 }
@@ -201,14 +218,21 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) gemm_rows(const __gri
         advance<1, false>(chains, x, w, k, a.inputs);
     }
     __syncwarp();
+    // Each lane writes its share of the results, which all lanes know.
+    constexpr int SHARE = (ROWS * OUTS + WARP - 1) / WARP;
+    float own[SHARE] = {};
 #pragma unroll
-    for (int r = 0; r < ROWS; r++) {
+    for (int i = 0; i < ROWS * OUTS; i++) {
+        float sum = warp_sum(chains.sum[i / OUTS][i % OUTS]);
+        own[i / WARP] = lane == i % WARP ? sum : own[i / WARP];
+    }
 #pragma unroll
-        for (int o = 0; o < OUTS; o++) {
-            float sum = warp_sum(chains.sum[r][o]);
-            if (lane == (r * OUTS + o) % WARP && first_row + r < a.rows && first_output + o < a.outputs) {
-                put(a, first_row + r, first_output + o, sum);
-            }
+    for (int i = 0; i < SHARE; i++) {
+        int row = first_row + (i * WARP + lane) / OUTS;
+        int output = first_output + (i * WARP + lane) % OUTS;
+        if (i * WARP + lane < ROWS * OUTS && row < a.rows && output < a.outputs) {
+            float* y = (float*) a.y + row * a.y_stride + output;
+            *y = a.accumulate ? *y + own[i] : own[i];
         }
     }
 }

@@ -5,7 +5,8 @@
 // Cost     2 * rows * outputs * inputs FLOPs; reads 256 * inputs * 2 bytes a tile, mostly from L2: 64 FLOPs a byte.
 // Launch   a block of 8 warps makes 128 outputs of 128 rows, a warp 64 outputs of 32 rows; spans of both operands go through STAGES
 //          buffers in shared memory, STAGES * 32 KiB, fetched with cp.async and swizzled so that neither writes nor reads meet in a bank.
-//          Grid: row tiles x output tiles.
+//          Grid: row tiles x output tiles, taken by groups of GROUP row tiles, rows first. Results pass through the same shared memory
+//          and go out in runs of 16 bytes; where they are added to, the old ones are fetched all at once before.
 // Numerics sums in float, in the order of gemm.cuh: the block walks the slices one after another and adds each one's sum to the total.
 #include "gemm.cuh"
 
@@ -15,6 +16,14 @@ constexpr int PIECES = SPAN / 8;
 constexpr int OPERAND = TILE * PIECES;
 constexpr int OUT_TILES = 4;
 constexpr int ROW_TILES = 4;
+// Of the results a thread writes TURNS runs of RUN outputs, RUNS to a row.
+constexpr int RUN = 8;
+constexpr int RUNS = TILE / RUN;
+constexpr int TURNS = TILE * RUNS / THREADS;
+// Floats from a row of the finished tile to the next: lanes that hold four rows by eight outputs meet in no bank.
+constexpr int PITCH = TILE + 4;
+// Tiles of rows that take their turn at the same weights: few enough that blocks at work together find both operands in L2.
+constexpr u32 GROUP = 16;
 
 // Where the 16 bytes `piece` of a tile's row lie.
 __device__ __forceinline__ int place(int row, int piece) { return row * PIECES + (piece ^ (row % 2 * 4)); }
@@ -46,8 +55,12 @@ extern "C" __global__ void __launch_bounds__(THREADS) gemm_tiles(const __grid_co
     int lane = threadIdx.x % WARP;
     int g = lane / 4;
     int q = lane % 4;
-    int first_row = blockIdx.x * TILE;
-    int first_output = blockIdx.y * TILE;
+    u32 block = blockIdx.x + blockIdx.y * gridDim.x;
+    u32 group = block / (GROUP * gridDim.y) * GROUP;
+    u32 width = min(GROUP, gridDim.x - group);
+    u32 within = block % (GROUP * gridDim.y);
+    int first_row = (group + within % width) * TILE;
+    int first_output = within / width * TILE;
     int own_output = warp % 2 * (OUT_TILES * 16);
     int own_row = warp / 2 * (ROW_TILES * 8);
     int spans = (a.inputs + SPAN - 1) / SPAN;
@@ -103,18 +116,31 @@ extern "C" __global__ void __launch_bounds__(THREADS) gemm_tiles(const __grid_co
             }
         }
     }
+    Results<RUN, TURNS> results;
+#pragma unroll
+    for (int t = 0; t < TURNS; t++) {
+        results.place(a, t, first_row + t * (TILE / TURNS) + threadIdx.x / RUNS, first_output + threadIdx.x % RUNS * RUN);
+    }
+    results.fetch(a);
+    // Where operands lay the tile is put in order, so that 16 neighbours write 128 neighbouring outputs.
+    float* tile = (float*) buffers;
+    copies.wait<0>();
+    __syncthreads();
 #pragma unroll
     for (int o = 0; o < OUT_TILES; o++) {
 #pragma unroll
         for (int r = 0; r < ROW_TILES; r++) {
 #pragma unroll
             for (int i = 0; i < 4; i++) {
-                int row = first_row + own_row + r * 8 + 2 * q + i % 2;
-                int output = first_output + own_output + o * 16 + i / 2 * 8 + g;
-                if (row < a.rows && output < a.outputs) {
-                    put(a, row, output, total[o][r][i]);
-                }
+                tile[(own_row + r * 8 + 2 * q + i % 2) * PITCH + own_output + o * 16 + i / 2 * 8 + g] = total[o][r][i];
             }
         }
+    }
+    __syncthreads();
+#pragma unroll
+    for (int t = 0; t < TURNS; t++) {
+        float sum[RUN];
+        read_shared(tile + (t * (TILE / TURNS) + threadIdx.x / RUNS) * PITCH + threadIdx.x % RUNS * RUN, sum);
+        results.put(a, t, sum);
     }
 }

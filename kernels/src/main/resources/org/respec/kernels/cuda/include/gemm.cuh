@@ -26,16 +26,82 @@ struct GemmArgs {
 constexpr int SLICES = 8;
 constexpr int SPAN = 64;
 
-__device__ __forceinline__ void put(const GemmArgs& a, int row, int output, float sum) {
-    i64 at = row * a.y_stride + output;
-    if (a.y_bf16) {
-        bf16* y = (bf16*) a.y + at;
-        from_float(a.accumulate ? to_float(*y) + sum : sum, *y);
-    } else {
-        float* y = (float*) a.y + at;
-        *y = a.accumulate ? *y + sum : sum;
+// Up to 16 bytes at a time, to which p is aligned.
+template <int V> __device__ __forceinline__ void read_shared(const float* p, float (&v)[V]) {
+    constexpr int M = run_length<float, V>;
+#pragma unroll
+    for (int i = 0; i < V; i += M) {
+        run<float, M> r = *(const run<float, M>*) (p + i);
+#pragma unroll
+        for (int j = 0; j < M; j++) {
+            v[i + j] = r.at[j];
+        }
     }
 }
+
+// A thread's part of y: TURNS runs of V outputs in a row each. What y held is fetched at once, long before it is added to; a read for
+// every write would make them wait for one another.
+template <int V, int TURNS> struct Results {
+    i64 at[TURNS];
+    int live[TURNS];
+    u32 old[TURNS][V];
+
+    // Run t begins at `output` of `row`; it may lie past either's end.
+    __device__ __forceinline__ void place(const GemmArgs& a, int t, int row, int output) {
+        at[t] = row * a.y_stride + output;
+        live[t] = row < a.rows ? a.outputs - output : 0;
+    }
+
+    __device__ __forceinline__ void fetch(const GemmArgs& a) {
+        if (a.accumulate && a.y_bf16) {
+            fetch_as<bf16>(a);
+        } else if (a.accumulate) {
+            fetch_as<float>(a);
+        }
+    }
+
+    __device__ __forceinline__ void put(const GemmArgs& a, int t, float (&sum)[V]) const {
+        if (a.y_bf16) {
+            put_as<bf16>(a, t, sum);
+        } else {
+            put_as<float>(a, t, sum);
+        }
+    }
+
+private:
+    template <typename Y> __device__ __forceinline__ void fetch_as(const GemmArgs& a) {
+        const Y* from[TURNS];
+#pragma unroll
+        for (int t = 0; t < TURNS; t++) {
+            from[t] = (const Y*) a.y + at[t];
+        }
+        raw_runs<V, TURNS, Y> raw = fetch_runs<V>(from, live);
+#pragma unroll
+        for (int t = 0; t < TURNS; t++) {
+#pragma unroll
+            for (int i = 0; i < V / raw.PER_WORD; i++) {
+                old[t][i] = raw.words[t][i];
+            }
+        }
+    }
+
+    template <typename Y> __device__ __forceinline__ void put_as(const GemmArgs& a, int t, float (&sum)[V]) const {
+        if (a.accumulate) {
+            raw_runs<V, 1, Y> raw;
+#pragma unroll
+            for (int i = 0; i < V / raw.PER_WORD; i++) {
+                raw.words[0][i] = old[t][i];
+            }
+            float before[V];
+            raw.unpack(0, before);
+#pragma unroll
+            for (int i = 0; i < V; i++) {
+                sum[i] = before[i] + sum[i];
+            }
+        }
+        store_run<V>((Y*) a.y + at[t], live[t], sum);
+    }
+};
 
 // How many of the eight inputs from k on there are in a row.
 __device__ __forceinline__ int live_inputs(bool exists, int k, int inputs) {
