@@ -26,10 +26,12 @@ final class SamplingCases {
         List<BenchCase> cases = new ArrayList<>();
         int vocab = tiny ? 100 : 151_936;
         for (int rows : tiny ? new int[] {2} : new int[] {1, 64, 1024}) {
-            cases.add(sample(rows, vocab, SamplingParams.temperature(1f)));
+            cases.add(sample(DType.BF16, rows, vocab, SamplingParams.temperature(1f)));
         }
-        cases.add(sample(tiny ? 2 : 64, vocab, SamplingParams.GREEDY));
-        cases.add(sample(tiny ? 2 : 64, vocab, new SamplingParams(1f, 50, 0.95f)));
+        // The engine's logits are F32.
+        cases.add(sample(DType.F32, tiny ? 2 : 64, vocab, SamplingParams.temperature(1f)));
+        cases.add(sample(DType.BF16, tiny ? 2 : 64, vocab, SamplingParams.GREEDY));
+        cases.add(sample(DType.BF16, tiny ? 2 : 64, vocab, new SamplingParams(1f, 50, 0.95f)));
         for (int requests : tiny ? new int[] {2} : new int[] {1, 16, 64}) {
             cases.add(draftExpand(requests, tiny ? 60 : 32_000, 4, 1));
             cases.add(draftExpand(requests, tiny ? 60 : 32_000, 4, 2));
@@ -42,12 +44,12 @@ final class SamplingCases {
     }
 
     /** Reads the logits, writes a token and a log-probability a row. Shape: temperature times 100, top-p times 100. */
-    private static BenchCase sample(int rows, int vocab, SamplingParams params) {
+    private static BenchCase sample(DType dtype, int rows, int vocab, SamplingParams params) {
         long elements = (long) rows * vocab;
+        long bytes = elements * dtype.bytes();
         return new BenchCase("sample", shape("rows", rows, "vocab", vocab, "temperature100", Math.round(100 * params.temperature()), "topK",
-            params.topK(), "topP100", Math.round(100 * params.topP())), DType.BF16, elements * BF16 + 8L * rows, 4 * elements,
-            elements * BF16, in -> {
-                Tensor logits = in.normal(DType.BF16, rows, vocab);
+            params.topK(), "topP100", Math.round(100 * params.topP())), dtype, bytes + 8L * rows, 4 * elements, bytes, in -> {
+                Tensor logits = in.normal(dtype, rows, vocab);
                 RowBatch batch = RowBatch.allocate(in.arena(), rows, rows);
                 in.fill(batch.positions(), i -> 100 + i);
                 in.fill(batch.rowRequests(), i -> i);

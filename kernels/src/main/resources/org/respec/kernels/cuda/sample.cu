@@ -5,15 +5,17 @@
 // out come the token (0, 1; ties to the smaller) and its log-probability. Filters are in sample_filtered.cu.
 //
 // Shapes   logits [rows x vocab] with a row stride, storage float or bf16 (BF16=1); tokens, log_probs [rows].
-// Cost     rows * vocab * sizeof(storage) bytes once; per token 7 instructions for the sum, 8 for Philox and 2 to rule the token out.
+// Cost     rows * vocab * sizeof(storage) bytes once; with noise, where all words are drawn, 23 instructions a token (bf16, counted in
+//          the code for sm_90a): 3 to scale and compare, 6 for the sum and its largest terms, 3 for a first V, 11 for words.
 // Launch   a row is cut into chunks of 16 KiB (one chunk and fewer threads where that is enough), a block of 256 threads each, 64
 //          bytes a thread in registers. The last block of a row to finish merges the chunks' parts in their order.
-// Noise    Only few tokens need logarithms. V, a value that the row is known to reach, rules tokens out: whole groups of four, before
-//          their words are drawn, where even the largest variate would not bring them to V; then words under that of the variate
-//          V - z (noise.cuh: least_word). V comes from the largest logit with the least variate, from cheap lower bounds of an eighth
-//          (float: a quarter) of the chunk's values, and from other blocks of the row. V decides how much is computed, never what
-//          comes out: whatever could reach V is evaluated in the host's own operations, so the token is the host's where the logits
-//          are. Expected for flat logits, where nothing is ruled out before its words are drawn: some ten evaluations a chunk.
+// Noise    Only few tokens need logarithms. V, a value that the row is known to reach, rules tokens out: all that a thread has, before
+//          their words are drawn, where even the largest variate would not bring them to V; then groups of four by their largest word
+//          and their largest term of the sum, and of the rest words under that of the variate V - z (noise.cuh: least_word). V comes
+//          from the largest logit with the least variate, from cheap lower bounds of an eighth (float: a quarter) of the chunk's
+//          values, and from other blocks of the row. V decides how much is computed, never what comes out: whatever could reach V is
+//          evaluated in the host's own operations, so the token is the host's where the logits are. Expected for flat logits, where
+//          all words are drawn: some ten evaluations a chunk.
 // Numerics the token is exact; sums in float in an order that depends on the vocabulary alone: row invariant.
 #include "faults.cuh"
 #include "noise.cuh"
@@ -74,6 +76,9 @@ __device__ __forceinline__ void finish(const SampleArgs& a, int row, const stora
 }
 
 #if MODE == 1
+constexpr int GROUPS = HELD / 4;
+constexpr float TWO_32 = 4294967296.f;
+
 // A value that the best of these four tokens reaches.
 __device__ __forceinline__ float reached(const float (&z)[HELD], NoiseWords words) {
     float value = -INFINITY;
@@ -84,16 +89,21 @@ __device__ __forceinline__ float reached(const float (&z)[HELD], NoiseWords word
     return value;
 }
 
-// One bit for each of the thread's groups of four in which a token could reach `floor`. `early` holds the first group's words where
-// one could.
-__device__ __forceinline__ u32 candidates(const float (&z)[HELD], float floor, int first, const Noise& noise, NoiseWords early) {
-    u32 found = 0;
+// One bit for each of the thread's groups of four in which a token could reach the floor. Of each group `terms` has the largest
+// exp(z - top), and reach * exp(z - top) is 2^32 exp(z - floor): a word that has fewer than so many above it could (least_word).
+__device__ __forceinline__ u32 candidates(const float (&terms)[GROUPS], float reach, int first, const Noise& noise, NoiseWords early) {
+    float most = terms[0];
 #pragma unroll
-    for (int i = 0; i < HELD; i += 4) {
-        float gap = floor - fmaxf(fmaxf(z[i], z[i + 1]), fmaxf(z[i + 2], z[i + 3]));
-        if (!(gap > GUMBEL_LARGEST)) {
-            NoiseWords words = i == 0 ? early : noise.words(held_token(first, i));
-            found |= words.largest() >= least_word(gap) ? 1u << (i / 4) : 0u;
+    for (int g = 1; g < GROUPS; g++) {
+        most = fmaxf(most, terms[g]);
+    }
+    u32 found = 0;
+    // The largest word of all asks for one half.
+    if (most * reach > 0.49f) {
+#pragma unroll
+        for (int g = 0; g < GROUPS; g++) {
+            NoiseWords words = g == 0 ? early : noise.words(held_token(first, 4 * g));
+            found |= __uint2float_rn(~words.largest()) <= terms[g] * reach ? 1u << g : 0u;
         }
     }
     return found;
@@ -135,15 +145,19 @@ extern "C" __global__ void __launch_bounds__(CHUNK_THREADS, 4) sample(const __gr
     int warp = threadIdx.x / WARP;
     const storage* logits = a.logits + row * a.stride;
 #if MODE == 1
+    // Asked for with the logits, and looked at after them.
     int owner = a.row_requests[row];
+    int position = a.positions[row] + 1;
+#endif
+    float z[HELD];
+    load_scaled(logits, first, a.vocab, a.inverse, z);
+#if MODE == 1
     bool known = owner >= 0 && owner < a.requests;
     if (!known && threadIdx.x == 0) {
         report(a.fault, FAULT_INDEX, row, owner);
     }
-    Noise noise = {a.key, known ? (u64) a.request_ids[owner] : 0, (u32) (a.positions[row] + 1)};
+    u64 request = known ? (u64) a.request_ids[owner] : 0;
 #endif
-    float z[HELD];
-    load_scaled(logits, first, a.vocab, a.inverse, z);
     float top = -INFINITY;
 #pragma unroll
     for (int i = 0; i < HELD; i++) {
@@ -164,8 +178,13 @@ extern "C" __global__ void __launch_bounds__(CHUNK_THREADS, 4) sample(const __gr
         elsewhere = before == 0 ? -INFINITY : unordered(before);
     }
 #endif
-    float mass = warp_sum(held_mass(z, top, LOG2_E));
     u64 best = 0;
+#if MODE == 1
+    float terms[GROUPS] = {};
+    float mass = warp_sum(held_mass(z, top, LOG2_E, [&](int i, float term) { terms[i / 4] = fmaxf(terms[i / 4], term); }));
+#else
+    float mass = warp_sum(held_mass(z, top, LOG2_E));
+#endif
 #if MODE == 0
     int at = -1;
 #pragma unroll
@@ -175,8 +194,9 @@ extern "C" __global__ void __launch_bounds__(CHUNK_THREADS, 4) sample(const __gr
     best = at < 0 ? 0 : ranked(top, held_token(first, at));
 #endif
 #if MODE == 1
+    Noise noise(a.key, request, (u32) position);
     NoiseWords early = {};
-    if (!(floor - fmaxf(fmaxf(z[0], z[1]), fmaxf(z[2], z[3])) > GUMBEL_LARGEST + 1.f)) {
+    if (terms[0] * held_factor(top, floor, LOG2_E) * TWO_32 > 0.1f) {
         early = noise.words(held_token(first, 0));
         floor = fmaxf(floor, reached(z, early));
     }
@@ -195,7 +215,8 @@ extern "C" __global__ void __launch_bounds__(CHUNK_THREADS, 4) sample(const __gr
         floor = largest_of_warps(floors);
         // Roundings of the sums of value and variate, and those that least_word asks for.
         floor -= 1e-3f + fabsf(floor) * 1e-6f;
-        best = evaluate(a, logits, candidates(z, floor, first, noise, early), floor, first, noise);
+        float reach = held_factor(top, floor, LOG2_E) * TWO_32;
+        best = evaluate(a, logits, candidates(terms, reach, first, noise, early), floor, first, noise);
     }
 #endif
     if (MODE != 2) {

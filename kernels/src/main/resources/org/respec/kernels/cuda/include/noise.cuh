@@ -29,32 +29,47 @@ struct NoiseKey {
     u32 rounds[20];
 };
 
-// Philox4x32-10 (Salmon et al., 2011), counter (position, block, request), key seed.
-__device__ __forceinline__ NoiseWords philox(const NoiseKey& key, u64 request, u32 position, u32 block) {
-    u32 c0 = position;
-    u32 c1 = block;
-    u32 c2 = (u32) request;
-    u32 c3 = (u32) (request >> 32);
-#pragma unroll
-    for (int round = 0; round < 10; round++) {
-        u64 p0 = (u64) 0xD2511F53u * c0;
-        u64 p1 = (u64) 0xCD9E8D57u * c2;
-        c0 = (u32) (p1 >> 32) ^ c1 ^ key.rounds[2 * round];
-        c1 = (u32) p1;
-        c2 = (u32) (p0 >> 32) ^ c3 ^ key.rounds[2 * round + 1];
-        c3 = (u32) p0;
-    }
-    return {{c0, c1, c2, c3}};
-}
-
-// The field of one position of a request.
+// The field of one position of a request: Philox4x32-10 (Salmon et al., 2011), counter (position, block, request), key seed. A block is
+// four tokens. What the first three rounds compute without the block is computed once.
 struct Noise {
+    static constexpr u32 LEFT = 0xD2511F53u;
+    static constexpr u32 RIGHT = 0xCD9E8D57u;
     const NoiseKey& key;
-    u64 request;
-    u32 position;
+    u32 first;
+    u32 second;
+    u32 third[3];
+
+    __device__ __forceinline__ Noise(const NoiseKey& key, u64 request, u32 position) : key(key) {
+        u64 p0 = (u64) LEFT * position;
+        u64 p1 = (u64) RIGHT * (u32) request;
+        first = (u32) (p1 >> 32) ^ key.rounds[0];
+        second = (u32) p0 ^ key.rounds[3];
+        u64 q1 = (u64) RIGHT * ((u32) (p0 >> 32) ^ (u32) (request >> 32) ^ key.rounds[1]);
+        u64 q0 = (u64) LEFT * ((u32) (q1 >> 32) ^ (u32) p1 ^ key.rounds[2]);
+        third[0] = (u32) q1 ^ key.rounds[4];
+        third[1] = (u32) (q0 >> 32) ^ key.rounds[5];
+        third[2] = (u32) q0;
+    }
 
     // Words of the four tokens from `token` on, a multiple of four.
-    __device__ __forceinline__ NoiseWords words(int token) const { return philox(key, request, position, (u32) token >> 2); }
+    __device__ __forceinline__ NoiseWords words(int token) const {
+        u64 p0 = (u64) LEFT * (first ^ (u32) token >> 2);
+        u64 p1 = (u64) RIGHT * ((u32) (p0 >> 32) ^ second);
+        u32 c0 = (u32) (p1 >> 32) ^ third[0];
+        u32 c1 = (u32) p1;
+        u32 c2 = (u32) p0 ^ third[1];
+        u32 c3 = third[2];
+#pragma unroll
+        for (int round = 3; round < 10; round++) {
+            p0 = (u64) LEFT * c0;
+            p1 = (u64) RIGHT * c2;
+            c0 = (u32) (p1 >> 32) ^ c1 ^ key.rounds[2 * round];
+            c1 = (u32) p1;
+            c2 = (u32) (p0 >> 32) ^ c3 ^ key.rounds[2 * round + 1];
+            c3 = (u32) p0;
+        }
+        return {{c0, c1, c2, c3}};
+    }
 };
 
 // 2 s (1 + z/3 + z^2/5 + z^3/7 + z^4/9), s = t / (2 + t), z = s^2.

@@ -53,8 +53,9 @@ __device__ __forceinline__ void load_scaled(const storage* row, int first, int v
 }
 
 // Sum of exp(scale * (z - top)) over the thread's tokens; `scale_log2e` is scale * log2(e). Each term is one fused multiply-add and one
-// exponential; what top's product loses to rounding is given back to the sum. NaN if a value is NaN, and only then.
-__device__ __forceinline__ float held_mass(const float (&z)[HELD], float top, float scale_log2e) {
+// exponential; what top's product loses to rounding is given back to the sum. NaN if a value is NaN, and only then. `each(i, term)` gets
+// the terms before that.
+template <typename Each> __device__ __forceinline__ float held_mass(const float (&z)[HELD], float top, float scale_log2e, Each each) {
     float shift = fabsf(top) == INFINITY ? 0.f : top;
     float product = __fmul_rn(shift, scale_log2e);
     float even = 0.f;
@@ -62,17 +63,34 @@ __device__ __forceinline__ float held_mass(const float (&z)[HELD], float top, fl
     if (fabsf(product) < 65536.f) {
 #pragma unroll
         for (int i = 0; i < HELD; i += 2) {
-            even += exp2_approx(__fmaf_rn(z[i], scale_log2e, -product));
-            odd += exp2_approx(__fmaf_rn(z[i + 1], scale_log2e, -product));
+            float one = exp2_approx(__fmaf_rn(z[i], scale_log2e, -product));
+            float other = exp2_approx(__fmaf_rn(z[i + 1], scale_log2e, -product));
+            each(i, one);
+            each(i + 1, other);
+            even += one;
+            odd += other;
         }
         return (even + odd) * exp2_approx(-__fmaf_rn(shift, scale_log2e, -product));
     }
     // Logits so large that the product says nothing any more, or overflows.
 #pragma unroll
     for (int i = 0; i < HELD; i++) {
-        even += exp2_approx(__fadd_rn(z[i], -shift) * scale_log2e);
+        float one = exp2_approx(__fadd_rn(z[i], -shift) * scale_log2e);
+        each(i, one);
+        even += one;
     }
     return even;
+}
+
+__device__ __forceinline__ float held_mass(const float (&z)[HELD], float top, float scale_log2e) {
+    return held_mass(z, top, scale_log2e, [](int, float) {});
+}
+
+// What the terms of held_mass under `top` are to be multiplied with to be those under `other`.
+__device__ __forceinline__ float held_factor(float top, float other, float scale_log2e) {
+    float shift = fabsf(top) == INFINITY ? 0.f : top;
+    float product = __fmul_rn(shift, scale_log2e);
+    return exp2_approx(fabsf(product) < 65536.f ? __fmaf_rn(-other, scale_log2e, product) : __fadd_rn(shift, -other) * scale_log2e);
 }
 
 // Mass of a chunk with maximum `top`, as a part of a row with maximum `all`.
