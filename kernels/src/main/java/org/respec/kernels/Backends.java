@@ -37,9 +37,9 @@ public final class Backends {
         int count = threads > 0 ? threads : Runtime.getRuntime().availableProcessors();
         return switch (device) {
             case "cpu" -> new CpuOps(count);
-            case "cuda" -> gpu(device, graphs, () -> JcudaDriver.open(0));
+            case "cuda" -> gpu(device, graphs, true, () -> JcudaDriver.open(0));
             // Unchecked: what bounds and races there are to find, the checks of the operators look for.
-            case "emulator" -> gpu(device, graphs, () -> EmulatorDriver.open(EmulatorOptions.defaults().withChecked(false)));
+            case "emulator" -> gpu(device, graphs, false, () -> EmulatorDriver.open(EmulatorOptions.defaults().withChecked(false)));
             case "auto" -> best(count, graphs);
             default -> throw new IllegalArgumentException("device '" + device + "' is not known; use one of " + String.join(", ", NAMES));
         };
@@ -60,9 +60,9 @@ public final class Backends {
         };
     }
 
-    private static Ops gpu(String device, boolean graphs, Supplier<GpuDriver> driver) {
+    private static Ops gpu(String device, boolean graphs, boolean fastProducts, Supplier<GpuDriver> driver) {
         try {
-            return on(driver.get(), graphs);
+            return on(driver.get(), graphs, fastProducts);
         } catch (GpuException e) {
             throw new IllegalArgumentException("device '" + device + "' cannot be used: " + sentence(e), e);
         }
@@ -70,16 +70,17 @@ public final class Backends {
 
     private static Ops best(int threads, boolean graphs) {
         try {
-            return on(JcudaDriver.open(0), graphs);
+            return on(JcudaDriver.open(0), graphs, true);
         } catch (GpuException e) {
             return new CpuOps(threads, ", since there is no usable GPU (" + sentence(e) + ")");
         }
     }
 
-    private static Ops on(GpuDriver driver, boolean graphs) {
+    private static Ops on(GpuDriver driver, boolean graphs, boolean fastProducts) {
         try {
             GpuOps ops = new GpuOps(driver);
             ops.useGraphs(graphs);
+            ops.useFastProducts(fastProducts);
             return ops;
         } catch (RuntimeException e) {
             driver.close();

@@ -127,6 +127,19 @@ public interface Ops extends AutoCloseable {
     void linear(Tensor x, PackedMatrix w, Tensor y, boolean accumulate, int rows);
 
     /**
+     * {@link #linear} for training, in whatever order of sums is fastest: a row's last bits may change with the number of rows. Nothing
+     * that leads to a drawn token may use it, since tokens must not depend on the rows that share a pass. What training then says of a
+     * token differs from what the rollout said by roundings, as it does by its other operators; that is measured, and corrected by
+     * importance weights.
+     *
+     * <p>This one is {@link #linear}. A CUDA device gives products of BF16 to cuBLAS; those of F32 stay, since runs in F32 correct
+     * nothing by default.
+     */
+    default void fastLinear(Tensor x, PackedMatrix w, Tensor y, boolean accumulate, int rows) {
+        linear(x, w, y, accumulate, rows);
+    }
+
+    /**
      * RMS-normalises every query and key head of fused rows (Qwen3's QK-norm), rotates both by RoPE in the half-split layout, and
      * copies the value heads. {@code out} may be {@code qkv}.
      *

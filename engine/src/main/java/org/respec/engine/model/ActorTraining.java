@@ -135,7 +135,7 @@ public final class ActorTraining implements AutoCloseable {
      * Logits of rows {@code from} to {@code to} of the last forward pass, F32, until the next call; row r predicts the token after row r.
      */
     public Tensor logits(int from, int to) {
-        ops.linear(normed.rows(from, to), actor.headPacked, logits, false, to - from);
+        ops.fastLinear(normed.rows(from, to), actor.headPacked, logits, false, to - from);
         return logits.rows(0, to - from);
     }
 

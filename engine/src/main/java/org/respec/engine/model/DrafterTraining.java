@@ -151,7 +151,7 @@ public final class DrafterTraining implements AutoCloseable {
 
     /** Logits of a step's rows {@code from} to {@code to} after {@link #forward}, until the next call; {@link #loss} ends them. */
     public Tensor logits(int step, int from, int to) {
-        ops.linear(steps[step].normed.rows(from, to), drafter.headPacked, logits, false, to - from);
+        ops.fastLinear(steps[step].normed.rows(from, to), drafter.headPacked, logits, false, to - from);
         return logits.rows(0, to - from);
     }
 
@@ -164,7 +164,7 @@ public final class DrafterTraining implements AutoCloseable {
         for (int s = 0; s < steps.length; s++) {
             Step step = steps[s];
             if (s == 0) {
-                ops.linear(fused, drafter.fusePacked, step.hidden, false, rows);
+                ops.fastLinear(fused, drafter.fusePacked, step.hidden, false, rows);
             } else {
                 ops.copy(steps[s - 1].output, step.hidden, rows);
             }

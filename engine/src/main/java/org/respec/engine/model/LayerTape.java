@@ -56,15 +56,15 @@ final class LayerTape {
      * @param steps rotated rows of this and earlier unrolled steps; {@code steps[depth]} is this tape's {@link #rotated}
      */
     void forward(Ops ops, DecoderLayer layer, Tensor rope, Tensor[] steps, int depth, Spans spans, int sequences, Tensor x, int rows) {
-        ops.linear(input, layer.qkv, qkv, false, rows);
+        ops.fastLinear(input, layer.qkv, qkv, false, rows);
         ops.qkNormRope(qkv, layer.shape, layer.weights.qNorm(), layer.weights.kNorm(), layer.eps, spans.positions().device(), depth,
             rope, rotated, rows);
         ops.chainAttention(steps, depth, layer.shape, spans, sequences, attention, rows);
-        ops.linear(attention, layer.output, x, true, rows);
+        ops.fastLinear(attention, layer.output, x, true, rows);
         ops.copyRmsNorm(x, layer.weights.postNorm(), layer.eps, middle, null, normed, rows);
-        ops.linear(normed, layer.gateUp, gateUp, false, rows);
+        ops.fastLinear(normed, layer.gateUp, gateUp, false, rows);
         ops.swiglu(gateUp, activated, rows);
-        ops.linear(activated, layer.down, x, true, rows);
+        ops.fastLinear(activated, layer.down, x, true, rows);
     }
 
     /**

@@ -10,25 +10,17 @@ import org.respec.kernels.TensorArena;
 /**
  * Matrix products: checks, then launches. Operands of one product are both F32 or both BF16; results may be F32 for either.
  *
- * <p>The forward product is our own kernel where rows must not depend on their number (<em>invariant</em>, what coupled sampling rests
- * on), else cuBLAS, which is faster for many rows and changes a row's last bits with their number. Gradients are by cuBLAS always.
+ * <p>The forward product is our own kernel, by which rows do not depend on their number (<em>invariant</em>, what coupled sampling rests
+ * on). The fast one and gradients are by cuBLAS, which is faster for many rows and changes a row's last bits with their number.
  */
 final class GpuLinear implements AutoCloseable {
-    private final boolean invariant;
     private final GemmRowsKernel gemmRows;
     private final GemmTilesKernel gemmTiles;
     private final ConvertKernel convert;
     private final CopyRowsKernel copyRows;
     private final GpuBlas blas;
 
-    /** Row-invariant forward products. */
     GpuLinear(GpuContext gpu) {
-        this(gpu, true);
-    }
-
-    /** @param invariant whether {@link #linear} gives a row the same bits among any number of rows */
-    GpuLinear(GpuContext gpu, boolean invariant) {
-        this.invariant = invariant;
         this.gemmRows = new GemmRowsKernel(gpu);
         this.gemmTiles = new GemmTilesKernel(gpu);
         this.convert = new ConvertKernel(gpu);
@@ -72,22 +64,34 @@ final class GpuLinear implements AutoCloseable {
         }
     }
 
+    /** Gives a row the same bits among any number of rows. */
     void linear(Tensor x, PackedMatrix w, Tensor y, boolean accumulate, int rows) {
-        Tensor weight = ours("linear", "w", w).data();
-        Checks.matrix("linear", "x", x, weight.dtype(), rows, weight.cols());
-        result("linear", "y", y, x, rows, weight.rows());
-        Checks.disjoint("linear", "y", y, "x", x);
-        Checks.disjoint("linear", "y", y, "w", weight);
+        Tensor weight = weightOf("linear", x, w, y, rows);
         if (rows == 0) {
             return;
         }
-        if (invariant && gemmTiles.suits(x, weight, rows)) {
+        if (gemmTiles.suits(x, weight, rows)) {
             gemmTiles.launch(x, weight, y, accumulate, rows);
-        } else if (invariant) {
-            gemmRows.launch(x, weight, y, accumulate, rows);
         } else {
-            gemm("linear", false, x, true, weight, y, rows, weight.rows(), weight.cols(), accumulate);
+            gemmRows.launch(x, weight, y, accumulate, rows);
         }
+    }
+
+    void fastLinear(Tensor x, PackedMatrix w, Tensor y, boolean accumulate, int rows) {
+        Tensor weight = weightOf("fastLinear", x, w, y, rows);
+        if (rows > 0) {
+            gemm("fastLinear", false, x, true, weight, y, rows, weight.rows(), weight.cols(), accumulate);
+        }
+    }
+
+    /** The weight of a forward product whose operands are right. */
+    private static Tensor weightOf(String operator, Tensor x, PackedMatrix w, Tensor y, int rows) {
+        Tensor weight = ours(operator, "w", w).data();
+        Checks.matrix(operator, "x", x, weight.dtype(), rows, weight.cols());
+        result(operator, "y", y, x, rows, weight.rows());
+        Checks.disjoint(operator, "y", y, "x", x);
+        Checks.disjoint(operator, "y", y, "w", weight);
+        return weight;
     }
 
     void linearBackwardInput(Tensor dY, Tensor weight, Tensor dX, boolean accumulate, int rows) {

@@ -39,6 +39,7 @@ public final class GpuOps implements Ops {
     private final GpuLosses distillation;
     private final NoiseFieldKernel noise;
     private boolean graphs = true;
+    private boolean fastProducts;
 
     /** Operators on a driver, which the last of these and of all {@link #beside} them closes. */
     public GpuOps(GpuDriver driver) {
@@ -71,6 +72,7 @@ public final class GpuOps implements Ops {
         boolean built = false;
         try {
             GpuOps beside = new GpuOps(new GpuContext(share, share.driver().stream()));
+            beside.fastProducts = fastProducts;
             built = true;
             return beside;
         } finally {
@@ -169,6 +171,14 @@ public final class GpuOps implements Ops {
         graphs = use;
     }
 
+    /**
+     * Whether {@link #fastLinear} gives products of BF16 to cuBLAS, here and in what is {@link #beside} from now on; it does not until
+     * this says so. The emulator has nothing to gain by it.
+     */
+    public void useFastProducts(boolean use) {
+        fastProducts = use;
+    }
+
     @Override
     public boolean stores(DType dtype) {
         return dtype == DType.F32 || dtype == DType.BF16;
@@ -242,6 +252,15 @@ public final class GpuOps implements Ops {
     @Override
     public void linear(Tensor x, PackedMatrix w, Tensor y, boolean accumulate, int rows) {
         linear.linear(x, w, y, accumulate, rows);
+    }
+
+    @Override
+    public void fastLinear(Tensor x, PackedMatrix w, Tensor y, boolean accumulate, int rows) {
+        if (fastProducts && x.dtype() == DType.BF16) {
+            linear.fastLinear(x, w, y, accumulate, rows);
+        } else {
+            linear(x, w, y, accumulate, rows);
+        }
     }
 
     @Override

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
@@ -19,6 +20,7 @@ import org.respec.bindings.gpu.emulator.EmulatorDriver;
 import org.respec.bindings.gpu.emulator.EmulatorOptions;
 import org.respec.kernels.DType;
 import org.respec.kernels.HostMirror;
+import org.respec.kernels.PackedMatrix;
 
 /** Every tile of the row-invariant products gives the same bits: which one a launch takes may depend on the device and the rows. */
 class GemmKernelsTest {
@@ -145,15 +147,43 @@ class GemmKernelsTest {
                 HostMirror x = random(gpu, arena, dtype, ROWS, 200);
                 HostMirror w = random(gpu, arena, DType.F32, 75, 200);
                 HostMirror y = arena.mirror(DType.F32, ROWS, 75);
-                GpuLinear ours = new GpuLinear(gpu, true);
+                GpuLinear ours = new GpuLinear(gpu);
                 GpuPackedMatrix packed = ours.pack(arena, w.device(), dtype);
                 ours.linear(x.device(), packed, y.device(), false, ROWS);
                 float[] want = pull(gpu, y);
-                new GpuLinear(gpu, false).linear(x.device(), packed, y.device(), false, ROWS);
+                ours.fastLinear(x.device(), packed, y.device(), false, ROWS);
                 float[] got = pull(gpu, y);
                 for (int i = 0; i < want.length; i++) {
                     assertEquals(want[i], got[i], 2e-5f, dtype + ", element " + i);
                 }
+                arena.close();
+            }
+        }
+    }
+
+    /** Only what asks for it, and only in BF16, is summed in another order than rows in a rollout. */
+    @Test
+    void fastProductsAreAskedFor() {
+        try (GpuOps ops = new GpuOps(open())) {
+            GpuContext gpu = ops.context();
+            for (DType dtype : new DType[] {DType.F32, DType.BF16}) {
+                GpuArena arena = new GpuArena(gpu, "gemm");
+                HostMirror x = random(gpu, arena, dtype, ROWS, 1096);
+                HostMirror w = random(gpu, arena, dtype, 75, 1096);
+                HostMirror y = arena.mirror(DType.F32, ROWS, 75);
+                PackedMatrix packed = ops.pack(arena, w.device());
+                ops.linear(x.device(), packed, y.device(), false, ROWS);
+                float[] want = pull(gpu, y);
+                ops.useFastProducts(false);
+                ops.fastLinear(x.device(), packed, y.device(), false, ROWS);
+                assertArrayEquals(want, pull(gpu, y));
+                ops.useFastProducts(true);
+                ops.fastLinear(x.device(), packed, y.device(), false, ROWS);
+                float[] got = pull(gpu, y);
+                assertEquals(dtype == DType.F32, Arrays.equals(want, got), dtype::toString);
+                assertArrayEquals(want, got, 1e-4f);
+                ops.linear(x.device(), packed, y.device(), false, ROWS);
+                assertArrayEquals(want, pull(gpu, y));
                 arena.close();
             }
         }
