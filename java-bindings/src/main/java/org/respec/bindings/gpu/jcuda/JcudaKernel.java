@@ -72,6 +72,9 @@ final class JcudaKernel implements GpuKernel {
         }
         context.run("cuFuncSetAttribute of " + name, () -> JCudaDriver.cuFuncSetAttribute(handle,
             CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, bytes));
+        // A kernel that asks for so much wants as many blocks of it as fit: else the driver may leave part of the memory to L1.
+        context.run("cuFuncSetAttribute of " + name, () -> JCudaDriver.cuFuncSetAttribute(handle,
+            CUfunction_attribute.CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, 100));
         dynamicSharedLimit = bytes;
     }
 
