@@ -220,6 +220,9 @@ public interface Ops extends AutoCloseable {
      * @param logits [requests * rowsPerRequest x vocab]
      * @param rowsPerRequest 1 at level 1, else {@code branch}
      * @param level depth of the new candidates, 1 to MAX_DEPTH; level 1 empties the pools first
+     * @param params of which the temperature counts. What top-k and top-p leave out of the actor's draw stays in the drafter's: to leave it
+     *     out there too raised the bundled models' accept length by 0 to 2.4 % at 3x1x3 and by at most 1.1 % at 4x2x8 (top-p from 0.8,
+     *     top-k from 3), for another pass over the logits
      * @param rootPositions I32 [1 x requests] position of each root; new candidates are at {@code rootPositions[r] + level}
      * @param next its tokens, positions, slots, contexts, masks and rowRequests are written; sequences, committed, requestIds read
      */
