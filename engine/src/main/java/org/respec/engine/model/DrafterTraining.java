@@ -125,6 +125,7 @@ public final class DrafterTraining implements AutoCloseable {
         dEmbedding = arena.allocate(dtype, maxRows, hidden);
     }
 
+    /** Steps that the drafter is unrolled over. */
     public int unroll() {
         return steps.length;
     }

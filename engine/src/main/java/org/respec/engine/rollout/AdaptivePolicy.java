@@ -16,6 +16,7 @@ public final class AdaptivePolicy implements PlanPolicy {
     private long watchedNanos;
     private double usedNanos;
 
+    /** On a device that nobody else uses; {@code acceptance} is what the solver asks, and is told which choices were right. */
     public AdaptivePolicy(PlanSolver solver, AcceptanceTracker acceptance) {
         this(solver, acceptance, null);
     }

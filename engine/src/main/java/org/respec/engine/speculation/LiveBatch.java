@@ -17,6 +17,7 @@ public final class LiveBatch {
         classes = new int[most];
     }
 
+    /** Begins a step: nobody is live. */
     public void clear() {
         size = 0;
     }
@@ -34,6 +35,7 @@ public final class LiveBatch {
         classes[size++] = Math.min(CLASSES - 1, Integer.SIZE - 1 - Integer.numberOfLeadingZeros(Math.max(1, (int) remaining)));
     }
 
+    /** Live requests. */
     public int size() {
         return size;
     }

@@ -35,6 +35,7 @@ public record SpeculationPlan(int depth, int branch, int tokens) {
         return pool(depth, branch);
     }
 
+    /** Whether nothing is drafted. */
     public boolean isOff() {
         return depth == 0;
     }

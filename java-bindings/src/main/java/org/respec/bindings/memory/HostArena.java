@@ -26,6 +26,7 @@ public final class HostArena implements AutoCloseable {
         this.name = name;
     }
 
+    /** What it is for. */
     public String name() {
         return name;
     }

@@ -30,14 +30,17 @@ public final class BenchInputs {
         this.random = new SplittableRandom(seed);
     }
 
+    /** The operators that are timed. */
     public Ops ops() {
         return ops;
     }
 
+    /** Where inputs are allocated. */
     public TensorArena arena() {
         return arena;
     }
 
+    /** What inputs are drawn from, the same for the same case. */
     public SplittableRandom random() {
         return random;
     }

@@ -22,26 +22,32 @@ public record Axis(String label, Scale scale) {
         LOG2
     }
 
+    /** With {@link Scale#LINEAR}. */
     public static Axis linear(String label) {
         return new Axis(label, Scale.LINEAR);
     }
 
+    /** With {@link Scale#FROM_ZERO}. */
     public static Axis fromZero(String label) {
         return new Axis(label, Scale.FROM_ZERO);
     }
 
+    /** With {@link Scale#WHOLE}. */
     public static Axis whole(String label) {
         return new Axis(label, Scale.WHOLE);
     }
 
+    /** With {@link Scale#PERCENT}. */
     public static Axis percent(String label) {
         return new Axis(label, Scale.PERCENT);
     }
 
+    /** With {@link Scale#SHARE}. */
     public static Axis share(String label) {
         return new Axis(label, Scale.SHARE);
     }
 
+    /** With {@link Scale#LOG2}. */
     public static Axis log2(String label) {
         return new Axis(label, Scale.LOG2);
     }

@@ -267,8 +267,6 @@ public final class Report {
         section.plot(Figures.overIterations(runs, "Gradient norm of the actor", Axis.fromZero("norm before clipping"), "grad_norm"), null);
         section.plot(Figures.overIterations(runs, "Loss of the drafter", Axis.fromZero("KL and total variation, as configured"),
             "distill_loss"), null);
-        section.plot(Figures.overIterations(runs, "Drafter against actor", Axis.fromZero("divergence (nats per token)"), "kl_distill"),
-            null);
         if (runs.stream().anyMatch(run -> Arrays.stream(run.values("mismatch", "mean")).anyMatch(mismatch -> mismatch > 0))) {
             section.plot(Figures.overIterations(runs, "Log-prob mismatch", Axis.linear("rollout against trainer"), "mismatch", "mean"),
                 null);

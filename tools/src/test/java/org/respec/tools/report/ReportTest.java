@@ -97,7 +97,7 @@ class ReportTest {
     @Test
     void whatAnEarlierRunDidNotKeepIsSaidInASentence() {
         String html = page("earlier");
-        assertEquals(List.of("Reward", "Held-out accuracy", "Gradient norm of the actor", "Drafter against actor", "Accept length",
+        assertEquals(List.of("Reward", "Held-out accuracy", "Gradient norm of the actor", "Accept length",
             "Rollout speed", "Plans over time", "Time by stage", "Response lengths over time"), titles(html));
         assertTrue(html.contains("earlier has no config.json, which earlier versions did not keep; no steps by live requests"), html);
         assertTrue(page("running").contains("running has no summary.json, for it has not ended"));

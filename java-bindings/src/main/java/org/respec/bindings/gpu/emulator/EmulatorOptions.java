@@ -29,18 +29,22 @@ public record EmulatorOptions(boolean checked, int multiprocessors, long memoryB
         return new EmulatorOptions(true, 4, 4L << 30, 300, PrivateFolder.ofUser("emulator"));
     }
 
+    /** These options, but for {@link #checked}. */
     public EmulatorOptions withChecked(boolean value) {
         return new EmulatorOptions(value, multiprocessors, memoryBytes, launchSeconds, cache);
     }
 
+    /** These options, but for {@link #memoryBytes}. */
     public EmulatorOptions withMemoryBytes(long value) {
         return new EmulatorOptions(checked, multiprocessors, value, launchSeconds, cache);
     }
 
+    /** These options, but for {@link #launchSeconds}. */
     public EmulatorOptions withLaunchSeconds(int value) {
         return new EmulatorOptions(checked, multiprocessors, memoryBytes, value, cache);
     }
 
+    /** These options, but for {@link #cache}. */
     public EmulatorOptions withCache(Path value) {
         return new EmulatorOptions(checked, multiprocessors, memoryBytes, launchSeconds, value);
     }
