@@ -68,7 +68,8 @@ final class ConfigChanges {
             }
         });
         String refused = changes.stream().filter(change -> !change.free())
-            .map(change -> change.key + " was " + text(change.before) + " and is now " + text(change.now)).collect(Collectors.joining(", "));
+            .map(change -> change.key + " was " + text(change.before) + " and is now " + text(change.now))
+            .collect(Collectors.joining(", "));
         if (!refused.isEmpty()) {
             throw new BadInput(file + ": " + refused + ", which would change what the run draws or learns; set it back, or begin a new"
                 + " run in another run.dir.");
@@ -79,7 +80,8 @@ final class ConfigChanges {
 
     private static void flatten(String path, JsonNode node, TreeMap<String, JsonNode> into) {
         if (node instanceof ObjectNode section) {
-            section.properties().forEach(each -> flatten(path.isEmpty() ? each.getKey() : path + "." + each.getKey(), each.getValue(), into));
+            String before = path.isEmpty() ? "" : path + ".";
+            section.properties().forEach(each -> flatten(before + each.getKey(), each.getValue(), into));
         } else {
             into.put(path, node);
         }

@@ -64,8 +64,8 @@ final class RunOrigins {
             }
         }
         if (json.has("prompts") && origins.stream().noneMatch(origin -> origin.name.equals("prompts"))) {
-            throw new BadInput("task.prompts: the run began with problems from files, and is now to go on with others; set it back, or begin"
-                + " a new run in another run.dir.");
+            throw new BadInput("task.prompts: the run began with problems from files, and is now to go on with others; set it back, or"
+                + " begin a new run in another run.dir.");
         }
     }
 }

@@ -133,7 +133,8 @@ class ReplayBufferTest {
                 String when = "seed 5, iteration " + iteration;
                 assertArrayEquals(whole.index(), partial.index(), when);
                 for (ReplayBuffer.Entry entry : partial.entries()) {
-                    check(partial, entry, trajectory((int) entry.weight(), entry.firstTaught() + 1, entry.rows() - entry.firstTaught()), when);
+                    int prompt = entry.firstTaught() + 1;
+                    check(partial, entry, trajectory((int) entry.weight(), prompt, entry.rows() + 1 - prompt), when);
                 }
             }
             assertTrue(dropped > 500, dropped + " were not kept");

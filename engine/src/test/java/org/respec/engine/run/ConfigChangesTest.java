@@ -60,9 +60,11 @@ class ConfigChangesTest {
     @ParameterizedTest
     @CsvSource({"run.seed=6, run.seed was 5 and is now 6", "task.reward=arithmetic, task.reward was digit-share and is now arithmetic",
         "task.arithmetic.tail=0.5, task.arithmetic.tail was 0.75 and is now 0.5", "train.group_size=2, train.group_size was 4 and is now 2",
-        "train.learning_rate=0.02, train.learning_rate was 0.01 and is now 0.02", "train.loss=sequence, train.loss was token and is now sequence",
+        "train.learning_rate=0.02, train.learning_rate was 0.01 and is now 0.02",
+        "train.loss=sequence, train.loss was token and is now sequence",
         "train.importance_cap=3, train.importance_cap was none and is now 3.0", "rollout.top_k=4, rollout.top_k was 0 and is now 4",
-        "rollout.max_tokens=23, rollout.max_tokens was 24 and is now 23", "distill.enabled=false, distill.enabled was true and is now false",
+        "rollout.max_tokens=23, rollout.max_tokens was 24 and is now 23",
+        "distill.enabled=false, distill.enabled was true and is now false",
         "distill.capacity_tokens=700, distill.capacity_tokens was 600 and is now 700", "eval.problems=9, eval.problems was 8 and is now 9"})
     void whatChangesTheRunIsRefused(String override, String said) {
         BadInput e = assertThrows(BadInput.class, () -> since(override, "train.iterations=9"));

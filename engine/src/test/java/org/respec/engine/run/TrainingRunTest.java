@@ -197,7 +197,8 @@ class TrainingRunTest {
                 }
             });
         }
-        assertEquals(List.of("goes on with train.iterations 1 in place of 2", dir.resolve("checkpoints/iteration-00000002") + " is damaged (part actor.first is missing) and passed over",
+        assertEquals(List.of("goes on with train.iterations 1 in place of 2",
+            dir.resolve("checkpoints/iteration-00000002") + " is damaged (part actor.first is missing) and passed over",
             "goes on after iteration 1", "started"), said);
     }
 

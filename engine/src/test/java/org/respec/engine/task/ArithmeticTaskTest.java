@@ -27,8 +27,8 @@ class ArithmeticTaskTest {
     /** Characters, of which two nines merge into one token, as they do in the longest prompt there is. */
     private TextTokenizer merging() throws IOException {
         StringBuilder vocab = new StringBuilder();
-        for (char c : ArithmeticProblems.CHARACTERS.toCharArray()) {
-            vocab.append(vocab.isEmpty() ? "" : ", ").append("\"").append(c).append("\": ").append(ArithmeticProblems.CHARACTERS.indexOf(c));
+        for (int i = 0; i < ArithmeticProblems.CHARACTERS.length(); i++) {
+            vocab.append(i == 0 ? "" : ", ").append('"').append(ArithmeticProblems.CHARACTERS.charAt(i)).append("\": ").append(i);
         }
         Path file = Files.writeString(folder.resolve("tokenizer.json"), "{\"version\": \"1.0\", \"added_tokens\": [], \"model\": {\"type\":"
             + " \"BPE\", \"vocab\": {" + vocab + ", \"99\": 16}, \"merges\": [\"9 9\"]}}");
@@ -62,8 +62,8 @@ class ArithmeticTaskTest {
     }
 
     @ParameterizedTest
-    @CsvSource(quoteCharacter = '`', value = {"`36`, `1+2=3#### 36`, 1", "`36 `, `#### 36`, 1", "` 36\n`, `####36 `, 1", "`36`, `#### 37`, 0",
-        "`36`, `36`, 0", "`36`, `#### 36 #### 3`, 0"})
+    @CsvSource(quoteCharacter = '`', value = {"`36`, `1+2=3#### 36`, 1", "`36 `, `#### 36`, 1", "` 36\n`, `####36 `, 1",
+        "`36`, `#### 37`, 0", "`36`, `36`, 0", "`36`, `#### 36 #### 3`, 0"})
     void whatFollowsTheMarkIsTheAnswer(String answer, String response, double reward) {
         assertEquals(reward, new ArithmeticReward().reward(new Problem("35+1=", answer), response));
     }

@@ -22,7 +22,8 @@ final class ExportCommand implements Callable<Integer> {
         description = "Where the folders actor and, if one was taught, drafter go; new or empty.")
     private Path output;
 
-    @Option(names = "--iteration", paramLabel = "N", description = "The checkpoint after so many iterations (default: the newest whole one).")
+    @Option(names = "--iteration", paramLabel = "N",
+        description = "The checkpoint after so many iterations (default: the newest whole one).")
     private Integer iteration;
 
     @Override

@@ -8,8 +8,8 @@ import picocli.CommandLine.Command;
 /** The command line {@code respec}. */
 @Command(name = "respec", description = "Adaptive speculative decoding inside reinforcement learning of language models.",
     mixinStandardHelpOptions = true, version = Main.VERSION,
-    subcommands = {TrainCommand.class, ExportCommand.class, PretrainCommand.class, GenerateCommand.class, BenchCommand.class, DoctorCommand.class,
-        GpuCheckCommand.class, PlanCommand.class, SimulateCommand.class, ReportCommand.class, BundleCommand.class,
+    subcommands = {TrainCommand.class, ExportCommand.class, PretrainCommand.class, GenerateCommand.class, BenchCommand.class,
+        DoctorCommand.class, GpuCheckCommand.class, PlanCommand.class, SimulateCommand.class, ReportCommand.class, BundleCommand.class,
         ExperimentCommand.class})
 public final class Main implements Runnable {
     static final String VERSION = "respec 0.1.0";

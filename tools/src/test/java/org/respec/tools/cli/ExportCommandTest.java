@@ -48,7 +48,8 @@ class ExportCommandTest {
         assertEquals(List.of("actor", "drafter").stream().map(m -> "written to " + folder.resolve("newest").resolve(m)).toList(),
             newest.out().lines().toList());
         assertEquals(drawn, draw(folder.resolve("newest")), "the last checkpoint is of the run's end");
-        CommandOutcome first = CommandOutcome.of("export", run.toString(), "--output", folder.resolve("first").toString(), "--iteration", "1");
+        CommandOutcome first = CommandOutcome.of("export", run.toString(), "--output", folder.resolve("first").toString(),
+            "--iteration", "1");
         assertEquals(0, first.code(), first.err());
         assertNotEquals(drawn, draw(folder.resolve("first")));
     }
