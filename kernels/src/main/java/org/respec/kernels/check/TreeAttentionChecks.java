@@ -178,10 +178,13 @@ final class TreeAttentionChecks {
                 leaf = node;
             }
         }
-        AttentionScene alone = new AttentionScene(bench, shape, new Types(query, cache, 32), 0, List.of(Request.decode(deepest)));
-        alone.runDevice();
-        alone.pull();
-        same(bench, shape + ", decoded alone", decoded.got(leaf), alone.got(0));
+        // Tokens of a page of 5 are copied one by one.
+        for (int page : new int[] {32, 5}) {
+            AttentionScene alone = new AttentionScene(bench, shape, new Types(query, cache, page), 0, List.of(Request.decode(deepest)));
+            alone.runDevice();
+            alone.pull();
+            same(bench, shape + ", decoded alone, pages of " + page, decoded.got(leaf), alone.got(0));
+        }
         // The path to the deepest leaf prefilled with some of its context, and as a bare chain.
         int from = Math.max(0, committed - 5);
         AttentionScene prefilled = new AttentionScene(bench, shape, types, 0, List.of(decode(bench, 40), Request.prefill(deepest, from)));

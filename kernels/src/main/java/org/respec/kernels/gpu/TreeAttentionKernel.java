@@ -202,8 +202,8 @@ final class TreeAttentionKernel {
             .address(kv.data().address() + layer * kv.data().rowStride() * kv.layout().dtype().bytes()).address(out).address(table)
             .address(parts).address(states).address(gpu.faults().address()).integer64(qkv.rowStride()).integer64(out.rowStride())
             .integer64(kv.layout().pageElements()).integer(Math.toIntExact(table.rowStride())).integer(kv.layout().pageSize())
-            .integer(kv.layout().pages()).integer(attention.group()).integer(attention.kvHeads()).integer(plan.spans())
-            .integer(plan.spanChunks()).integer(flags).real(scale(dim));
+            .integer(pageShift(kv)).integer(kv.layout().pages()).integer(attention.group()).integer(attention.kvHeads())
+            .integer(plan.spans()).integer(plan.spanChunks()).integer(flags).real(scale(dim));
         gpu.stream().launch(kernels[index], Math.toIntExact(places(shape, attention, requests, to - from)), attention.kvHeads(),
             plan.spans(), shape.threads(), 1, sharedBytes(dim, products, shape, plan.spanChunks()), arguments.end());
     }
@@ -220,6 +220,12 @@ final class TreeAttentionKernel {
     /** Tokens of a sequence that the page table has room for. */
     static int capacity(KvStore kv) {
         return Math.multiplyExact(kv.pageTable().device().cols(), kv.layout().pageSize());
+    }
+
+    /** Logarithm of a page's tokens where they are a power of two, else -1. */
+    private static int pageShift(KvStore kv) {
+        int size = kv.layout().pageSize();
+        return Integer.bitCount(size) == 1 ? Integer.numberOfTrailingZeros(size) : -1;
     }
 
     /** Softmax to base 2: log2(e) / sqrt(dim). */

@@ -12,9 +12,9 @@
 //          row and head; with bf16 the tensor cores do them, 1 to 16 rows at one price. FLOPs per byte of a bf16 cache: the number of rows.
 // Launch   grid (places of ROWS rows, KV heads, spans): request r has the places rows_before * group / ROWS + r and on, enough for its
 //          rows; a block finds its request by a search of the warp. WARPS row groups times TEAMS; teams take alternate chunks of the span.
-//          Columns come in tiles of TILE through a ring of SLOTS slots by cp.async, one barrier a tile. A span is one chunk of 512 columns
-//          where the batch alone does not fill the GPU, else 8 chunks, folded in shared memory. Which, and M_TILES, WARPS and TEAMS, do
-//          not change a bit.
+//          Columns come in tiles of TILE through a ring of SLOTS slots by cp.async, one barrier a tile; where pages hold a power of two of
+//          16 tokens or more, a tile is one or two runs of bytes. A span is one chunk of 512 columns where the batch alone does not fill
+//          the GPU, else 8 chunks, folded in shared memory. Which, and M_TILES, WARPS and TEAMS, do not change a bit.
 // Invariance  A tile begins at a multiple of TILE columns. Where all rows of a warp see all its columns as committed, they share the tile
 //          in shared memory. Elsewhere (the tile that holds the end of the context, those with in-flight tokens, the diagonal of a prefill)
 //          each row has columns of its own, and they are gathered: ldmatrix takes one address per token, so a node's tile is a list of
@@ -52,9 +52,13 @@ constexpr int REGION = (ZERO_ROW + 1) * LD;
 constexpr int NT = TILE / 8;
 constexpr int DT = HEAD_DIM / 8;
 constexpr int NO_TOKEN = -2147483647;
-// Turns of the copying loop that overlap: a lone warp has nothing else to do while it waits for a shuffle; wider blocks have other warps,
-// and no registers left.
-constexpr int COPIES_AT_ONCE = TENSOR && M_TILES * WARPS == 1 && HEAD_DIM <= 128 ? 4 : 1;
+// Tokens from a multiple of RUN on lie side by side in the cache where a page holds a multiple of them.
+constexpr int RUN_SHIFT = 4;
+constexpr int RUN = 1 << RUN_SHIFT;
+// A lone warp has nothing else to do while it waits, and registers; wider blocks have other warps, and no registers left.
+constexpr bool LONE = TENSOR && M_TILES * WARPS == 1 && HEAD_DIM <= 128;
+// Turns of the copying loop that overlap.
+constexpr int COPIES_AT_ONCE = LONE ? 4 : 1;
 constexpr int EVERY = 2147483647;
 
 // Bits of flags: what the host knows of queries and out.
@@ -76,6 +80,7 @@ struct TreeAttentionArgs {
     i64 page_elements;
     int table_width;
     int page_size;
+    int page_shift;  // its logarithm where it is a power of two, else -1
     int pages;
     int group;
     int kv_heads;
@@ -401,6 +406,8 @@ struct Nodes {
 // In shared memory, too: registers are scarce.
 struct Block {
     u64 mask;        // in-flight tokens that one of its rows sees
+    i64 table;       // where its sequence begins in the page table
+    int committed;
     int request;
     int head;
     int first;       // number of its first row in the request
@@ -463,6 +470,8 @@ __device__ __forceinline__ bool find_block(const TreeAttentionArgs& a, Nodes& no
         }
         if (threadIdx.x == 0) {
             b.mask = mask;
+            b.table = (i64) a.rows.sequences[request] * a.table_width;
+            b.committed = a.rows.committed[request];
             b.request = request;
             b.head = blockIdx.y;
             b.first = first;
@@ -542,7 +551,7 @@ __device__ __forceinline__ Plan plan_chunk(const Block& b, int chunk) {
 }
 
 // Lane l's token of item i of a chunk: tiles, then in-flight tokens, which are wanted where tiles are gathered. -1 where there is none.
-__device__ __forceinline__ int token_place(const TreeAttentionArgs& a, const Block& b, const Plan& plan, int item) {
+__device__ __forceinline__ int token_place(const Block& b, const Plan& plan, int item) {
     int lane = threadIdx.x % WARP;
     if (lane >= TILE) {
         return -1;
@@ -553,36 +562,70 @@ __device__ __forceinline__ int token_place(const TreeAttentionArgs& a, const Blo
     }
     int number = (item - plan.ring) * TILE + lane;
     bool wanted = plan.gathered > 0 && number < 64 && (b.mask >> (number & 63) & 1);
-    return wanted ? a.rows.committed[b.request] + number : -1;
+    return wanted ? b.committed + number : -1;
 }
 
 __device__ __forceinline__ int fetch_page(const TreeAttentionArgs& a, const Block& b, int place) {
-    return place < 0 ? NO_TOKEN : a.page_table[(i64) a.rows.sequences[b.request] * a.table_width + place / a.page_size];
+    if (place < 0) {
+        return NO_TOKEN;
+    }
+    return a.page_table[b.table + (a.page_shift < 0 ? place / a.page_size : place >> a.page_shift)];
 }
 
-// Starts to copy the keys and values of the lanes' tokens to a slot. A page that is not one is reported and read as zeros.
-__device__ __forceinline__ void copy_tokens(const TreeAttentionArgs& a, const Block& b, int place, int page, int slot, cache* keys,
-                                            Copies& copies) {
-    i64 offset = -2;
-    if (page != NO_TOKEN) {
-        offset = -1;
-        if (page >= 0 && page < a.pages) {
-            offset = page * a.page_elements + ((i64) b.head * a.page_size + place % a.page_size) * HEAD_DIM;
-        } else {
-            report(a.fault, FAULT_INDEX, b.first_row, page);
-        }
+// Starts to copy a thread's pieces, from number BEGIN + thread on, of the keys and values of a tile, of which the tokens of a run follow
+// each other; lane l's is at `offset`. `from` is where the thread's pieces of the run begin that is being copied. Offsets that do not
+// depend on the thread are part of the instruction.
+template <int BEGIN> __device__ __forceinline__ void copy_runs(const TreeAttentionArgs& a, int thread, i64 offset, i64 values,
+                                                               const cache* from, cache* to, Copies& copies) {
+    constexpr int OF_RUN = RUN * PIECES;
+    constexpr int VALUES = REGION * (int) sizeof(cache);
+    constexpr bool EVEN_RUNS = OF_RUN % THREADS == 0;
+    constexpr bool EVEN_ROWS = THREADS % PIECES == 0 || PIECES % THREADS == 0;
+    constexpr int FROM = EVEN_RUNS ? BEGIN % OF_RUN * 16 : 0;
+    constexpr int TO = EVEN_ROWS ? (BEGIN + BEGIN / PIECES) * 16 : 0;
+    int piece = BEGIN + thread;
+    if constexpr (!EVEN_RUNS || BEGIN % OF_RUN == 0) {
+        from = a.keys + __shfl_sync(FULL, offset, piece / OF_RUN * RUN) + piece % OF_RUN * PIECE;
     }
+    cache* at = to + (EVEN_ROWS ? thread + thread / PIECES : piece + piece / PIECES) * PIECE;
+    copies.copy16<TO, FROM>(at, from);
+    copies.copy16<TO + VALUES, FROM>(at, from + values);
+    if constexpr (BEGIN + THREADS < TILE * PIECES) {
+        copy_runs<BEGIN + THREADS>(a, thread, offset, values, from, to, copies);
+    }
+}
+
+// Starts to copy the keys and values of the lanes' tokens, a tile's or in-flight ones, to a slot. A page that is not one is reported and
+// read as zeros.
+__device__ __forceinline__ void copy_tokens(const TreeAttentionArgs& a, const Block& b, bool tile, int place, int page, int slot,
+                                            cache* keys, Copies& copies) {
+    bool there = page >= 0 && page < a.pages;
     i64 values = (i64) a.kv_heads * a.page_size * HEAD_DIM;
+    cache* to = keys + slot * TILE * LD;
+    u32 thread = threadIdx.x % THREADS;
+    if (!LONE) {
+        recompute(thread);
+    }
+    if (tile && a.page_shift >= RUN_SHIFT && __all_sync(FULL, there || threadIdx.x % WARP >= TILE)) {
+        i64 offset = page * a.page_elements + (i64) (b.head * a.page_size + (place & (a.page_size - 1))) * HEAD_DIM;
+        copy_runs<0>(a, thread, offset, values, a.keys, to, copies);
+        return;
+    }
+    i64 offset = -2;
+    if (there) {
+        offset = page * a.page_elements + ((i64) b.head * a.page_size + place % a.page_size) * HEAD_DIM;
+    } else if (page != NO_TOKEN) {
+        offset = -1;
+        report(a.fault, FAULT_INDEX, b.first_row, page);
+    }
 #pragma unroll COPIES_AT_ONCE
-    for (int i = threadIdx.x % THREADS; i < TILE * PIECES; i += THREADS) {
+    for (int i = thread; i < TILE * PIECES; i += THREADS) {
         int row = i / PIECES;
-        int col = i % PIECES * PIECE;
         i64 from = __shfl_sync(FULL, offset, row);
         if (from != -2) {
-            cache* to = keys + (slot * TILE + row) * LD + col;
-            const cache* source = a.keys + max(from, (i64) 0) + col;
-            copies.copy16(to, source, from >= 0);
-            copies.copy16(to + REGION, source + values, from >= 0);
+            const cache* source = a.keys + max(from, (i64) 0) + i % PIECES * PIECE;
+            copies.copy16(to + (i + row) * PIECE, source, from >= 0);
+            copies.copy16(to + (i + row) * PIECE + REGION, source + values, from >= 0);
         }
     }
 }
@@ -830,33 +873,41 @@ extern "C" __global__ void __launch_bounds__(THREADS * TEAMS, 1) tree_attention(
 
         // A page's number is fetched one item ahead of the tokens.
         Plan plan = plan_chunk(b, round + team);
-        int page = fetch_page(a, b, token_place(a, b, plan, 0));
+        int place = token_place(b, plan, 0);
+        int page = fetch_page(a, b, place);
         for (int i = 0; i < SLOTS - 1; i++) {
-            copy_tokens(a, b, token_place(a, b, plan, i), page, i, keys, copies);
+            copy_tokens(a, b, i < plan.ring, place, page, i, keys, copies);
             copies.commit();
-            page = fetch_page(a, b, token_place(a, b, plan, i + 1));
+            place = token_place(b, plan, i + 1);
+            page = fetch_page(a, b, place);
         }
         for (int i = 0; i < ring + gathered; i++) {
-            // Planned again after each barrier: cheaper than to keep it in registers.
-            plan = plan_chunk(b, round + team);
+            if (!LONE) {
+                // Planned again after each barrier: cheaper than to keep it in registers.
+                plan = plan_chunk(b, round + team);
+            }
             int tile = i;
             int slot = i % SLOTS;
             bool live = i < plan.ring;
             if (i < ring) {
                 copies.wait<SLOTS - 2>();
                 __syncthreads();
-                copy_tokens(a, b, token_place(a, b, plan, i + SLOTS - 1), page, (i + SLOTS - 1) % SLOTS, keys, copies);
+                if (!LONE) {
+                    place = token_place(b, plan, i + SLOTS - 1);
+                }
+                copy_tokens(a, b, i + SLOTS - 1 < plan.ring, place, page, (i + SLOTS - 1) % SLOTS, keys, copies);
                 copies.commit();
-                page = fetch_page(a, b, token_place(a, b, plan, i + SLOTS));
+                place = token_place(b, plan, i + SLOTS);
+                page = fetch_page(a, b, place);
             } else {
                 // In-flight tokens lie in the slots after the last tile that passed through; one slot is left, for committed tokens.
                 tile = plan.ring + i - ring;
                 slot = (plan.ring + FLIGHT_SLOTS) % SLOTS;
                 live = i - ring < plan.gathered;
                 __syncthreads();
-                int place = plan.start + tile * TILE + lane;
+                place = plan.start + tile * TILE + lane;
                 place = live && lane < TILE && place < b.most_context ? place : -1;
-                copy_tokens(a, b, place, fetch_page(a, b, place), slot, keys, copies);
+                copy_tokens(a, b, live, place, fetch_page(a, b, place), slot, keys, copies);
                 copies.commit();
                 copies.wait<0>();
                 __syncthreads();

@@ -38,6 +38,9 @@ struct Copies {
     // 16 bytes, or zeros.
     void copy16(void* to, const void* from, bool valid) { copy(to, from, valid ? 16 : 0); }
 
+    // 16 bytes, both sides at offsets from their pointers, in bytes.
+    template <int TO, int FROM> void copy16(void* to, const void* from) { copy((u8*) to + TO, (const u8*) from + FROM, 16); }
+
     // Copies since the last call are one group.
     void commit() { group++; }
 
@@ -144,6 +147,12 @@ struct Copies {
     __device__ __forceinline__ void copy16(void* to, const void* from, bool valid) {
         asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"((u32) __cvta_generic_to_shared(to)), "l"(from),
                      "r"(valid ? 16 : 0) : "memory");
+    }
+
+    // 16 bytes, both sides at offsets from their pointers, in bytes.
+    template <int TO, int FROM> __device__ __forceinline__ void copy16(void* to, const void* from) {
+        asm volatile("cp.async.cg.shared.global [%0 + %2], [%1 + %3], 16;" ::"r"((u32) __cvta_generic_to_shared(to)), "l"(from), "n"(TO),
+                     "n"(FROM) : "memory");
     }
 
     // Copies since the last call are one group.
