@@ -36,7 +36,8 @@ final class GpuTreeAttention {
         if (rows > 0) {
             int columns = TreeAttentionKernel.columnsBucket(
                 TreeAttentionKernel.mostColumns(batch, requests, rows, TreeAttentionKernel.capacity(kv)));
-            run(qkv, shape, kv, layer, batch, requests, out, rows, kernel.plan(qkv, shape, kv, requests, rows, columns));
+            run(qkv, shape, kv, layer, batch, requests, out, rows,
+                kernel.plan(qkv.dtype(), shape, kv.layout(), requests, rows, columns));
         }
     }
 

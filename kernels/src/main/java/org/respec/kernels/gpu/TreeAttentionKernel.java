@@ -7,6 +7,7 @@ import org.respec.bindings.gpu.GpuKernel;
 import org.respec.bindings.memory.RawMemory;
 import org.respec.kernels.AttentionShape;
 import org.respec.kernels.DType;
+import org.respec.kernels.KvLayout;
 import org.respec.kernels.KvStore;
 import org.respec.kernels.RowBatch;
 import org.respec.kernels.Tensor;
@@ -84,17 +85,17 @@ final class TreeAttentionKernel {
             .with("FOLDS", shape.folds() ? 1 : 0);
     }
 
-    private static Products products(Tensor qkv, KvStore kv) {
-        if (kv.layout().dtype() == DType.F32) {
+    private static Products products(DType query, DType cache) {
+        if (cache == DType.F32) {
             return Products.F32_CACHE;
         }
-        return qkv.dtype() == DType.BF16 ? Products.TENSOR : Products.BF16_CACHE;
+        return query == DType.BF16 ? Products.TENSOR : Products.BF16_CACHE;
     }
 
     /** Whether a plan can run here: there is such a kernel, and its shared memory is there. */
-    boolean fits(Tensor qkv, KvStore kv, Shape shape, int spanChunks) {
-        Products products = products(qkv, kv);
-        int dim = kv.layout().headDim();
+    private boolean fits(DType query, KvLayout kv, Shape shape, int spanChunks) {
+        Products products = products(query, kv.dtype());
+        int dim = kv.headDim();
         // A node's description, and what 16 rows have in common.
         int fixed = 17 * shape.rows() + 64;
         return exists(dim, products, shape) && (spanChunks == 1 || shape.folds())
@@ -135,33 +136,44 @@ final class TreeAttentionKernel {
      */
     static int columnsBucket(int columns) {
         int chunks = Math.max(1, (columns + CHUNK - 1) / CHUNK);
-        int step = Math.max(1, Integer.highestOneBit(chunks) / 4);
+        int step = bucketStep(chunks);
         return Math.multiplyExact(Math.multiplyExact((chunks + step - 1) / step, step), CHUNK);
     }
 
+    private static int bucketStep(int chunks) {
+        return Math.max(1, Integer.highestOneBit(chunks) / 4);
+    }
+
+    /** Spans that the longest row fills at least, where so many chunks are the {@link #columnsBucket} of its columns. */
+    static int filledSpans(int chunks) {
+        return (chunks - bucketStep(chunks - 1)) / SPAN_CHUNKS;
+    }
+
     /**
-     * How to cut this batch.
+     * How to cut a batch of queries of a type over a cache.
      *
      * @param columns most columns of a row, a {@link #columnsBucket}
      */
-    TreeAttentionPlan plan(Tensor qkv, AttentionShape attention, KvStore kv, int requests, int rows, int columns) {
+    TreeAttentionPlan plan(DType query, AttentionShape attention, KvLayout kv, int requests, int rows, int columns) {
         int chunks = (columns + CHUNK - 1) / CHUNK;
-        int spans = (chunks + SPAN_CHUNKS - 1) / SPAN_CHUNKS;
         int packed = Math.multiplyExact((rows + requests - 1) / requests, attention.group());
         if (packed > Shape.NARROW.rows()) {
-            Shape bulk = fits(qkv, kv, Shape.WIDE, SPAN_CHUNKS) ? Shape.WIDE : Shape.SPREAD;
-            long blocks = places(bulk, attention, requests, rows) * attention.kvHeads() * spans;
+            Shape bulk = packed > Shape.SPREAD.rows() && fits(query, kv, Shape.WIDE, SPAN_CHUNKS) ? Shape.WIDE : Shape.SPREAD;
+            // Those that have work for long: not the places that nobody has, nor spans of a longer row.
+            long blocks = (long) requests * ((packed + bulk.rows() - 1) / bulk.rows()) * attention.kvHeads()
+                * Math.max(1, filledSpans(chunks));
             // A span to a block writes little; a chunk to a block keeps more multiprocessors busy.
-            if (chunks > 1 && 4 * blocks >= 3L * gpu.driver().device().multiprocessors() && fits(qkv, kv, bulk, SPAN_CHUNKS)) {
-                return same(bulk, SPAN_CHUNKS, spans);
+            if (chunks > 1 && 4 * blocks >= 3L * bulk.resident() * gpu.driver().device().multiprocessors()
+                && fits(query, kv, bulk, SPAN_CHUNKS)) {
+                return same(bulk, SPAN_CHUNKS, (chunks + SPAN_CHUNKS - 1) / SPAN_CHUNKS);
             }
-            if (fits(qkv, kv, Shape.SPREAD, 1)) {
+            if (fits(query, kv, Shape.SPREAD, 1)) {
                 return same(Shape.SPREAD, 1, chunks);
             }
         }
-        if (!fits(qkv, kv, Shape.NARROW, 1)) {
-            throw new IllegalArgumentException("treeAttention: heads of " + attention.headDim() + " and a cache of " + kv.layout().dtype()
-                + " need " + sharedBytes(attention.headDim(), products(qkv, kv), Shape.NARROW, 1) + " bytes of shared memory, "
+        if (!fits(query, kv, Shape.NARROW, 1)) {
+            throw new IllegalArgumentException("treeAttention: heads of " + attention.headDim() + " and a cache of " + kv.dtype()
+                + " need " + sharedBytes(attention.headDim(), products(query, kv.dtype()), Shape.NARROW, 1) + " bytes of shared memory, "
                 + gpu.driver().device().name() + " has " + gpu.driver().device().sharedBytesPerBlock());
         }
         return same(Shape.NARROW, 1, chunks);
@@ -188,7 +200,7 @@ final class TreeAttentionKernel {
             TreeAttentionPlan plan, int from, int to, long parts, long states) {
         int dim = attention.headDim();
         Shape shape = plan.shape();
-        Products products = products(qkv, kv);
+        Products products = products(qkv.dtype(), kv.layout().dtype());
         int index = (dimIndex(dim) * PRODUCTS.length + products.ordinal()) * SHAPES.length + shape.ordinal();
         if (kernels[index] == null) {
             kernels[index] = gpu.kernel(spec(dim, products, shape));

@@ -74,7 +74,7 @@ class TreeAttentionPlansTest {
         long[] tokens = bench.random().longs(4800, 1, Long.MAX_VALUE).toArray();
         return List.of(Request.tree(Arrays.copyOf(tokens, 1020 + 41), 1020, parents),
             Request.tree(Arrays.copyOf(tokens, 4600 + 9), 4600, Arrays.copyOf(parents, 9)),
-            Request.prefill(Arrays.copyOf(tokens, 520), 470), Request.decode(Arrays.copyOf(tokens, 4097)),
+            Request.prefill(Arrays.copyOf(tokens, 520), 460), Request.decode(Arrays.copyOf(tokens, 4097)),
             Request.decode(Arrays.copyOf(tokens, 7)));
     }
 

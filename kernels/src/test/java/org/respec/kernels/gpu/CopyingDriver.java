@@ -19,6 +19,16 @@ import org.respec.bindings.gpu.PinnedMemory;
 /** A device of host memory alone: its streams copy at once and refuse all else. For {@link DelayingDriver}, which has the events. */
 final class CopyingDriver implements GpuDriver {
     private final Arena arena = Arena.ofShared();
+    private final GpuDevice device;
+
+    CopyingDriver() {
+        this(new GpuDevice("copies", "none", "", 1, 48 << 10, 0, 1L << 30, 0));
+    }
+
+    /** With the properties of another device. */
+    CopyingDriver(GpuDevice device) {
+        this.device = device;
+    }
 
     private record Memory(MemorySegment segment) implements GpuMemory, PinnedMemory {
         @Override
@@ -69,7 +79,7 @@ final class CopyingDriver implements GpuDriver {
 
     @Override
     public GpuDevice device() {
-        return new GpuDevice("copies", "none", "", 1, 48 << 10, 0, 1L << 30, 0);
+        return device;
     }
 
     @Override
