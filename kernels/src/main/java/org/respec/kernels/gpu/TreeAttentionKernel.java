@@ -30,7 +30,7 @@ final class TreeAttentionKernel {
     private static final Shape[] SHAPES = Shape.values();
 
     /** How products are computed: FMA chains over an F32 or a BF16 cache, or tensor cores where queries and cache are BF16. */
-    private enum Products {
+    enum Products {
         F32_CACHE, BF16_CACHE, TENSOR
     }
 
@@ -102,12 +102,12 @@ final class TreeAttentionKernel {
             && sharedBytes(dim, products, shape, spanChunks) + fixed <= gpu.driver().device().sharedBytesPerBlock();
     }
 
-    /** Dynamic shared memory: the teams' rings of keys and values with a row of zeros each, queries, totals of a span. */
-    private static int sharedBytes(int dim, Products products, Shape shape, int spanChunks) {
+    /** Dynamic shared memory: the teams' rings of keys and values and a row of zeros, queries, totals of a span. */
+    static int sharedBytes(int dim, Products products, Shape shape, int spanChunks) {
         int cacheBytes = products == Products.F32_CACHE ? 4 : 2;
         int tile = dim * cacheBytes > 256 ? 16 : 32;
-        int tokens = (FLIGHT / tile + 1) * tile + 1;
-        int ring = 2 * tokens * (dim * cacheBytes + 16);
+        int tokens = (FLIGHT / tile + 1) * tile;
+        int ring = (2 * tokens + 1) * (dim * cacheBytes + 16);
         int query = dim * (products == Products.TENSOR ? 2 : 4) + 16;
         int total = spanChunks == 1 ? 0 : dim * 4 + 32;
         return shape.teams() * ring + shape.rows() * (query + total);

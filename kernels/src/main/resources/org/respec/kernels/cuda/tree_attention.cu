@@ -47,8 +47,10 @@ constexpr int PIECE = 16 / sizeof(cache);
 constexpr int PIECES = HEAD_DIM / PIECE;
 constexpr int LD = HEAD_DIM + PIECE;  // padded: eight rows' 16 bytes touch all banks once
 constexpr int LDQ = HEAD_DIM + 16 / sizeof(query);
-constexpr int ZERO_ROW = SLOTS * TILE;
-constexpr int REGION = (ZERO_ROW + 1) * LD;
+constexpr int REGION = SLOTS * TILE * LD;
+constexpr int RING = 2 * REGION + LD;  // keys, values, a row of zeros
+constexpr int ZERO_VALUE = SLOTS * TILE;
+constexpr int ZERO_KEY = 2 * ZERO_VALUE;
 constexpr int NT = TILE / 8;
 constexpr int DT = HEAD_DIM / 8;
 constexpr int NO_TOKEN = -2147483647;
@@ -630,12 +632,13 @@ __device__ __forceinline__ void copy_tokens(const TreeAttentionArgs& a, const Bl
     }
 }
 
-// Where in shared memory a node's column is: in the slot of its tile, among the in-flight tokens, or nowhere: the row of zeros.
-__device__ __forceinline__ int locate(const Nodes& nodes, int node, int start, int slot, int flight) {
+// Row of keys or of values where a node's column is: in the slot of its tile, among the in-flight tokens, or nowhere: the row of zeros,
+// ZERO_KEY or ZERO_VALUE.
+__device__ __forceinline__ int locate(const Nodes& nodes, int node, int start, int slot, int flight, int zero) {
     int lane = threadIdx.x % WARP;
     int column = start + lane;
     if (lane >= TILE || column >= nodes.lengths[node]) {
-        return ZERO_ROW;
+        return zero;
     }
     int rank = column - nodes.contexts[node];
     if (rank < 0) {
@@ -677,7 +680,7 @@ __device__ __forceinline__ void gather_strip(const TreeAttentionArgs& a, const B
             continue;
         }
         float t[1][NT][4];
-        multiply_keys<1>(t, queries, keys, locate(nodes, node, start, slot, flight));
+        multiply_keys<1>(t, queries, keys, locate(nodes, node, start, slot, flight, ZERO_KEY));
         bool keep0 = whole || node0 == node;
         bool keep1 = whole || node1 == node;
 #pragma unroll
@@ -694,7 +697,7 @@ __device__ __forceinline__ void gather_strip(const TreeAttentionArgs& a, const B
     pack_weights(weights, s[0]);
     for (int node = from; node <= to; node++) {
         if (nodes.lengths[node] > start) {
-            multiply_kept(acc[0], weights, keys + REGION, locate(nodes, node, start, slot, flight), whole || node0 == node,
+            multiply_kept(acc[0], weights, keys + REGION, locate(nodes, node, start, slot, flight, ZERO_VALUE), whole || node0 == node,
                           whole || node1 == node);
         }
     }
@@ -836,15 +839,14 @@ extern "C" __global__ void __launch_bounds__(THREADS * TEAMS, 1) tree_attention(
     int lane = threadIdx.x % WARP;
     int team = threadIdx.x / THREADS;
     int row_warp = threadIdx.x % THREADS / WARP;
-    cache* keys = (cache*) dynamic_shared + team * 2 * REGION;
-    query* all_queries = (query*) ((cache*) dynamic_shared + TEAMS * 2 * REGION);
+    cache* keys = (cache*) dynamic_shared + team * RING;
+    query* all_queries = (query*) ((cache*) dynamic_shared + TEAMS * RING);
     query* queries = all_queries + row_warp * M_TILES * 16 * LDQ;
     Copies copies;
     load_queries(a, b, all_queries, copies);
     for (int i = threadIdx.x % THREADS; i < LD; i += THREADS) {
         cache zero{};
-        keys[ZERO_ROW * LD + i] = zero;
-        keys[REGION + ZERO_ROW * LD + i] = zero;
+        keys[ZERO_KEY * LD + i] = zero;
     }
 
     int strip = row_warp * M_TILES;
@@ -924,7 +926,7 @@ extern "C" __global__ void __launch_bounds__(THREADS * TEAMS, 1) tree_attention(
                 continue;
             }
             if (start + TILE <= least) {
-                int source = lane < TILE ? slot * TILE + lane : ZERO_ROW;
+                int source = slot * TILE + lane;
                 float s[M_TILES][NT][4];
                 multiply_keys<M_TILES>(s, queries, keys, source);
                 soften<M_TILES>(s, acc, top, sum, a.scale);

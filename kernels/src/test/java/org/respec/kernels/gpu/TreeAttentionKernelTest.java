@@ -3,11 +3,18 @@ package org.respec.kernels.gpu;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.respec.bindings.gpu.GpuDevice;
 import org.respec.bindings.gpu.GpuDriver;
+import org.respec.bindings.nativelib.CudaLibraries;
+import org.respec.bindings.nativelib.LibraryPlaces;
+import org.respec.bindings.nvrtc.CompileReport;
+import org.respec.bindings.nvrtc.CubinCache;
+import org.respec.bindings.nvrtc.JnvrtcCompiler;
 import org.respec.kernels.AttentionShape;
 import org.respec.kernels.DType;
 import org.respec.kernels.KvLayout;
@@ -39,6 +46,24 @@ class TreeAttentionKernelTest {
             assertEquals(new TreeAttentionPlan(shape, spanChunks, spans), new TreeAttentionKernel(gpu).plan(DType.BF16,
                 new AttentionShape(32, 8, 128), new KvLayout(DType.BF16, 1, 8, 128, 16, 1), requests, requests * rows, columns));
         }
+    }
+
+    /** Shared memory and registers of blocks with bf16 heads of 128 on Hopper leave room for as many as the plan counts on. */
+    @ParameterizedTest
+    @EnumSource(Shape.class)
+    void asManyBlocksFitAsThePlanCountsOn(Shape shape) {
+        KernelSpec spec = TreeAttentionKernel.specs().stream().filter(one -> one.defines().get("HEAD_DIM").equals("128")
+            && one.defines().get("TENSOR").equals("1") && one.defines().get("WARPS").equals(String.valueOf(shape.warps()))
+            && one.defines().get("TEAMS").equals(String.valueOf(shape.teams()))).findFirst().orElseThrow();
+        CubinCache cubins = new CubinCache(Path.of("target", "cubins").toAbsolutePath());
+        String log = cubins.get(KernelSources.of(spec), "sm_90a",
+            JnvrtcCompiler.open(new CudaLibraries(LibraryPlaces.classPathOnly()))).log();
+        CompileReport report = CompileReport.parse(log).getFirst();
+        // Shared memory is given in steps of 128 bytes, with 1024 of the system's for each block; registers in steps of 8 a thread.
+        int shared = report.staticSharedBytes() + TreeAttentionKernel.sharedBytes(128, TreeAttentionKernel.Products.TENSOR, shape,
+            shape.folds() ? TreeAttentionKernel.SPAN_CHUNKS : 1);
+        assertEquals(shape.resident(), Math.min(228 * 1024 / ((shared + 127) / 128 * 128 + 1024),
+            65536 / ((report.registers() + 7) / 8 * 8 * shape.threads())), shared + " bytes, " + report);
     }
 
     /** A bucket counts for as many spans as the shortest context in it fills. */
