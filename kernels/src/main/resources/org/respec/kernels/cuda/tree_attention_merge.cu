@@ -6,6 +6,7 @@
 // Launch   head_dim / 4 threads a row and head, 4 elements each; blocks of 128 threads.
 // Numerics chunks of a span of SPAN_CHUNKS from the left, then spans from the left, with the arithmetic of tree_attention: the same bits
 //          whether a block was given a chunk or a span.
+// Latency  the loads of SPAN_CHUNKS parts wait together: 65 chunks of a long context are 9 rounds of memory's latency.
 #include "tree_attention.cuh"
 
 struct TreeAttentionMergeArgs {
@@ -17,13 +18,18 @@ struct TreeAttentionMergeArgs {
     int heads;
     int head_dim;
     int spans;
-    int span_chunks;
+    int span_chunks;  // 1 or SPAN_CHUNKS
     int out_bf16;
     float scale;  // log2(e) / sqrt(head_dim)
 };
 
 struct alignas(16) Quad {
     float at[4];
+};
+
+struct alignas(8) State {
+    float top;
+    float sum;
 };
 
 // A part of a row: four elements and the softmax that they belong to.
@@ -33,14 +39,17 @@ struct Part {
     float sum;
 };
 
-__device__ __forceinline__ void join_part(Part& total, const Part& part, float scale) {
+// Nothing changes where the part is not there: cheaper than a branch for each.
+__device__ __forceinline__ void join_part(Part& total, const Part& part, bool there, float scale) {
+    Part next = total;
     float weight;
     float part_weight;
-    join(total.top, total.sum, part.top, part.sum, scale, weight, part_weight);
+    join(next.top, next.sum, part.top, part.sum, scale, weight, part_weight);
 #pragma unroll
     for (int e = 0; e < 4; e++) {
-        total.values.at[e] = joined(total.values.at[e], weight, part.values.at[e], part_weight);
+        next.values.at[e] = joined(next.values.at[e], weight, part.values.at[e], part_weight);
     }
+    total = there ? next : total;
 }
 
 extern "C" __global__ void __launch_bounds__(128) tree_attention_merge(const __grid_constant__ TreeAttentionMergeArgs a) {
@@ -63,25 +72,35 @@ extern "C" __global__ void __launch_bounds__(128) tree_attention_merge(const __g
     const float* states = a.states + item * a.spans * 2;
     int columns = CHUNK * a.span_chunks;
     int count = (view.length + columns - 1) / columns;
-    int each = SPAN_CHUNKS / a.span_chunks;
     Part total;
-    Part span;
-#pragma unroll 4
-    for (int i = 0; i < count; i++) {
-        Part part;
-        part.values = *(const Quad*) (parts + (i64) i * a.head_dim);
-        part.top = states[2 * i];
-        part.sum = states[2 * i + 1];
-        if (i % each == 0) {
-            span = part;
-        } else {
-            join_part(span, part, a.scale);
+    for (int begin = 0; begin < count; begin += SPAN_CHUNKS) {
+        // All loads are on their way before the first is waited for; past the end the last part is loaded again.
+        Part loaded[SPAN_CHUNKS];
+#pragma unroll
+        for (int i = 0; i < SPAN_CHUNKS; i++) {
+            int from = min(begin + i, count - 1);
+            loaded[i].values = *(const Quad*) (parts + (i64) from * a.head_dim);
+            State state = *(const State*) (states + 2 * from);
+            loaded[i].top = state.top;
+            loaded[i].sum = state.sum;
         }
-        if (i % each == each - 1 || i == count - 1) {
-            if (i < each) {
-                total = span;
-            } else {
-                join_part(total, span, a.scale);
+        Part first = loaded[0];
+        if (a.span_chunks == 1) {
+            // These are the chunks of a span.
+#pragma unroll
+            for (int i = 1; i < SPAN_CHUNKS; i++) {
+                join_part(first, loaded[i], begin + i < count, a.scale);
+            }
+        }
+        if (begin == 0) {
+            total = first;
+        } else {
+            join_part(total, first, true, a.scale);
+        }
+        if (a.span_chunks > 1) {
+#pragma unroll
+            for (int i = 1; i < SPAN_CHUNKS; i++) {
+                join_part(total, loaded[i], begin + i < count, a.scale);
             }
         }
     }
