@@ -632,6 +632,18 @@ __device__ __forceinline__ void copy_tokens(const TreeAttentionArgs& a, const Bl
     }
 }
 
+// Starts to copy the first items of a chunk to an empty ring.
+__device__ __forceinline__ void start_chunk(const TreeAttentionArgs& a, const Block& b, const Plan& plan, cache* keys, Copies& copies) {
+    int page = fetch_page(a, b, token_place(b, plan, 0));
+#pragma unroll 1
+    for (int i = 0; i < SLOTS - 1; i++) {
+        int next = fetch_page(a, b, token_place(b, plan, i + 1));
+        copy_tokens(a, b, i < plan.ring, token_place(b, plan, i), page, i, keys, copies);
+        copies.commit();
+        page = next;
+    }
+}
+
 // Row of keys or of values where a node's column is: in the slot of its tile, among the in-flight tokens, or nowhere: the row of zeros,
 // ZERO_KEY or ZERO_VALUE.
 __device__ __forceinline__ int locate(const Nodes& nodes, int node, int start, int slot, int flight, int zero) {
@@ -857,6 +869,7 @@ extern "C" __global__ void __launch_bounds__(THREADS * TEAMS, 1) tree_attention(
     float* totals = (float*) (all_queries + ROWS * LDQ);
 #endif
 
+    start_chunk(a, b, plan_chunk(b, team), keys, copies);
     for (int round = 0; round < b.chunks; round += TEAMS) {
         int ring = 0;
         int gathered = 0;
@@ -875,14 +888,8 @@ extern "C" __global__ void __launch_bounds__(THREADS * TEAMS, 1) tree_attention(
 
         // A page's number is fetched one item ahead of the tokens.
         Plan plan = plan_chunk(b, round + team);
-        int place = token_place(b, plan, 0);
+        int place = token_place(b, plan, SLOTS - 1);
         int page = fetch_page(a, b, place);
-        for (int i = 0; i < SLOTS - 1; i++) {
-            copy_tokens(a, b, i < plan.ring, place, page, i, keys, copies);
-            copies.commit();
-            place = token_place(b, plan, i + 1);
-            page = fetch_page(a, b, place);
-        }
         for (int i = 0; i < ring + gathered; i++) {
             if (!LONE) {
                 // Planned again after each barrier: cheaper than to keep it in registers.
@@ -932,9 +939,13 @@ extern "C" __global__ void __launch_bounds__(THREADS * TEAMS, 1) tree_attention(
                 soften<M_TILES>(s, acc, top, sum, a.scale);
                 multiply_values<M_TILES>(acc, s, keys + REGION, source);
             } else {
+                u32 first = strip;
+                if (!LONE) {
+                    recompute(first);
+                }
 #pragma unroll
                 for (int m = 0; m < M_TILES; m++) {
-                    gather_strip(a, b, nodes, strip + m, start, slot, plan.ring, queries + 16 * m * LDQ, keys, (float (&)[1][DT][4]) acc[m],
+                    gather_strip(a, b, nodes, first + m, start, slot, plan.ring, queries + 16 * m * LDQ, keys, (float (&)[1][DT][4]) acc[m],
                                  &top[m], &sum[m]);
                 }
             }
@@ -949,6 +960,10 @@ extern "C" __global__ void __launch_bounds__(THREADS * TEAMS, 1) tree_attention(
         }
 #if FOLDS
         if (a.span_chunks > 1) {
+            if (round + TEAMS < b.chunks) {
+                // The next tiles come while these chunks are folded.
+                start_chunk(a, b, plan_chunk(b, round + TEAMS + team), keys, copies);
+            }
             // Chunks are folded in their order, one team after the other; a thread owns the same elements in every team.
 #pragma unroll
             for (int t = 0; t < TEAMS; t++) {
