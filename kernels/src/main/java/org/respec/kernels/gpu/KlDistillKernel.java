@@ -15,10 +15,12 @@ final class KlDistillKernel {
 
     private static final int PACK_BYTES = 16;
     /** Static shared memory of the kernels, rounded up. */
-    private static final int STATIC_SHARED = 256;
+    private static final int STATIC_SHARED = 512;
     /** Rows past this many bytes leave no room for a second block on an H100's SM, so that one takes all threads. */
     private static final int ROW_ALONE = 96 * 1024;
-    /** Most named tokens: their ids and logits take 8 bytes each of shared memory. */
+    /** Bytes of shared memory that a named token takes: its id, its logit, and the teacher's log-probability. */
+    private static final int NAMED_BYTES = 12;
+    /** Most named tokens. */
     static final int MAX_NAMED = 2048;
 
     private final GpuContext gpu;
@@ -36,9 +38,9 @@ final class KlDistillKernel {
         return List.of(TOP_K_F32, TOP_K_BF16, DENSE_F32, DENSE_F32_BF16, DENSE_BF16_F32, DENSE_BF16);
     }
 
-    /** Shared memory that a row needs besides its stash: a bit for each token, id and logit of each named one. */
+    /** Shared memory that a row needs besides its stash: a bit for each token, and what is kept of each named one. */
     private static long named(int vocab, int k) {
-        return (vocab + 31L) / 32 * 4 + 8L * k;
+        return (vocab + 31L) / 32 * 4 + (long) NAMED_BYTES * k;
     }
 
     /** Whether a vocabulary's bit map and {@code k} named tokens fit this device's shared memory. */

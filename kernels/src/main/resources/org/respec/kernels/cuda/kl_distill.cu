@@ -12,7 +12,8 @@
 //          FLOPs (dense: 30). The second pass reads what fits from shared memory and the rest again, from L2: a row of 152k bf16 is
 //          304 KB, of which an H100 block keeps some 200 KB, so 132 blocks leave 14 MB in a 50 MB L2. Rows past what shared memory and
 //          a share of L2 hold (f32 or dense rows of 152k: 400 KB a block, 53 MB) reread a part from DRAM.
-// Launch   one block a row, 32 to 1024 threads (a function of vocab and storage); 16 bytes a thread and load, four loads in flight.
+// Launch   one block a row, 32 to 1024 threads (a function of vocab and storage); 16 bytes a thread and load, four loads in flight; top
+//          k: what fits shared memory is fetched whole with cp.async, beside the look-up of names.
 //          What the first pass read last, and L2 surely has, is reread first. Rows that fit half an SM's shared memory run two or
 //          more to an SM.
 // Numerics thread t has packs t, t + threads, ... of 16 bytes of logits whether loads are wide or, for unaligned rows and the last
@@ -35,6 +36,8 @@ typedef pack16<storage> pack;
 constexpr int N = pack::N;
 // Loads in flight per thread.
 constexpr int FLIGHT = 4;
+// The stash is fetched in so many parts, the last of which takes what is left.
+constexpr int STASH_GROUPS = 4;
 constexpr int BOTH = 2;
 constexpr float LOG2_E = 1.4426950408889634f;
 constexpr float LN2 = 0.6931471805599453f;
@@ -211,7 +214,8 @@ __device__ __forceinline__ void exponentials(float* x, float top, float scale, f
 }
 
 extern "C" __global__ void __launch_bounds__(1024) kl_distill(const __grid_constant__ KlDistillArgs a) {
-    // Packs of the row that the second pass finds here; a bit for every token that the teacher names; ids and logits of those.
+    // Packs of the row, which both passes find here; a bit for every token that the teacher names; ids, logits and log-probabilities
+    // of those.
     extern __shared__ __align__(16) u8 dynamic[];
     __shared__ float reduce[WARP];
     __shared__ int refused;
@@ -220,17 +224,35 @@ extern "C" __global__ void __launch_bounds__(1024) kl_distill(const __grid_const
     int words = (a.vocab + 31) / 32;
     int* tokens = (int*) (bits + words);
     float* named = (float*) (tokens + a.k);
+    float* log_probs = named + a.k;
 
     i64 row = blockIdx.x;
     Row logits(a.logits + row * a.logit_stride, a.vocab);
-    const float* log_probs = a.log_probs + row * a.log_prob_stride;
+    // Asked for together with the weight: one wait in place of three.
+    const int* ids = a.ids + row * a.id_stride;
+    const float* teacher = a.log_probs + row * a.log_prob_stride;
     float weight = a.weights[row];
+    float log_tail = a.tails[row];
+    int first_id = threadIdx.x < a.k ? ids[threadIdx.x] : 0;
+    float first_log_prob = threadIdx.x < a.k ? teacher[threadIdx.x] : 0.f;
     if (weight == 0.f) {
         logits.zero();
         if (threadIdx.x == 0) {
             a.losses[row] = 0.f;
         }
         return;
+    }
+    // What the second pass finds here is on its way before names are looked up: every thread its own packs, so no barrier is needed.
+    int threads = blockDim.x;
+    int kept = min(a.stash_packs, logits.full);
+    Copies copies;
+#pragma unroll
+    for (int g = 0; g < STASH_GROUPS; g++) {
+        int end = g == STASH_GROUPS - 1 ? kept : min(kept, (g + 1) * FLIGHT * threads);
+        for (int p = g * FLIGHT * threads + threadIdx.x; p < end; p += threads) {
+            copies.copy(stash + p, logits.at + p * N, 16);
+        }
+        copies.commit();
     }
     for (int w = threadIdx.x; w < words; w += blockDim.x) {
         bits[w] = 0;
@@ -240,7 +262,8 @@ extern "C" __global__ void __launch_bounds__(1024) kl_distill(const __grid_const
     }
     __syncthreads();
     for (int j = threadIdx.x; j < a.k; j += blockDim.x) {
-        int token = a.ids[row * a.id_stride + j];
+        int token = j == threadIdx.x ? first_id : ids[j];
+        log_probs[j] = j == threadIdx.x ? first_log_prob : teacher[j];
         bool good = token >= 0 && token < a.teacher_vocab;
         int own = good && a.id_map ? a.id_map[token] : token;
         good = good && own < a.vocab && own >= (a.id_map ? -1 : 0);
@@ -255,14 +278,34 @@ extern "C" __global__ void __launch_bounds__(1024) kl_distill(const __grid_const
     }
     __syncthreads();
     if (refused) {
+        copies.wait<0>();
         return;
     }
 
     // First pass: maximum and sum of all tokens without a name.
     float scale = a.inverse * LOG2_E;
-    int threads = blockDim.x;
     Online others;
-    for (int base = threadIdx.x; base < logits.full; base += FLIGHT * threads) {
+#pragma unroll 1
+    for (int g = 0; g < STASH_GROUPS; g++) {
+        static_assert(STASH_GROUPS == 4);
+        if (g == 0) {
+            copies.wait<3>();
+        } else if (g == 1) {
+            copies.wait<2>();
+        } else if (g == 2) {
+            copies.wait<1>();
+        } else {
+            copies.wait<0>();
+        }
+        int end = g == STASH_GROUPS - 1 ? kept : min(kept, (g + 1) * FLIGHT * threads);
+        for (int p = g * FLIGHT * threads + threadIdx.x; p < end; p += threads) {
+            float x[N];
+            widen(stash[p], x);
+            mask(bits, p, x);
+            others.add(x, scale);
+        }
+    }
+    for (int base = logits.first(kept); base < logits.full; base += FLIGHT * threads) {
         pack v[FLIGHT];
 #pragma unroll
         for (int f = 0; f < FLIGHT; f++) {
@@ -274,9 +317,6 @@ extern "C" __global__ void __launch_bounds__(1024) kl_distill(const __grid_const
         for (int f = 0; f < FLIGHT; f++) {
             int p = base + f * threads;
             if (p < logits.full) {
-                if (p < a.stash_packs) {
-                    stash[p] = v[f];
-                }
                 float x[N];
                 widen(v[f], x);
                 mask(bits, p, x);
@@ -317,7 +357,6 @@ extern "C" __global__ void __launch_bounds__(1024) kl_distill(const __grid_const
     }
     float loss = block_sum(part, reduce);
     missing = block_sum(missing, reduce);
-    float log_tail = a.tails[row];
     float tail = (log_tail <= NO_TAIL ? 0.f : expf(log_tail)) + missing;
     rest = fmaxf(rest / total, LEAST_REST);
     loss = tail > 0.f ? fmaf(tail, logf(tail) - logf(rest), loss) : loss;
@@ -365,7 +404,7 @@ extern "C" __global__ void __launch_bounds__(1024) kl_distill(const __grid_const
             }
         }
     }
-    for (int p = threadIdx.x; p < min(a.stash_packs, logits.full); p += threads) {
+    for (int p = threadIdx.x; p < kept; p += threads) {
         float x[N];
         widen(stash[p], x);
         exponentials(x, top, scale, outside);
