@@ -247,7 +247,8 @@ def sample(s):
         choice = score.argmax(-1, keepdim=True)
         return choice, log_p.gather(-1, choice)
 
-    return both(function, lambda: (normal(s["rows"], s["vocab"]),))
+    dtype = torch.float32 if s["dtype"] == "F32" else torch.bfloat16
+    return both(function, lambda: (normal(s["rows"], s["vocab"], dtype=dtype),))
 
 
 def draft_expand(s):
@@ -451,7 +452,7 @@ def time_row(row, seconds, flush, l2):
     row["peers"] = {}
     ours = row.get("median_seconds")
     cells = []
-    for peer in PEERS[row["kernel"]](row["shape"]):
+    for peer in PEERS[row["kernel"]](dict(row["shape"], dtype=row["dtype"])):
         try:
             forget_compiled()
             median, least, backend = measure(peer.make, row["bytes"], seconds, flush, l2)
