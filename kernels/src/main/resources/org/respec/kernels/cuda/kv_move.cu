@@ -5,8 +5,8 @@
 //          place p lies at (p / places_per_page) * page_units + (p % places_per_page) * place_units of its layer; its column c lies
 //          (c / run) * run_stride + c % run behind that.
 // Cost     reads and writes count * layers * columns * UNIT bytes; no FLOPs.
-// Launch   a thread owns one column of one layer and walks the moves, eight loads in flight; layers * tiles blocks of 128 threads.
-// Numerics bits are copied. Eight moves are loaded before any is stored, and what one of them writes for a later one is handed on in
+// Launch   a thread owns one column of one layer and walks the moves, sixteen loads in flight; layers * tiles blocks of 128 threads.
+// Numerics bits are copied. Sixteen moves are loaded before any is stored, and what one of them writes for a later one is handed on in
 //          registers. Places out of range are reported and their moves left out.
 #include "faults.cuh"
 #include "types.cuh"
@@ -37,7 +37,7 @@ struct KvMoveArgs {
 };
 
 constexpr int THREADS = 128;
-constexpr int AHEAD = 8;
+constexpr int AHEAD = 16;
 constexpr int PIECE = 256;
 
 __device__ __forceinline__ i64 place_offset(const KvMoveArgs& a, int place) {
@@ -47,6 +47,8 @@ __device__ __forceinline__ i64 place_offset(const KvMoveArgs& a, int place) {
 extern "C" __global__ void __launch_bounds__(THREADS) kv_move(const __grid_constant__ KvMoveArgs a) {
     __shared__ i64 sources[PIECE];
     __shared__ i64 targets[PIECE];
+    // Of the moves that are loaded together, the last one before this that writes what this reads, or -1.
+    __shared__ int handed[PIECE];
     u32 layer = blockIdx.x / a.tiles;
     int column = (blockIdx.x % a.tiles) * THREADS + threadIdx.x;
     unit* base = a.cache + layer * a.layer_units + (column / a.run) * a.run_stride + column % a.run;
@@ -70,32 +72,40 @@ extern "C" __global__ void __launch_bounds__(THREADS) kv_move(const __grid_const
             targets[i] = target;
         }
         __syncthreads();
+        for (int i = threadIdx.x; i < PIECE; i += THREADS) {
+            int from = -1;
+            for (int j = i / AHEAD * AHEAD; j < i; j++) {
+                from = sources[i] >= 0 && targets[j] == sources[i] ? j % AHEAD : from;
+            }
+            handed[i] = from;
+        }
+        __syncthreads();
         if (column < a.columns) {
             for (int first = 0; first < piece; first += AHEAD) {
                 unit v[AHEAD];
-                i64 target[AHEAD];
 #pragma unroll
                 for (int j = 0; j < AHEAD; j++) {
                     i64 source = sources[first + j];
-                    target[j] = targets[first + j];
                     if (source >= 0) {
                         v[j] = base[source];
                     }
                 }
 #pragma unroll
                 for (int j = 1; j < AHEAD; j++) {
-                    i64 source = sources[first + j];
+                    int from = handed[first + j];
+                    // The same in all threads.
+                    if (from >= 0) {
 #pragma unroll
-                    for (int i = 0; i < j; i++) {
-                        if (source >= 0 && target[i] == source) {
-                            v[j] = v[i];
+                        for (int i = 0; i < j; i++) {
+                            v[j] = i == from ? v[i] : v[j];
                         }
                     }
                 }
 #pragma unroll
                 for (int j = 0; j < AHEAD; j++) {
-                    if (target[j] >= 0) {
-                        base[target[j]] = v[j];
+                    i64 target = targets[first + j];
+                    if (target >= 0) {
+                        base[target] = v[j];
                     }
                 }
             }
