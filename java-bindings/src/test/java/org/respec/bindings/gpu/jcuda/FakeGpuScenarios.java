@@ -260,7 +260,8 @@ public final class FakeGpuScenarios {
             same(List.of(2.5f, 5f, 7.5f), List.of(pinned.segment().getAtIndex(JAVA_FLOAT, 0), pinned.segment().getAtIndex(JAVA_FLOAT, 1),
                 pinned.segment().getAtIndex(JAVA_FLOAT, 2)));
 
-            // 48 KiB less 1 KiB of static shared memory need no opt-in; more does, once for each larger size.
+            // 48 KiB less 1 KiB of static shared memory need no opt-in; more does, once for each larger size, with all of
+            // the memory of a multiprocessor kept for it.
             scaleArguments(struct, memory, 3, 1);
             fake("fake_clear");
             stream.launch(scale, 1, 1, 1, 32, 1, 47 << 10, struct);
@@ -268,7 +269,8 @@ public final class FakeGpuScenarios {
             stream.launch(scale, 1, 1, 1, 32, 1, 100_000, struct);
             stream.launch(scale, 1, 1, 1, 32, 1, 90_000, struct);
             same(1L, log().lines().filter(line -> line.equals("attribute scale 8 100000")).count());
-            same(1L, log().lines().filter(line -> line.startsWith("attribute")).count());
+            same(1L, log().lines().filter(line -> line.equals("attribute scale 9 100")).count());
+            same(2L, log().lines().filter(line -> line.startsWith("attribute")).count());
             refused("wants 231425 bytes of dynamic shared memory beside 1024 static ones, Fake H100 0 allows 231424",
                 () -> stream.launch(scale, 1, 1, 1, 32, 1, 231_425, struct));
         }
