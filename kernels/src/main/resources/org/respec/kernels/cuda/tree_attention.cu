@@ -841,7 +841,10 @@ __device__ __forceinline__ void store_rows(const TreeAttentionArgs& a, const Blo
     }
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS * TEAMS, 1) tree_attention(const __grid_constant__ TreeAttentionArgs a) {
+// Blocks with heads of 128 that a multiprocessor should have registers for: it has shared memory for three of 64 rows and a chunk.
+constexpr int RESIDENT = TENSOR && HEAD_DIM == 128 && M_TILES * WARPS == 4 ? 3 : 1;
+
+extern "C" __global__ void __launch_bounds__(THREADS * TEAMS, RESIDENT) tree_attention(const __grid_constant__ TreeAttentionArgs a) {
     extern __shared__ __align__(16) u8 dynamic_shared[];
     __shared__ Nodes nodes;
     __shared__ Block b;
@@ -890,10 +893,18 @@ extern "C" __global__ void __launch_bounds__(THREADS * TEAMS, 1) tree_attention(
         Plan plan = plan_chunk(b, round + team);
         int place = token_place(b, plan, SLOTS - 1);
         int page = fetch_page(a, b, place);
-        for (int i = 0; i < ring + gathered; i++) {
+        for (int i = 0; TEAMS == 1 || i < ring + gathered; i++) {
             if (!LONE) {
                 // Planned again after each barrier: cheaper than to keep it in registers.
                 plan = plan_chunk(b, round + team);
+            }
+            if (TEAMS == 1) {
+                // The round's numbers are the plan's.
+                ring = plan.ring;
+                gathered = plan.gathered;
+                if (i >= ring + gathered) {
+                    break;
+                }
             }
             int tile = i;
             int slot = i % SLOTS;
