@@ -24,8 +24,9 @@ final class TreeAttentionCases {
     static List<BenchCase> all(boolean tiny) {
         List<BenchCase> cases = new ArrayList<>();
         AttentionShape attention = tiny ? new AttentionShape(4, 1, 32) : new AttentionShape(32, 8, 128);
+        // At 4096 a span ends with the context, and the nodes are alone in the next; at 4000 they share its last tile.
         for (int batch : tiny ? new int[] {2} : new int[] {1, 16, 64}) {
-            for (int context : tiny ? new int[] {40} : new int[] {1024, 4096, 32768}) {
+            for (int context : tiny ? new int[] {40} : new int[] {1024, 4000, 4096, 32768}) {
                 for (int nodes : tiny ? new int[] {1, 8} : new int[] {1, 8, 32, 64}) {
                     cases.add(treeAttention(batch, context, nodes, fitting(attention, batch, context + nodes)));
                 }

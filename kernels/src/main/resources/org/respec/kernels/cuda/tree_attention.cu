@@ -10,6 +10,9 @@
 //          (more than ROWS of them: once more from L2 for each further ROWS, by neighbouring blocks); queries and out once; for each span
 //          but a single one HEAD_DIM + 2 floats a row and head are written, and read by tree_attention_merge. 4 * HEAD_DIM FLOPs a column,
 //          row and head; with bf16 the tensor cores do them, 1 to 16 rows at one price. FLOPs per byte of a bf16 cache: the number of rows.
+//          By arithmetic, not measured: 32 nodes are 224 FLOPs per byte for a group of 7, an H200's data sheet has 206 (989 TFLOP/s,
+//          4.8 TB/s), and mma.sync reaches only a part of those FLOPs: such trees are bound by products, and 1.15 times one node's time
+//          is out of reach of this kernel. For a group of 4 they are 128 FLOPs per byte.
 // Launch   grid (places of ROWS rows, KV heads, spans): request r has the places rows_before * group / ROWS + r and on, enough for its
 //          rows; a block finds its request by a search of the warp. WARPS row groups times TEAMS; teams take alternate chunks of the span.
 //          Columns come in tiles of TILE through a ring of SLOTS slots by cp.async, one barrier a tile; where pages hold a power of two of
