@@ -14,6 +14,7 @@ import java.util.TreeMap;
 import java.util.stream.Collectors;
 import org.respec.engine.BadInput;
 import org.respec.engine.Reason;
+import org.respec.engine.SafeFiles;
 
 /**
  * What differs between the config that a run was last started with and the one it is resumed with. What only sets how fast and how long it
@@ -48,7 +49,7 @@ final class ConfigChanges {
      * @throws BadInput for keys that may not differ, naming them and both values
      */
     static List<String> since(Path file, RunConfig config) {
-        if (!Files.exists(file)) {
+        if (!SafeFiles.exists(file)) {
             return List.of();
         }
         TreeMap<String, JsonNode> before = new TreeMap<>();

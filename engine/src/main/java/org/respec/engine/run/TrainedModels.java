@@ -155,7 +155,7 @@ public final class TrainedModels {
 
     private static CheckpointStore.Checkpoint checkpoint(Path run, Integer iteration, Consumer<String> says) {
         Path folder = RunCheckpoints.folder(run);
-        if (!Files.isDirectory(folder)) {
+        if (!SafeFiles.isFolder(folder)) {
             throw new BadInput(run + ": there is no run with checkpoints in this folder; name one that train has written to, after"
                 + " train.checkpoint_every iterations.");
         }
