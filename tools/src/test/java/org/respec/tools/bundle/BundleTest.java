@@ -22,6 +22,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
 import java.util.jar.JarEntry;
 import java.util.jar.JarOutputStream;
@@ -288,8 +289,11 @@ class BundleTest {
                 public double reward(Problem problem, String response) { return 0.625; }
             }
             """);
-        assertEquals(0, ToolProvider.getSystemJavaCompiler().run(null, null, null, "-cp",
-            unpacked.resolve("respec/lib") + "/*", "-d", work.toString(), source.toString()));
+        // By verify jars have versions in their names.
+        String classPath = String.join(File.pathSeparator, new TreeSet<>(List.of(unpacked.resolve("respec/lib").toFile().list())).stream()
+            .map(name -> unpacked.resolve("respec/lib").resolve(name).toString()).toList());
+        assertEquals(0, ToolProvider.getSystemJavaCompiler().run(null, null, null, "-cp", classPath, "-d", work.toString(),
+            source.toString()));
         Files.createDirectories(jar.getParent());
         try (JarOutputStream out = new JarOutputStream(Files.newOutputStream(jar))) {
             out.putNextEntry(new JarEntry("extra/Praise.class"));
