@@ -37,13 +37,17 @@ public final class SafeFiles {
 
     /**
      * Fills a temporary folder beside {@code folder}, which then takes its name, and the place of what had it before. One that is not
-     * filled to the end keeps a name that begins with {@link #WRITING}, until the next one is written.
+     * filled to the end keeps a name that begins with {@link #WRITING}, until the next one is written. Folders cannot change places at
+     * once: after a crash between the two renames the old one has such a name too, and the next call gives it back its own first.
      */
     public static void writeFolder(Path folder, Filling filling) throws IOException {
         Path parent = folder.toAbsolutePath().getParent();
         Path temporary = parent.resolve(WRITING + folder.getFileName());
         Path before = parent.resolve(WRITING + folder.getFileName() + ".before");
         deleteAll(temporary);
+        if (Files.exists(before, LinkOption.NOFOLLOW_LINKS) && !Files.exists(folder, LinkOption.NOFOLLOW_LINKS)) {
+            Files.move(before, folder, StandardCopyOption.ATOMIC_MOVE);
+        }
         deleteAll(before);
         Files.createDirectory(temporary);
         filling.into(temporary);

@@ -92,6 +92,12 @@ class SafeFilesTest {
         SafeFiles.writeFolder(target, temporary -> Files.writeString(temporary.resolve("four"), "4"));
         assertEquals(List.of("four"), Stream.of(target.toFile().list()).toList());
         assertEquals(List.of("a"), names(), "nothing temporary is left");
+        // A crash between the two renames, then one while the next is filled: the old one is whole again.
+        Files.move(target, folder.resolve(SafeFiles.WRITING + "a.before"));
+        assertThrows(IOException.class, () -> SafeFiles.writeFolder(target, temporary -> {
+            throw new IOException("no space");
+        }));
+        assertEquals(List.of("four"), Stream.of(target.toFile().list()).toList());
     }
 
     /** A device is written to and not replaced, and so is what a link names. */

@@ -28,10 +28,12 @@ public final class TrainingRun implements AutoCloseable {
     /** Who watches a run; called on the running thread. */
     public interface Listener {
         /** Before anything is computed. */
-        void started(int firstIteration, int iterations);
+        default void started(int firstIteration, int iterations) {
+        }
 
         /** After every iteration, with what was written to {@code metrics.jsonl}. */
-        void iterated(ObjectNode metrics);
+        default void iterated(ObjectNode metrics) {
+        }
 
         /** Something to know about how the run goes, in a sentence. */
         default void note(String sentence) {

@@ -35,16 +35,6 @@ class PassRoomTest {
         try (TrainingRun run = new TrainingRun(read, false)) {
             summary = run.run(new TrainingRun.Listener() {
                 @Override
-                public void started(int firstIteration, int iterations) {
-                    // Only notes matter here.
-                }
-
-                @Override
-                public void iterated(ObjectNode metrics) {
-                    // Only notes matter here.
-                }
-
-                @Override
                 public void note(String sentence) {
                     notes.add(sentence);
                 }

@@ -19,15 +19,6 @@ import org.respec.kernels.Ops;
 /** A folder with a tiny random actor, its drafter and a config, and runs over it. */
 final class RunFixture {
     static final TrainingRun.Listener SILENT = new TrainingRun.Listener() {
-        @Override
-        public void started(int firstIteration, int iterations) {
-            // Nobody watches.
-        }
-
-        @Override
-        public void iterated(ObjectNode metrics) {
-            // Nobody watches.
-        }
     };
 
     private static final int VOCAB = 2 + ArithmeticProblems.CHARACTERS.length();

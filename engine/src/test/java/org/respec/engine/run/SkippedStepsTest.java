@@ -39,16 +39,6 @@ class SkippedStepsTest {
         try (TrainingRun run = new TrainingRun(RunConfig.read(config, all), false)) {
             summary = run.run(new TrainingRun.Listener() {
                 @Override
-                public void started(int firstIteration, int iterations) {
-                    // Nobody watches.
-                }
-
-                @Override
-                public void iterated(ObjectNode metrics) {
-                    // Nobody watches.
-                }
-
-                @Override
                 public void alarm(String sentence) {
                     alarms.add(sentence);
                 }

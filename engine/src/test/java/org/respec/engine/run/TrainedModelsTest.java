@@ -171,11 +171,6 @@ class TrainedModelsTest {
         try (TrainingRun training = new TrainingRun(RunConfig.read(config, List.of("run.dir=" + dir)), false)) {
             assertThrows(IllegalStateException.class, () -> training.run(new TrainingRun.Listener() {
                 @Override
-                public void started(int firstIteration, int iterations) {
-                    // Nobody watches.
-                }
-
-                @Override
                 public void iterated(ObjectNode metrics) {
                     if (metrics.path("iteration").intValue() == 3) {
                         throw new IllegalStateException("killed");
