@@ -25,6 +25,8 @@ public final class PlanSolver {
     /** A decision for off holds longest at once where no plan reaches such a share of it: scores move slowly, off should cost nothing. */
     private static final double CLEAR_SHARE = 0.9;
     private static final double SAME_BATCH = 0.125;
+    /** The same while off is clearly better: in the last steps of a rollout nearly every one would have a batch of its own. */
+    private static final double SAME_BATCH_CLEAR = 0.3;
     /** From one plan to another that is no more than so much better it is not worth going, though going costs nothing. */
     private static final double SWITCH_MARGIN = 0.01;
     /** Off is tried only if its score, which may be wrong, is at least such a share of the best. */
@@ -86,6 +88,8 @@ public final class PlanSolver {
     private int decidedBatch = -1;
     private int held;
     private int hold;
+    /** Whether off was decided on, and no plan came near it. */
+    private boolean clearlyOff;
     private final StepCorrections corrections = new StepCorrections();
     private final Tries tries = new Tries();
     private final Contenders contenders;
@@ -156,10 +160,12 @@ public final class PlanSolver {
      */
     public SpeculationPlan choose(int batch, int missedRows, double remainingTokens) {
         double now = Math.min(utilization.getAsDouble(), MOST_LOAD);
-        if (++held < hold && Math.abs(batch - decidedBatch) <= SAME_BATCH * decidedBatch && fits(batch)
+        double same = clearlyOff ? SAME_BATCH_CLEAR : SAME_BATCH;
+        if (++held < hold && Math.abs(batch - decidedBatch) <= same * decidedBatch && fits(batch)
             && Math.abs(now - load) < LOAD_JUMP) {
             return plans.get(taken());
         }
+        boolean steady = held >= hold;
         takeLoad(now);
         int passed = Math.max(1, held);
         if (tries.tried() < 0) {
@@ -212,18 +218,20 @@ public final class PlanSolver {
         }
         if (tries.tried() >= 0) {
             tries.end(batch, score(tries.tried(), batch));
-        } else {
+        } else if (steady) {
+            // The first steps of a batch, caches cold, would be laid to what is tried in them.
             tryAnother(batch, off, on, onScore, turnOn, remainingTokens);
         }
-        hold = holdSteps(passed, taken() == before, onScore < CLEAR_SHARE * off);
+        clearlyOff = taken() == 0 && current == 0 && onScore < CLEAR_SHARE * off;
+        hold = holdSteps(passed, taken() == before);
         return plans.get(taken());
     }
 
-    private int holdSteps(int passed, boolean confirmed, boolean clear) {
+    private int holdSteps(int passed, boolean confirmed) {
         if (tries.tried() >= 0) {
             return Tries.STEPS;
         }
-        if (current == 0 && clear) {
+        if (clearlyOff) {
             return LONGEST_HOLD;
         }
         return confirmed && passed >= hold ? Math.clamp(2L * hold, HOLD, LONGEST_HOLD) : HOLD;
