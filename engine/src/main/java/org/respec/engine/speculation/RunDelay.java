@@ -25,8 +25,12 @@ final class RunDelay implements DoubleSupplier, AutoCloseable {
     private static final double DECAY_NANOS = 2e7;
     /** Less than this is the kernel's own work and that of whoever runs for an instant. */
     private static final double LEAST = 0.05;
-    /** Workers come and go with operators; to look for them takes some 50 us. */
+    /**
+     * Workers come and go with operators: they are looked for at first, and again and again, each time after twice as long. It takes some
+     * 50 us, and 2 ms of code that is interpreted.
+     */
     private static final long LIST_NANOS = 1_000_000_000L;
+    private static final long MOST_LIST_NANOS = 64 * LIST_NANOS;
     private static final String WORKERS = "respec-cpu-";
     /** Threads that are looked at; more of them on a large machine would say the same. */
     private static final int MOST_THREADS = 8;
@@ -57,6 +61,7 @@ final class RunDelay implements DoubleSupplier, AutoCloseable {
     private final List<Waiting> threads = new ArrayList<>();
     private String decoding = "";
     private long listed;
+    private long nextList = LIST_NANOS;
     private long last;
     private double ran;
     private double waited;
@@ -97,8 +102,13 @@ final class RunDelay implements DoubleSupplier, AutoCloseable {
     @Override
     public double getAsDouble() {
         long now = clock.getAsLong();
-        if (!decoding.equals(work.thread()) || now - listed > LIST_NANOS) {
+        if (!decoding.equals(work.thread())) {
             list();
+            nextList = LIST_NANOS;
+            listed = now;
+        } else if (now - listed > nextList) {
+            list();
+            nextList = Math.min(2 * nextList, MOST_LIST_NANOS);
             listed = now;
         }
         double kept = Math.exp((last - now) / DECAY_NANOS);

@@ -4,9 +4,9 @@ package org.respec.engine.speculation;
 final class StepJumps {
     /** How much longer. */
     private static final double LONGER = 1.3;
-    /** Long steps count one and others take a half away: a single one may have been interrupted, and a load spares some. */
+    /** Long steps count one and others take a half away: one or two may have been interrupted, and a load spares some. */
     private static final double OTHER = 0.5;
-    private static final double ENOUGH = 2;
+    private static final double ENOUGH = 3;
     /** Weight of the latest step in what is usual, and of a long one: steps may stay longer for other reasons. */
     private static final double LATEST = 0.1;
     private static final double LATEST_LONG = 0.01;

@@ -20,9 +20,9 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
     /** A share from which it is watched closely, so that its end is seen soon. */
     private static final double MUCH = 0.15;
     /** How long it is watched closely after steps have become longer. */
-    private static final long ALERT_NANOS = 300_000_000L;
-    /** After so long without a step nobody asks: the thread sleeps until the next one. */
-    private static final long REST_NANOS = 1_000_000_000L;
+    private static final long ALERT_NANOS = 100_000_000L;
+    /** While no steps are taken nobody asks: how often they are looked for. To wake the thread would cost the first step 0.5 ms. */
+    private static final int IDLE_MILLIS = 500;
     /** How long closing waits for a sample that hangs. */
     private static final long CLOSE_MILLIS = 200;
     private static final Path PROC = Path.of("/proc");
@@ -39,10 +39,11 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
      */
     private record Pace(int calmMillis, int alertMillis, double decayNanos) {
         /**
-         * A sample takes a processor from decoding for a moment: on a virtual machine whose threads took 0.44 ms of it to sleep and wake
-         * beside two busy ones, one every 20 ms took 1.4 % of a processor. With 250 ms in calm, depth fell too late (82 steps).
+         * A sample takes a processor from decoding for a moment: 0.3 to 0.5 ms on a virtual machine, since decoding leaves nothing of
+         * what it needs in a cache, and the step waits for whoever was interrupted. Ten a second, and a close watch of 300 ms after steps
+         * that were long by chance, cost 1.5 % of the steps with off. A load that matters makes steps longer, and is seen by that.
          */
-        static final Pace RUN_DELAY = new Pace(100, 20, 0);
+        static final Pace RUN_DELAY = new Pace(500, 40, 0);
         static final Pace TICKS = new Pace(50, 50, 1e8);
         /** GPM's counters need some 0.1 s between readings. */
         static final Pace DEVICE = new Pace(100, 100, 1e8);
@@ -57,8 +58,6 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
     private final StepJumps jumps = new StepJumps();
     private volatile Sample latest;
     private volatile long alertUntil;
-    /** Whether the thread sleeps until the next step. */
-    private volatile boolean resting;
     private volatile boolean closed;
 
     /**
@@ -132,19 +131,14 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
 
     private void watch(AutoCloseable device) {
         try (device) {
-            long busy = work.busyNanos();
-            long busySince = clock.getAsLong();
+            long busy = -1;
             while (!closed) {
-                sample();
-                if (work.busyNanos() != busy) {
-                    busy = work.busyNanos();
-                    busySince = clock.getAsLong();
-                } else if (clock.getAsLong() - busySince > REST_NANOS) {
-                    rest(busy);
-                    busySince = clock.getAsLong();
-                    continue;
+                boolean idle = work.busyNanos() == busy;
+                busy = work.busyNanos();
+                if (!idle) {
+                    sample();
                 }
-                LockSupport.parkNanos(this, 1_000_000L * (isAlert() ? pace.alertMillis : pace.calmMillis));
+                LockSupport.parkNanos(this, 1_000_000L * (idle ? IDLE_MILLIS : isAlert() ? pace.alertMillis : pace.calmMillis));
             }
         } catch (Exception e) {
             // A read that closing has interrupted is no fault.
@@ -152,15 +146,6 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
                 say(e.toString());
             }
         }
-    }
-
-    /** Sleeps until there was a step after the work at hand, or the probe is closed. */
-    private void rest(long busy) {
-        resting = true;
-        while (!closed && work.busyNanos() == busy) {
-            LockSupport.park(this);
-        }
-        resting = false;
     }
 
     private boolean isAlert() {
@@ -204,9 +189,6 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
         work.add(batch, nanos);
         if (jumps.longer(plan, batch, nanos) && !isAlert()) {
             alertUntil = clock.getAsLong() + ALERT_NANOS;
-            LockSupport.unpark(thread);
-        }
-        if (resting) {
             LockSupport.unpark(thread);
         }
     }

@@ -10,10 +10,11 @@ class StepJumpsTest {
     private final StepJumps jumps = new StepJumps();
 
     @Test
-    void aLoadShowsInTheSecondStepThoughItSparesSome() {
+    void aLoadShowsInTheThirdStepThoughItSparesSome() {
         for (int i = 0; i < 50; i++) {
             assertFalse(jumps.longer(DEEP, 4, 600_000 + 1000 * (i % 7)));
         }
+        assertFalse(jumps.longer(DEEP, 4, 900_000));
         assertFalse(jumps.longer(DEEP, 4, 900_000));
         assertTrue(jumps.longer(DEEP, 4, 900_000));
         assertFalse(jumps.longer(DEEP, 4, 600_000));

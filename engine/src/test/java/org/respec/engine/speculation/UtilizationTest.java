@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -301,14 +302,24 @@ class UtilizationTest {
             assertTrue(thread.isDaemon());
             Thread.sleep(300);
             assertTrue(probe.getAsDouble() >= 0 && probe.getAsDouble() <= 1);
-            // Where nothing decodes nobody asks, and it sleeps until something does.
-            await(() -> thread.getState() == Thread.State.WAITING);
-            probe.decoded(SpeculationPlan.OFF, 1, 1000);
-            await(() -> thread.getState() == Thread.State.TIMED_WAITING);
-            await(() -> thread.getState() == Thread.State.WAITING);
             probe.close();
             thread.join(10_000);
             assertTrue(!thread.isAlive(), "it ends");
+        }
+    }
+
+    @Test
+    void whereNothingDecodesNobodyAsks() throws InterruptedException {
+        AtomicInteger samples = new AtomicInteger();
+        try (UtilizationProbe probe = UtilizationProbe.watching(() -> {
+            samples.incrementAndGet();
+            return 0;
+        }, () -> { }, 60_000)) {
+            await(() -> samples.get() > 0);
+            Thread.sleep(600);
+            assertEquals(1, samples.get());
+            probe.decoded(SpeculationPlan.OFF, 1, 1000);
+            await(() -> samples.get() > 1);
         }
     }
 
