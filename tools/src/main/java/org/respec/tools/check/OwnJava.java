@@ -14,6 +14,7 @@ public final class OwnJava {
         List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
             "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Djava.awt.headless=true", "--add-modules", "jdk.incubator.vector",
             "--enable-native-access=ALL-UNNAMED", "-XX:PerMethodRecompilationCutoff=10000", "-XX:PerBytecodeRecompilationCutoff=10000",
+            "-XX:CompileCommand=quiet", "-XX:CompileCommand=CompileThresholdScaling,org.respec.engine.speculation.*::*,0.02",
             "-Duser.home=" + System.getProperty("user.home")));
         String home = System.getProperty("respec.home");
         if (home != null) {
