@@ -36,11 +36,14 @@ public final class CostProbe {
         "4x2x12", "4x4x16", "6x4x24", "8x4x32").map(SpeculationPlan::parse).toList();
     private static final int LEVELS = 4;
     private static final int[] DRAFT_ROWS = {1, 2, 3, 4, 6, 8};
-    private static final int ROUNDS = 4;
+    /** Odd, so that the median is one of them: of four, the third least made plans dearer than they are, and two bad ones sufficed. */
+    private static final int ROUNDS = 5;
     /** With blocks of 2 ms, 16 rows took 600 us instead of the 420 of a steady state: see {@link PassCell#measure}. */
     private static final long BLOCK_NANOS = 8_000_000L;
     private static final long WARM_UP_WINDOW = 1_000_000_000L;
-    private static final long WARM_UP_LIMIT = 12_000_000_000L;
+    private static final long WARM_UP_LIMIT = 15_000_000_000L;
+    /** What falls below such a share of its least time so far was not compiled, and not just disturbed. */
+    private static final double COMPILED = 0.75;
     /** A round of warming up ends here: passes of a large model have compiled their code by then. */
     private static final long WARM_UP_ROUND = 2_000_000_000L;
     /** So long after the first round no further one begins. */
@@ -140,21 +143,27 @@ public final class CostProbe {
         }
     }
 
-    /** Runs rounds until they no longer get faster: before the JIT has settled, times mean nothing. */
+    /**
+     * Runs rounds until no cell gets much faster any more: before the JIT has settled, times mean nothing. Each for itself: most cells take
+     * as long as they are given, and one whose loop is interpreted does not show in all.
+     */
     private static void warmUp(List<Cell> cells) {
         long begin = System.nanoTime();
-        double before = Double.POSITIVE_INFINITY;
+        double[] least = new double[cells.size()];
+        Arrays.fill(least, Double.POSITIVE_INFINITY);
         int still = 0;
         while (still < 2 && System.nanoTime() - begin < WARM_UP_LIMIT) {
             long start = System.nanoTime();
-            int rounds = 0;
-            while (rounds == 0 || System.nanoTime() - start < WARM_UP_WINDOW) {
+            boolean faster = false;
+            do {
                 round(cells, 0, WARM_UP_ROUND);
-                rounds++;
-            }
-            double now = (double) (System.nanoTime() - start) / rounds;
-            still = now > 0.93 * before ? still + 1 : 0;
-            before = Math.min(before, now);
+                for (int i = 0; i < least.length; i++) {
+                    double now = cells.get(i).stepSeconds(0);
+                    faster |= now < COMPILED * least[i] && now > 0;
+                    least[i] = now > 0 ? Math.min(least[i], now) : least[i];
+                }
+            } while (System.nanoTime() - start < WARM_UP_WINDOW);
+            still = faster ? 0 : still + 1;
         }
     }
 
@@ -172,6 +181,11 @@ public final class CostProbe {
         /** Whether it takes so long that the first round has to do. */
         boolean isLong() {
             return seconds[0] > LONG_SECONDS;
+        }
+
+        /** Seconds of all that it measured in a round; 0 before it was. */
+        double stepSeconds(int round) {
+            return seconds[round];
         }
 
         /** Fills in a round; a little over {@code expected} seconds is what a step may take, 0 if that is not known. */
@@ -227,6 +241,11 @@ public final class CostProbe {
             super(batch, plan.tokens() + 1);
             this.timer = timer;
             this.plan = plan;
+        }
+
+        @Override
+        double stepSeconds(int round) {
+            return seconds[round] + draft[round];
         }
 
         @Override
