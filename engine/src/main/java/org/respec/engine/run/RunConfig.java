@@ -132,7 +132,7 @@ public record RunConfig(Run run, Model model, TaskConfig task, Train train, Roll
         private static final int MAX_DEPTH = 6;
         private static final int MAX_BRANCH = 4;
         private static final int MAX_TOKENS = 24;
-        private static final double MARGIN = 0.05;
+        private static final double MARGIN = 0.02;
 
         /** Defaults, with {@code off}, {@code adaptive}, or a plan that is kept to; {@code ngram:} before it names the drafter. */
         public static Speculation of(String setting) {

@@ -63,7 +63,7 @@ final class SimulateCommand implements Callable<Integer> {
         description = "Most rows of a verify pass (default: as the engine has it for the batch).")
     private Integer maxRows;
 
-    @Option(names = "--margin", defaultValue = "0.05", description = "The solver's switching margin (default: ${DEFAULT-VALUE}).")
+    @Option(names = "--margin", defaultValue = "0.02", description = "The solver's switching margin (default: ${DEFAULT-VALUE}).")
     private double margin;
 
     @Option(names = "--noise", defaultValue = "0.03",
