@@ -231,6 +231,27 @@ class SpeculationTest {
         assertTrue(wrong < 1000, wrong + " of 10000 steps took the wrong side");
     }
 
+    /** The first steps of a batch are not like the rest, so that nothing is tried in them, however wrong the profile is. */
+    @Test
+    void noTryBeginsWithABatch() {
+        AcceptanceTracker tracker = taught(8, 6, 5000);
+        CostProfile truth = profile(3e-4, 1e-4, 4e-5, 1e-6);
+        CostProfile mistaken = new CostProfile();
+        for (int rows : new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 25}) {
+            for (int batch = 1; batch <= 2; batch++) {
+                mistaken.addVerify(batch, batch * rows, truth.verify(batch, batch * rows) * (rows == 1 ? 0.7 : 1));
+                mistaken.addDraft(batch, batch * rows, truth.draft(batch, batch * rows));
+            }
+        }
+        PlanSolver solver = solver(mistaken, tracker, 0.02, 1 << 20);
+        for (int step = 0; step < 4000; step++) {
+            int batch = 1 + step / 5 % 2;
+            SpeculationPlan plan = solver.choose(batch, batch);
+            assertTrue(plan.isOff(), plan + " in step " + step);
+            solver.observe(plan, batch, batch, batch, 0, truth.verifySeconds(batch, plan));
+        }
+    }
+
     @Test
     void thePlanIsKeptWithinTheMargin() {
         AcceptanceTracker tracker = taught(6, 6, 5000);
