@@ -33,10 +33,7 @@ public record LoadedModel(Ops ops, Actor actor, TextTokenizer tokenizer, Drafter
      * @throws BadInput also if the device does not store that type
      */
     public static LoadedModel load(Ops ops, Path actorFolder, Path drafterFolder, DType dtype, boolean trained) {
-        if (!ops.stores(dtype)) {
-            throw new BadInput("run.dtype: " + ops.device() + " cannot compute in " + dtype.name().toLowerCase(Locale.ROOT)
-                + "; set run.dtype=f32 (or --dtype f32).");
-        }
+        requireStored(ops, dtype);
         DType kept = trained ? DType.F32 : dtype;
         ModelConfig config = ModelConfig.read(actorFolder.resolve("config.json"));
         requireRoom(ops, actorFolder, config.tensors(), kept, dtype);
@@ -53,6 +50,15 @@ public record LoadedModel(Ops ops, Actor actor, TextTokenizer tokenizer, Drafter
             tokenizer.close();
             throw e;
         }
+    }
+
+    /** {@code dtype}, or {@link BadInput} if the device does not store that type. */
+    public static DType requireStored(Ops ops, DType dtype) {
+        if (!ops.stores(dtype)) {
+            throw new BadInput("run.dtype: " + ops.device() + " cannot compute in " + dtype.name().toLowerCase(Locale.ROOT)
+                + "; set run.dtype=f32 (or --dtype f32).");
+        }
+        return dtype;
     }
 
     private static Drafter drafter(Ops ops, Actor actor, Path folder, DType kept) {

@@ -78,9 +78,7 @@ public final class DecodeBench implements AutoCloseable {
     public DecodeBench(Ops ops, DType dtype, ModelConfig config, DrafterConfig draftConfig) {
         this.ops = ops;
         this.dtype = dtype;
-        if (!ops.stores(dtype)) {
-            throw new BadInput("--dtype: " + ops.device() + " cannot compute in " + dtype.name().toLowerCase(Locale.ROOT) + "; use f32.");
-        }
+        LoadedModel.requireStored(ops, dtype);
         this.config = config;
         this.draftConfig = draftConfig;
         long elements = TensorSpec.elements(config.tensors()) + TensorSpec.elements(draftConfig.tensors());

@@ -1,8 +1,8 @@
 package org.respec.engine.run;
 
 import java.util.List;
-import java.util.Locale;
 import org.respec.engine.BadInput;
+import org.respec.engine.model.LoadedModel;
 import org.respec.kernels.Backends;
 import org.respec.kernels.DType;
 import org.respec.kernels.Ops;
@@ -40,26 +40,17 @@ public final class Devices {
      * nothing else, and on the emulator, which is there to be compared with the CPU.
      *
      * @param device the name that {@code ops} was opened by
+     * @throws BadInput if the device does not store it
      */
     public static DType dtype(String setting, String device, Ops ops) {
         if (setting.equals("auto")) {
             return ops.stores(DType.BF16) && !device.equals("emulator") ? DType.BF16 : DType.F32;
         }
-        return setting.equals("bf16") ? DType.BF16 : DType.F32;
+        return LoadedModel.requireStored(ops, setting.equals("bf16") ? DType.BF16 : DType.F32);
     }
 
-    /**
-     * The type that a configuration asks for.
-     *
-     * @param ops opened for it
-     * @throws BadInput if the device does not store it
-     */
+    /** The type that a configuration asks for; {@code ops} was opened for it. */
     public static DType dtype(RunConfig.Run run, Ops ops) {
-        DType dtype = dtype(run.dtype(), run.device(), ops);
-        if (!ops.stores(dtype)) {
-            throw new BadInput("run.dtype: " + ops.device() + " cannot compute in " + dtype.name().toLowerCase(Locale.ROOT)
-                + "; set run.dtype=f32.");
-        }
-        return dtype;
+        return dtype(run.dtype(), run.device(), ops);
     }
 }

@@ -75,14 +75,14 @@ public final class PretrainRun {
         RewardFunction.named(config.task().reward());
         folder(config.output().actor());
         folder(config.output().drafter());
-        try (Ops ops = Devices.open(config.run().device(), config.run().threads(), config.run().graphs())) {
+        try (Ops ops = Devices.open(config.run())) {
             trainActor(ops, listener);
             trainDrafter(ops, listener);
         }
     }
 
     private DType dtype(Ops ops) {
-        return Devices.dtype(config.run().dtype(), config.run().device(), ops);
+        return Devices.dtype(config.run(), ops);
     }
 
     // ------------------------------------------------------------------------------------------------------------ actor

@@ -80,8 +80,8 @@ final class RunParts implements AutoCloseable {
                 throw new BadInput("model.drafter: speculation and distillation need a drafter; name its folder, or set"
                     + " speculation.drafter=ngram or speculation.mode=off, and distill.enabled=false.");
             }
-            ops = owned.add(Devices.open(config.run().device(), config.run().threads(), config.run().graphs()));
-            DType dtype = Devices.dtype(config.run().dtype(), config.run().device(), ops);
+            ops = owned.add(Devices.open(config.run()));
+            DType dtype = Devices.dtype(config.run(), ops);
             AdamW.Moments moments = config.train().kept();
             if (moments == AdamW.Moments.BF16 && !ops.stores(DType.BF16)) {
                 throw new BadInput("train.moments: " + ops.device() + " does not store bf16; set train.moments=f32.");
