@@ -27,7 +27,7 @@ final class RunDelay implements DoubleSupplier, AutoCloseable {
     private static final double LEAST = 0.05;
     /**
      * Workers come and go with operators: they are looked for at first, and again and again, each time after twice as long. It takes some
-     * 50 us, and 2 ms of code that is interpreted.
+     * 50 us, and some ms while its code is interpreted.
      */
     private static final long LIST_NANOS = 1_000_000_000L;
     private static final long MOST_LIST_NANOS = 64 * LIST_NANOS;
@@ -102,13 +102,10 @@ final class RunDelay implements DoubleSupplier, AutoCloseable {
     @Override
     public double getAsDouble() {
         long now = clock.getAsLong();
-        if (!decoding.equals(work.thread())) {
+        boolean another = !decoding.equals(work.thread());
+        if (another || now - listed > nextList) {
             list();
-            nextList = LIST_NANOS;
-            listed = now;
-        } else if (now - listed > nextList) {
-            list();
-            nextList = Math.min(2 * nextList, MOST_LIST_NANOS);
+            nextList = another ? LIST_NANOS : Math.min(2 * nextList, MOST_LIST_NANOS);
             listed = now;
         }
         double kept = Math.exp((last - now) / DECAY_NANOS);

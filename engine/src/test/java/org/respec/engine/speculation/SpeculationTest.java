@@ -203,6 +203,18 @@ class SpeculationTest {
         assertTrue(sum / 1000 > 0.93, "steps 400 to 1400 are " + sum / 1000 + " of the best on average");
     }
 
+    /** What {@code truth} says of the batches up to {@code batches}, but off takes {@code mistake} times as long. */
+    private static CostProfile withOff(CostProfile truth, int batches, double mistake) {
+        CostProfile profile = new CostProfile();
+        for (int batch = 1; batch <= batches; batch++) {
+            for (int rows : new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 25}) {
+                profile.addVerify(batch, batch * rows, truth.verify(batch, batch * rows) * (rows == 1 ? mistake : 1));
+                profile.addDraft(batch, batch * rows, truth.draft(batch, batch * rows));
+            }
+        }
+        return profile;
+    }
+
     /** Profiles that hold off for much dearer, or much cheaper, than it is: trying now and then what is not taken puts them right. */
     @ParameterizedTest
     @ValueSource(doubles = {2.5, 0.7})
@@ -210,11 +222,7 @@ class SpeculationTest {
         AcceptanceTracker tracker = taught(8, 6, 5000);
         // Truly, off is 15 % better than any plan where its profile is too dear, and 15 % worse where it is too cheap.
         CostProfile truth = profile(mistake > 1 ? 1e-4 : 3e-4, 1e-4, 4e-5, 1e-6);
-        CostProfile mistaken = new CostProfile();
-        for (int rows : new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 25}) {
-            mistaken.addVerify(1, rows, truth.verify(1, rows) * (rows == 1 ? mistake : 1));
-            mistaken.addDraft(1, rows, truth.draft(1, rows));
-        }
+        CostProfile mistaken = withOff(truth, 1, mistake);
         PlanSolver right = solver(truth, tracker, 0.02, 1 << 20);
         double off = right.scores(1).get(SpeculationPlan.OFF);
         double on = right.scores(1).entrySet().stream().filter(e -> !e.getKey().isOff()).mapToDouble(java.util.Map.Entry::getValue).max().orElseThrow();
@@ -236,13 +244,7 @@ class SpeculationTest {
     void noTryBeginsWithABatch() {
         AcceptanceTracker tracker = taught(8, 6, 5000);
         CostProfile truth = profile(3e-4, 1e-4, 4e-5, 1e-6);
-        CostProfile mistaken = new CostProfile();
-        for (int rows : new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 25}) {
-            for (int batch = 1; batch <= 2; batch++) {
-                mistaken.addVerify(batch, batch * rows, truth.verify(batch, batch * rows) * (rows == 1 ? 0.7 : 1));
-                mistaken.addDraft(batch, batch * rows, truth.draft(batch, batch * rows));
-            }
-        }
+        CostProfile mistaken = withOff(truth, 2, 0.7);
         PlanSolver solver = solver(mistaken, tracker, 0.02, 1 << 20);
         for (int step = 0; step < 4000; step++) {
             int batch = 1 + step / 5 % 2;
