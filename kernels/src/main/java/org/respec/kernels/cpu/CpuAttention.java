@@ -1,6 +1,5 @@
 package org.respec.kernels.cpu;
 
-import java.util.Arrays;
 import org.respec.bindings.memory.RawMemory;
 import org.respec.kernels.AttentionShape;
 import org.respec.kernels.Checks;
@@ -24,7 +23,8 @@ final class CpuAttention {
     private static final long BACKWARD_NANOS = 20_000;
 
     private final WorkerPool pool;
-    private final Scratch[] scratch;
+    private final SeenKeys[] seen;
+    private final ChainGradients[] chains;
     private final WorkerPool.Part treePart = this::treeRows;
     private final WorkerPool.Part chainPart = this::chainRows;
     private final WorkerPool.Part backwardPart = this::backwardTasks;
@@ -50,38 +50,18 @@ final class CpuAttention {
 
     // Packed sequences.
     private Tensor[] steps;
-    private Tensor[] gradients;
     private int depth;
     private long starts;
     private long rowStarts;
-    private long dOut;
-    private long dOutStride;
+    private ChainGradients.Pass chainPass;
 
     CpuAttention(WorkerPool pool) {
         this.pool = pool;
-        this.scratch = new Scratch[pool.threads()];
-        for (int i = 0; i < scratch.length; i++) {
-            scratch[i] = new Scratch();
-        }
-    }
-
-    /** What one thread works with; grows to the longest context seen. */
-    private static final class Scratch {
-        private long[] keys = new long[256];
-        private long[] gradients = new long[256];
-        private float[] scores = new float[256 + FastMath.BLOCK];
-        private float[] slopes = new float[256 + FastMath.BLOCK];
-        private int count;
-
-        void clear(int room) {
-            count = 0;
-            if (keys.length < room + KeyProducts.KEYS) {
-                int size = Math.max(room + KeyProducts.KEYS, 2 * keys.length);
-                keys = new long[size];
-                gradients = new long[size];
-                scores = new float[size + FastMath.BLOCK];
-                slopes = new float[size + FastMath.BLOCK];
-            }
+        this.seen = new SeenKeys[pool.threads()];
+        this.chains = new ChainGradients[pool.threads()];
+        for (int i = 0; i < seen.length; i++) {
+            seen[i] = new SeenKeys();
+            chains[i] = new ChainGradients();
         }
     }
 
@@ -194,20 +174,20 @@ final class CpuAttention {
     }
 
     private void treeRows(int from, int to, int thread) {
-        Scratch s = scratch[thread];
+        SeenKeys s = seen[thread];
         long headStride = 4 * layout.headElements();
         long values = layout.kvHeads() * headStride;
         for (int r = from; r < to; r++) {
             listPaged(s, r);
             for (int h = 0; h < shape.heads(); h++) {
-                attend(s, query + r * queryStride + 4L * h * shape.headDim(), h / shape.group() * headStride, values,
+                s.attend(query + r * queryStride + 4L * h * shape.headDim(), h / shape.group() * headStride, values, shape.headDim(), scale,
                     out + r * outStride + 4L * h * shape.headDim());
             }
         }
     }
 
     /** Lists the keys of head 0 that row r sees. */
-    private void listPaged(Scratch s, int r) {
+    private void listPaged(SeenKeys s, int r) {
         int request = Simd.getInt(rowRequests + 4L * r);
         int context = Simd.getInt(contexts + 4L * r);
         long mask = Simd.getLong(masks + 8L * r);
@@ -225,13 +205,13 @@ final class CpuAttention {
             long key = page(table, place, r);
             int end = Math.min(pageSize, context - place);
             for (int i = 0; i < end; i++) {
-                s.keys[s.count++] = key;
+                s.add(key);
                 key += 4L * layout.headDim();
             }
         }
         for (long left = mask; left != 0; left &= left - 1) {
             int place = base + Long.numberOfTrailingZeros(left);
-            s.keys[s.count++] = page(table, place, r) + 4L * layout.headDim() * (place % pageSize);
+            s.add(page(table, place, r) + 4L * layout.headDim() * (place % pageSize));
         }
     }
 
@@ -242,26 +222,6 @@ final class CpuAttention {
                 + " must be 0 to " + (layout.pages() - 1));
         }
         return layerBase + 4 * page * layout.pageElements();
-    }
-
-    /** Softmax of the scaled scores of one query over the listed keys: fills {@code s.scores}, unnormalised; returns their sum. */
-    private float weigh(Scratch s, long q, long headShift) {
-        int count = s.count;
-        float[] scores = s.scores;
-        Arrays.fill(s.keys, count, Math.ceilDiv(count, KeyProducts.KEYS) * KeyProducts.KEYS, s.keys[count - 1]);
-        float max = KeyProducts.scores(q, s.keys, headShift, shape.headDim(), count, scale, scores);
-        int padded = FastMath.padded(count);
-        Arrays.fill(scores, count, padded, Float.NEGATIVE_INFINITY);
-        return FastMath.expAndSum(scores, padded, max, scores);
-    }
-
-    private void attend(Scratch s, long q, long headShift, long values, long target) {
-        float inverse = 1f / weigh(s, q, headShift);
-        int count = s.count;
-        // An odd key out is paired with itself at weight 0.
-        s.scores[count] = 0f;
-        s.keys[count] = s.keys[count - 1];
-        KeyProducts.mix(s.scores, s.keys, headShift + values, shape.headDim(), count, inverse, target);
     }
 
     // --------------------------------------------------------------------------------------------------- packed sequences
@@ -305,43 +265,30 @@ final class CpuAttention {
     }
 
     private void chainRows(int from, int to, int thread) {
-        Scratch s = scratch[thread];
+        SeenKeys s = seen[thread];
         long headStride = 4L * shape.headDim();
         long values = 4L * shape.kvWidth();
         for (int r = from; r < to; r++) {
-            listPacked(s, r, Simd.getInt(rowStarts + 4L * r), false);
+            listPacked(s, r, Simd.getInt(rowStarts + 4L * r));
             for (int h = 0; h < shape.heads(); h++) {
-                attend(s, query + r * queryStride + h * headStride, h / shape.group() * headStride, values,
+                s.attend(query + r * queryStride + h * headStride, h / shape.group() * headStride, values, shape.headDim(), scale,
                     out + r * outStride + h * headStride);
             }
         }
     }
 
-    /** Lists the keys of head 0 that row r of a sequence beginning at {@code start} sees, and where their gradients go. */
-    private void listPacked(Scratch s, int r, int start, boolean withGradients) {
+    /** Lists the keys of head 0 that row r of a sequence beginning at {@code start} sees. */
+    private void listPacked(SeenKeys s, int r, int start) {
         s.clear(r - start + 1 + depth);
         long keyShift = 4L * shape.queryWidth();
         long stride = steps[0].rowStride() * 4;
         long key = steps[0].address() + start * stride + keyShift;
         for (int t = start; t <= r; t++) {
-            s.keys[s.count++] = key;
+            s.add(key);
             key += stride;
         }
         for (int d = 1; d <= depth; d++) {
-            s.keys[s.count++] = steps[d].address() + r * steps[d].rowStride() * 4 + keyShift;
-        }
-        if (!withGradients) {
-            return;
-        }
-        int at = 0;
-        long gradientStride = gradients[0].rowStride() * 4;
-        long gradient = gradients[0].address() + start * gradientStride + keyShift;
-        for (int t = start; t <= r; t++) {
-            s.gradients[at++] = gradient;
-            gradient += gradientStride;
-        }
-        for (int d = 1; d <= depth; d++) {
-            s.gradients[at++] = gradients[d].address() + r * gradients[d].rowStride() * 4 + keyShift;
+            s.add(steps[d].address() + r * steps[d].rowStride() * 4 + keyShift);
         }
     }
 
@@ -352,9 +299,7 @@ final class CpuAttention {
         for (int i = 0; i <= chainDepth; i++) {
             Checks.matrix("chainAttentionBackward", "dSteps[" + i + "]", dSteps[i], rowCount, attention.fusedWidth());
         }
-        gradients = dSteps;
-        dOut = dOutTensor.address();
-        dOutStride = dOutTensor.rowStride() * 4;
+        chainPass = new ChainGradients.Pass(attention, stepTensors, dSteps, chainDepth, dOutTensor);
         pool.run(backwardPart, sequenceTotal * attention.kvHeads(), BACKWARD_NANOS);
     }
 
@@ -363,40 +308,7 @@ final class CpuAttention {
         for (int task = from; task < to; task++) {
             int sequence = task / shape.kvHeads();
             int kvHead = task % shape.kvHeads();
-            int start = Simd.getInt(starts + 4L * sequence);
-            int end = Simd.getInt(starts + 4L * sequence + 4);
-            for (int r = start; r < end; r++) {
-                listPacked(scratch[thread], r, start, true);
-                for (int h = kvHead * shape.group(); h < (kvHead + 1) * shape.group(); h++) {
-                    backward(scratch[thread], r, h, kvHead);
-                }
-            }
-        }
-    }
-
-    /** With p the softmax, e = dOut . v and D = sum p e: dv += p dOut, ds = p (e - D), dq += scale ds k, dk += scale ds q. */
-    private void backward(Scratch s, int r, int head, int kvHead) {
-        int dim = shape.headDim();
-        long headShift = 4L * kvHead * dim;
-        long values = 4L * shape.kvWidth();
-        long q = query + r * queryStride + 4L * head * dim;
-        long up = dOut + r * dOutStride + 4L * head * dim;
-        float inverse = 1f / weigh(s, q, headShift);
-        float total = 0;
-        for (int t = 0; t < s.count; t++) {
-            float p = s.scores[t] * inverse;
-            float slope = Simd.dot(up, s.keys[t] + headShift + values, dim);
-            s.scores[t] = p;
-            s.slopes[t] = slope;
-            total = Math.fma(p, slope, total);
-        }
-        long dq = gradients[depth].address() + r * gradients[depth].rowStride() * 4 + 4L * head * dim;
-        for (int t = 0; t < s.count; t++) {
-            float p = s.scores[t];
-            float ds = p * (s.slopes[t] - total) * scale;
-            Simd.axpy(ds, s.keys[t] + headShift, dq, dim);
-            Simd.axpy(ds, q, s.gradients[t] + headShift, dim);
-            Simd.axpy(p, up, s.gradients[t] + headShift + values, dim);
+            chains[thread].add(chainPass, Simd.getInt(starts + 4L * sequence), Simd.getInt(starts + 4L * sequence + 4), kvHead);
         }
     }
 }

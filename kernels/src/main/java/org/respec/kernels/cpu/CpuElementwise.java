@@ -346,23 +346,44 @@ final class CpuElementwise {
             long dy = b + r * bStride;
             long dGate = c + r * cStride;
             long dUp = dGate + 4L * cols;
-            int i = 0;
-            for (; i <= cols - Simd.LANES; i += Simd.LANES) {
-                FloatVector g = Simd.load(gate + 4L * i);
-                FloatVector u = Simd.load(up + 4L * i);
-                FloatVector d = Simd.load(dy + 4L * i);
-                FloatVector sigmoid = Simd.broadcast(1f).div(FastMath.exp(g.neg()).add(1f));
-                FloatVector slope = sigmoid.mul(g.mul(Simd.broadcast(1f).sub(sigmoid)).add(1f));
-                Simd.store(d.mul(u).mul(slope), dGate + 4L * i);
-                Simd.store(d.mul(g).mul(sigmoid), dUp + 4L * i);
-            }
-            for (; i < cols; i++) {
-                float g = Simd.get(gate + 4L * i);
-                float d = Simd.get(dy + 4L * i);
-                float sigmoid = 1f / (FastMath.exp(-g) + 1f);
-                Simd.put(dGate + 4L * i, d * Simd.get(up + 4L * i) * (sigmoid * (g * (1f - sigmoid) + 1f)));
-                Simd.put(dUp + 4L * i, d * g * sigmoid);
-            }
+            // In two loops: one is too large for C2 to inline all that it calls, and boxed vectors took three times as long.
+            sigmoids(gate, dUp, cols);
+            swigluSlopes(gate, up, dy, dGate, dUp, cols);
+        }
+    }
+
+    private static void sigmoids(long gate, long out, int cols) {
+        FloatVector one = Simd.broadcast(1f);
+        int i = 0;
+        for (; i <= cols - Simd.LANES; i += Simd.LANES) {
+            Simd.store(one.div(FastMath.exp(Simd.load(gate + 4L * i).neg()).add(1f)), out + 4L * i);
+        }
+        for (; i < cols; i++) {
+            Simd.put(out + 4L * i, 1f / (FastMath.exp(-Simd.get(gate + 4L * i)) + 1f));
+        }
+    }
+
+    /** Takes the gates' sigmoids from where the gradients at {@code up} go. Calls the Vector API alone: see {@link PanelKernel}. */
+    private static void swigluSlopes(long gate, long up, long dy, long dGate, long dUp, int cols) {
+        FloatVector one = Simd.TYPE.cast(FloatVector.broadcast(Simd.SPECIES, 1f));
+        int i = 0;
+        for (; i <= cols - Simd.LANES; i += Simd.LANES) {
+            long at = 4L * i;
+            long into = dUp + at & Simd.ADDRESS;
+            FloatVector sigmoid = Simd.TYPE.cast(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, into, Simd.ORDER));
+            FloatVector g = Simd.TYPE.cast(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, gate + at & Simd.ADDRESS, Simd.ORDER));
+            FloatVector d = Simd.TYPE.cast(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, dy + at & Simd.ADDRESS, Simd.ORDER));
+            FloatVector u = FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, up + at & Simd.ADDRESS, Simd.ORDER);
+            FloatVector slope = sigmoid.mul(g.mul(one.sub(sigmoid)).add(one));
+            d.mul(u).mul(slope).intoMemorySegment(RawMemory.ALL, dGate + at & Simd.ADDRESS, Simd.ORDER);
+            d.mul(g).mul(sigmoid).intoMemorySegment(RawMemory.ALL, into, Simd.ORDER);
+        }
+        for (; i < cols; i++) {
+            float sigmoid = Simd.get(dUp + 4L * i);
+            float g = Simd.get(gate + 4L * i);
+            float d = Simd.get(dy + 4L * i);
+            Simd.put(dGate + 4L * i, d * Simd.get(up + 4L * i) * (sigmoid * (g * (1f - sigmoid) + 1f)));
+            Simd.put(dUp + 4L * i, d * g * sigmoid);
         }
     }
 }

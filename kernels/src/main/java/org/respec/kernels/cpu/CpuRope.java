@@ -165,41 +165,71 @@ final class CpuRope {
     }
 
     private void backwardRow(int r, int block, float[] dy) {
-        int half = dim / 2;
         long source = qkv + r * qkvStride;
         long up = grad + r * gradStride;
         long target = out + r * outStride;
         long cos = rope + (RawMemory.ALL.get(INT, positions + 4L * r) + shift) * ropeStride;
-        long sin = cos + 4L * half;
         for (int h = 0; h < heads + kvHeads; h++) {
-            long weight = h < heads ? qWeight : kWeight;
+            unrotate(up, cos, dim / 2, dy);
             int partial = (2 * block + (h < heads ? 0 : 1)) * dim;
-            float scale = scale(source);
-            float dot = 0;
-            for (int i = 0; i < half; i++) {
-                float c = get(cos + 4L * i);
-                float s = get(sin + 4L * i);
-                float gl = get(up + 4L * i);
-                float gh = get(up + 4L * (i + half));
-                dy[i] = gl * c + gh * s;
-                dy[i + half] = gh * c - gl * s;
-            }
-            for (int i = 0; i < dim; i++) {
-                float normed = get(source + 4L * i) * scale;
-                partials[partial + i] += dy[i] * normed;
-                dy[i] *= get(weight + 4L * i);
-                dot = Math.fma(dy[i], normed, dot);
-            }
-            float mean = dot / dim;
-            for (int i = 0; i < dim; i++) {
-                put(target + 4L * i, scale * (dy[i] - get(source + 4L * i) * scale * mean));
-            }
+            normBackward(source, h < heads ? qWeight : kWeight, scale(source), dy, partials, partial, dim, target);
             source += 4L * dim;
             up += 4L * dim;
             target += 4L * dim;
         }
-        for (int i = 0; i < kvHeads * dim; i++) {
-            put(target + 4L * i, get(up + 4L * i));
+        RawMemory.copy(up, target, 4L * kvHeads * dim);
+    }
+
+    /** The rotation's transpose: what it makes of the gradient at a head is the gradient at the normed head. */
+    private static void unrotate(long up, long cos, int half, float[] dy) {
+        long sin = cos + 4L * half;
+        int i = 0;
+        for (; i <= half - Simd.LANES; i += Simd.LANES) {
+            FloatVector c = Simd.load(cos + 4L * i);
+            FloatVector s = Simd.load(sin + 4L * i);
+            FloatVector low = Simd.load(up + 4L * i);
+            FloatVector high = Simd.load(up + 4L * (i + half));
+            low.mul(c).add(high.mul(s)).intoArray(dy, i);
+            high.mul(c).sub(low.mul(s)).intoArray(dy, i + half);
+        }
+        for (; i < half; i++) {
+            float c = get(cos + 4L * i);
+            float s = get(sin + 4L * i);
+            float low = get(up + 4L * i);
+            float high = get(up + 4L * (i + half));
+            dy[i] = low * c + high * s;
+            dy[i + half] = high * c - low * s;
+        }
+    }
+
+    /** With n = x s, of which {@code dy} is the gradient before the weights: dx = s (w dy - n mean(w dy n)), dw = dy n. */
+    private static void normBackward(long x, long weight, float scale, float[] dy, float[] dWeight, int at, int dim, long dx) {
+        FloatVector s = Simd.broadcast(scale);
+        FloatVector dots = Simd.zero();
+        int whole = dim - dim % Simd.LANES;
+        for (int i = 0; i < whole; i += Simd.LANES) {
+            FloatVector normed = Simd.load(x + 4L * i).mul(s);
+            FloatVector g = Simd.TYPE.cast(FloatVector.fromArray(Simd.SPECIES, dy, i));
+            g.mul(normed).add(Simd.TYPE.cast(FloatVector.fromArray(Simd.SPECIES, dWeight, at + i))).intoArray(dWeight, at + i);
+            FloatVector weighted = g.mul(Simd.load(weight + 4L * i));
+            weighted.intoArray(dy, i);
+            dots = weighted.fma(normed, Simd.TYPE.cast(dots));
+        }
+        float dot = Simd.sum(Simd.TYPE.cast(dots));
+        for (int i = whole; i < dim; i++) {
+            float normed = get(x + 4L * i) * scale;
+            dWeight[at + i] += dy[i] * normed;
+            dy[i] *= get(weight + 4L * i);
+            dot = Math.fma(dy[i], normed, dot);
+        }
+        float mean = dot / dim;
+        FloatVector m = Simd.broadcast(mean);
+        for (int i = 0; i < whole; i += Simd.LANES) {
+            FloatVector normed = Simd.load(x + 4L * i).mul(s);
+            Simd.store(s.mul(Simd.TYPE.cast(FloatVector.fromArray(Simd.SPECIES, dy, i)).sub(normed.mul(m))), dx + 4L * i);
+        }
+        for (int i = whole; i < dim; i++) {
+            put(dx + 4L * i, scale * (dy[i] - get(x + 4L * i) * scale * mean));
         }
     }
 

@@ -14,8 +14,12 @@ import org.respec.kernels.Tensor;
 final class CpuUpdate {
     /** Rows of dX computed by one product. */
     private static final int ROW_BLOCK = 128;
-    /** Rows of dW computed by one product. */
+    /**
+     * Rows and columns of dW computed by one product. (2048 rows, Zen 5 with OpenBLAS' kernels for AVX-512: 200 to 230 GFLOP/s on two
+     * cores. In blocks over all columns 384 outputs of 128 inputs had as much, but 128 outputs of 384 inputs half of it.)
+     */
     private static final int OUTPUT_BLOCK = 64;
+    private static final int INPUT_BLOCK = 128;
     /** Elements of one partial sum of the norm. */
     private static final int NORM_BLOCK = 1 << 16;
 
@@ -66,11 +70,15 @@ final class CpuUpdate {
         MemorySegment from = dY.host();
         MemorySegment inputs = x.host();
         MemorySegment to = dWeight.host();
-        blocks(Math.ceilDiv(dWeight.rows(), OUTPUT_BLOCK), b -> {
-            int first = b * OUTPUT_BLOCK;
+        int across = Math.ceilDiv(dWeight.cols(), INPUT_BLOCK);
+        blocks(Math.ceilDiv(dWeight.rows(), OUTPUT_BLOCK) * across, b -> {
+            int first = b / across * OUTPUT_BLOCK;
             int count = Math.min(OUTPUT_BLOCK, dWeight.rows() - first);
-            blas.sgemm(true, false, count, dWeight.cols(), rows, from.asSlice(4L * first), Math.toIntExact(dY.rowStride()), inputs,
-                Math.toIntExact(x.rowStride()), 1f, to.asSlice(4 * first * dWeight.rowStride()), Math.toIntExact(dWeight.rowStride()));
+            int left = b % across * INPUT_BLOCK;
+            int width = Math.min(INPUT_BLOCK, dWeight.cols() - left);
+            blas.sgemm(true, false, count, width, rows, from.asSlice(4L * first), Math.toIntExact(dY.rowStride()),
+                inputs.asSlice(4L * left), Math.toIntExact(x.rowStride()), 1f, to.asSlice(4 * (first * dWeight.rowStride() + left)),
+                Math.toIntExact(dWeight.rowStride()));
         });
     }
 

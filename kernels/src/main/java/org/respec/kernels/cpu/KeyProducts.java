@@ -146,6 +146,61 @@ final class KeyProducts {
         }
     }
 
+    /**
+     * {@code target += sum over t < count of p[first + t] * v_t}, where value t lies at {@code rows + t * stride}: weights of one key by
+     * all rows that see it.
+     */
+    static void addMix(float[] p, int first, long rows, long stride, int dim, int count, long target) {
+        int d = 0;
+        for (; d <= dim - 4 * Simd.LANES; d += 4 * Simd.LANES) {
+            long at = target + 4L * d & ADDRESS;
+            FloatVector a0 = FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, at, ORDER);
+            FloatVector a1 = FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, at + Simd.BYTES, ORDER);
+            FloatVector a2 = FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, at + 2 * Simd.BYTES, ORDER);
+            FloatVector a3 = FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, at + 3 * Simd.BYTES, ORDER);
+            long v = rows + 4L * d;
+            for (int t = 0; t < count; t++) {
+                FloatVector w = TYPE.cast(FloatVector.broadcast(Simd.SPECIES, p[first + t]));
+                v &= ADDRESS;
+                a0 = w.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v, ORDER), a0);
+                a1 = w.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v + Simd.BYTES, ORDER), a1);
+                a2 = w.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v + 2 * Simd.BYTES, ORDER), a2);
+                a3 = w.fma(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, v + 3 * Simd.BYTES, ORDER), a3);
+                v += stride;
+            }
+            TYPE.cast(a0).intoMemorySegment(RawMemory.ALL, at, ORDER);
+            TYPE.cast(a1).intoMemorySegment(RawMemory.ALL, at + Simd.BYTES, ORDER);
+            TYPE.cast(a2).intoMemorySegment(RawMemory.ALL, at + 2 * Simd.BYTES, ORDER);
+            TYPE.cast(a3).intoMemorySegment(RawMemory.ALL, at + 3 * Simd.BYTES, ORDER);
+        }
+        for (int t = 0; d < dim && t < count; t++) {
+            Simd.axpy(p[first + t], rows + t * stride + 4L * d, target + 4L * d, dim - d);
+        }
+    }
+
+    /**
+     * The softmax's gradient: makes {@code p = inverse * weights} of weights and {@code scale * p (e - sum p e)} of e. Goes on to the next
+     * multiple of {@link #KEYS}, where weights must be 0 and e finite.
+     */
+    static void softmaxBackward(float[] weights, float[] e, int count, float inverse, float scale) {
+        FloatVector normal = TYPE.cast(FloatVector.broadcast(Simd.SPECIES, inverse));
+        FloatVector sums = FloatVector.zero(Simd.SPECIES);
+        for (int t = 0; t < count; t += KEYS) {
+            FloatVector p = normal.mul(FloatVector.fromArray(Simd.SPECIES, weights, t));
+            p.intoArray(weights, t);
+            sums = p.fma(FloatVector.fromArray(Simd.SPECIES, e, t), sums);
+        }
+        // Simd.sum, written out.
+        sums = TYPE.cast(sums);
+        sums = sums.add(sums.rearrange(Simd.SWAP_4));
+        sums = sums.add(sums.rearrange(Simd.SWAP_2));
+        FloatVector total = TYPE.cast(FloatVector.broadcast(Simd.SPECIES, sums.lane(0) + sums.lane(1)));
+        for (int t = 0; t < count; t += KEYS) {
+            FloatVector p = TYPE.cast(FloatVector.fromArray(Simd.SPECIES, weights, t));
+            p.mul(TYPE.cast(FloatVector.fromArray(Simd.SPECIES, e, t)).sub(total)).mul(scale).intoArray(e, t);
+        }
+    }
+
     /** Elements from {@code d} on, which are no four runs of lanes. */
     private static void mixRest(float[] p, long[] keys, long shift, int d, int dim, int count, float inverse, long target) {
         for (; d <= dim - Simd.LANES; d += Simd.LANES) {

@@ -18,8 +18,8 @@ final class Simd {
     static final int LANES = 8;
     static final long BYTES = 32;
     /** Changes no address that a process can have, and proves to C2 that it lies in {@link RawMemory#ALL}. */
-    private static final long ADDRESS = (1L << 56) - 1;
-    private static final ByteOrder ORDER = ByteOrder.nativeOrder();
+    static final long ADDRESS = (1L << 56) - 1;
+    static final ByteOrder ORDER = ByteOrder.nativeOrder();
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED;

@@ -5,6 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import com.sun.management.ThreadMXBean;
 import java.lang.management.ManagementFactory;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.respec.kernels.AttentionShape;
 import org.respec.kernels.NoiseField;
 import org.respec.kernels.Ops;
 import org.respec.kernels.PackedMatrix;
@@ -78,7 +81,26 @@ class VectorAllocationTest {
         try (Ops ops = new CpuOps(1); TestTensors t = new TestTensors(13)) {
             Tensor gateUp = t.normal(3, 2 * 391);
             Tensor out = t.normal(3, 391);
+            Tensor gradient = t.normal(3, 2 * 391);
             assertAllocatesNothing(() -> ops.swiglu(gateUp, out, 3), "SwiGLU");
+            assertAllocatesNothing(() -> ops.swigluBackward(gateUp, out, gradient, 3), "SwiGLU's gradient");
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {64, 40})
+    void attentionGradients(int dim) {
+        AttentionShape shape = new AttentionShape(4, 2, dim);
+        int rows = 75;
+        try (TestTensors t = new TestTensors(14)) {
+            Tensor[] steps = {t.normal(rows, shape.fusedWidth()), t.normal(rows, shape.fusedWidth())};
+            Tensor[] gradients = {t.normal(rows, shape.fusedWidth()), t.normal(rows, shape.fusedWidth())};
+            ChainGradients.Pass pass = new ChainGradients.Pass(shape, steps, gradients, 1, t.normal(rows, shape.queryWidth()));
+            ChainGradients chain = new ChainGradients();
+            assertAllocatesNothing(() -> {
+                chain.add(pass, 0, 70, 0);
+                chain.add(pass, 70, rows, 1);
+            }, "attention's gradient, heads of " + dim);
         }
     }
 
