@@ -371,8 +371,10 @@ final class CpuElementwise {
             long at = 4L * i;
             long into = dUp + at & Simd.ADDRESS;
             FloatVector sigmoid = Simd.TYPE.cast(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, into, Simd.ORDER));
-            FloatVector g = Simd.TYPE.cast(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, gate + at & Simd.ADDRESS, Simd.ORDER));
-            FloatVector d = Simd.TYPE.cast(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, dy + at & Simd.ADDRESS, Simd.ORDER));
+            long from = gate + at & Simd.ADDRESS;
+            FloatVector g = Simd.TYPE.cast(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, from, Simd.ORDER));
+            from = dy + at & Simd.ADDRESS;
+            FloatVector d = Simd.TYPE.cast(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, from, Simd.ORDER));
             FloatVector u = FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, up + at & Simd.ADDRESS, Simd.ORDER);
             FloatVector slope = sigmoid.mul(g.mul(one.sub(sigmoid)).add(one));
             d.mul(u).mul(slope).intoMemorySegment(RawMemory.ALL, dGate + at & Simd.ADDRESS, Simd.ORDER);
