@@ -31,9 +31,12 @@ final class CpuElementwise {
     private float eps;
     private boolean accumulate;
     private float[] partials = new float[0];
+    /** For each thread, of one row. */
+    private final float[][] sigmoids;
 
     CpuElementwise(WorkerPool pool) {
         this.pool = pool;
+        sigmoids = new float[pool.threads()][0];
     }
 
     private void run(WorkerPool.Part part, int count, int elementsEach) {
@@ -336,10 +339,14 @@ final class CpuElementwise {
         cStride = dGateUp.rowStride() * 4;
         cols = dOut.cols();
         rows = rowCount;
+        if (sigmoids[0].length < cols) {
+            Arrays.setAll(sigmoids, i -> new float[cols]);
+        }
         run(swigluBackwardPart, rowCount, 6 * cols);
     }
 
     private void swigluBackwardRows(int from, int to, int thread) {
+        float[] sigmoid = sigmoids[thread];
         for (int r = from; r < to; r++) {
             long gate = a + r * aStride;
             long up = gate + 4L * cols;
@@ -347,30 +354,29 @@ final class CpuElementwise {
             long dGate = c + r * cStride;
             long dUp = dGate + 4L * cols;
             // In two loops: one is too large for C2 to inline all that it calls, and boxed vectors took three times as long.
-            sigmoids(gate, dUp, cols);
-            swigluSlopes(gate, up, dy, dGate, dUp, cols);
+            sigmoids(gate, sigmoid, cols);
+            swigluSlopes(gate, up, dy, sigmoid, dGate, dUp, cols);
         }
     }
 
-    private static void sigmoids(long gate, long out, int cols) {
+    private static void sigmoids(long gate, float[] out, int cols) {
         FloatVector one = Simd.broadcast(1f);
         int i = 0;
         for (; i <= cols - Simd.LANES; i += Simd.LANES) {
-            Simd.store(one.div(FastMath.exp(Simd.load(gate + 4L * i).neg()).add(1f)), out + 4L * i);
+            one.div(FastMath.exp(Simd.load(gate + 4L * i).neg()).add(1f)).intoArray(out, i);
         }
         for (; i < cols; i++) {
-            Simd.put(out + 4L * i, 1f / (FastMath.exp(-Simd.get(gate + 4L * i)) + 1f));
+            out[i] = 1f / (FastMath.exp(-Simd.get(gate + 4L * i)) + 1f);
         }
     }
 
-    /** Takes the gates' sigmoids from where the gradients at {@code up} go. Calls the Vector API alone: see {@link PanelKernel}. */
-    private static void swigluSlopes(long gate, long up, long dy, long dGate, long dUp, int cols) {
+    /** Gradients may go where gates and ups are. Calls the Vector API alone: see {@link PanelKernel}. */
+    private static void swigluSlopes(long gate, long up, long dy, float[] sigmoids, long dGate, long dUp, int cols) {
         FloatVector one = Simd.TYPE.cast(FloatVector.broadcast(Simd.SPECIES, 1f));
         int i = 0;
         for (; i <= cols - Simd.LANES; i += Simd.LANES) {
             long at = 4L * i;
-            long into = dUp + at & Simd.ADDRESS;
-            FloatVector sigmoid = Simd.TYPE.cast(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, into, Simd.ORDER));
+            FloatVector sigmoid = Simd.TYPE.cast(FloatVector.fromArray(Simd.SPECIES, sigmoids, i));
             long from = gate + at & Simd.ADDRESS;
             FloatVector g = Simd.TYPE.cast(FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, from, Simd.ORDER));
             from = dy + at & Simd.ADDRESS;
@@ -378,10 +384,10 @@ final class CpuElementwise {
             FloatVector u = FloatVector.fromMemorySegment(Simd.SPECIES, RawMemory.ALL, up + at & Simd.ADDRESS, Simd.ORDER);
             FloatVector slope = sigmoid.mul(g.mul(one.sub(sigmoid)).add(one));
             d.mul(u).mul(slope).intoMemorySegment(RawMemory.ALL, dGate + at & Simd.ADDRESS, Simd.ORDER);
-            d.mul(g).mul(sigmoid).intoMemorySegment(RawMemory.ALL, into, Simd.ORDER);
+            d.mul(g).mul(sigmoid).intoMemorySegment(RawMemory.ALL, dUp + at & Simd.ADDRESS, Simd.ORDER);
         }
         for (; i < cols; i++) {
-            float sigmoid = Simd.get(dUp + 4L * i);
+            float sigmoid = sigmoids[i];
             float g = Simd.get(gate + 4L * i);
             float d = Simd.get(dy + 4L * i);
             Simd.put(dGate + 4L * i, d * Simd.get(up + 4L * i) * (sigmoid * (g * (1f - sigmoid) + 1f)));
