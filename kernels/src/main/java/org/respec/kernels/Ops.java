@@ -300,7 +300,7 @@ public interface Ops extends AutoCloseable {
     void qkNormRopeBackward(Tensor qkv, AttentionShape shape, Tensor qWeight, Tensor kWeight, float eps, Tensor positions, int shift,
                             Tensor rope, Tensor dOut, Tensor dQkv, Tensor dQWeight, Tensor dKWeight, int rows);
 
-    /** Gradient of {@link #swiglu}, overwriting {@code dGateUp}. */
+    /** Gradient of {@link #swiglu}, overwriting {@code dGateUp}, which may be {@code gateUp}. */
     void swigluBackward(Tensor gateUp, Tensor dOut, Tensor dGateUp, int rows);
 
     /** Log-probabilities of target tokens under softmax(logits / temperature) (0 counts as 1); targets I32, out F32 [1 x rows]. */

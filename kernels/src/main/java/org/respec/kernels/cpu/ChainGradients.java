@@ -20,11 +20,9 @@ final class ChainGradients {
      * @param steps rotated rows of each unrolled step; queries are the last one's
      * @param gradients at {@code steps}
      * @param dOut gradient at attention's output
+     * @param scale of queries' products with keys
      */
-    record Pass(AttentionShape shape, Tensor[] steps, Tensor[] gradients, int depth, Tensor dOut) {
-        float scale() {
-            return (float) (1 / Math.sqrt(shape.headDim()));
-        }
+    record Pass(AttentionShape shape, Tensor[] steps, Tensor[] gradients, int depth, Tensor dOut, float scale) {
     }
 
     private final SeenKeys seen = new SeenKeys();
@@ -36,9 +34,6 @@ final class ChainGradients {
 
     private Pass pass;
     private int dim;
-    private float scale;
-    private long keyStride;
-    private long gradientStride;
     /** Distance from a key of the head to its value. */
     private long values;
 
@@ -46,60 +41,61 @@ final class ChainGradients {
     void add(Pass of, int start, int end, int kvHead) {
         pass = of;
         dim = of.shape.headDim();
-        scale = of.scale();
-        keyStride = of.steps[0].rowStride() * 4;
-        gradientStride = of.gradients[0].rowStride() * 4;
         values = 4L * of.shape.kvWidth();
         room(end - start);
+        int keyHead = of.shape.heads() + kvHead;
         for (int head = kvHead * of.shape.group(); head < (kvHead + 1) * of.shape.group(); head++) {
-            seen.clear(end - start + of.depth);
             for (int first = start; first < end; first += BLOCK) {
                 int last = Math.min(end, first + BLOCK);
                 for (int r = first; r < last; r++) {
-                    row(start, first, r, head, kvHead);
+                    row(start, first, r, head, keyHead);
                 }
-                keys(start, first, last, head, kvHead);
+                keys(start, first, last, head, keyHead);
             }
         }
     }
 
     private void room(int keys) {
-        int padded = FastMath.padded(keys + pass.depth) + FastMath.BLOCK;
+        seen.clear(keys + pass.depth);
+        int padded = FastMath.padded(keys + pass.depth);
         if (slopes.length < padded) {
             slopes = new float[padded];
         }
-        if (valueWeights.length < keys * BLOCK) {
-            valueWeights = new float[keys * BLOCK];
-            keyWeights = new float[keys * BLOCK];
+        int weights = Math.multiplyExact(keys, BLOCK);
+        if (valueWeights.length < weights) {
+            valueWeights = new float[weights];
+            keyWeights = new float[weights];
         }
     }
 
-    private long key(Tensor[] of, int step, int row, int kvHead) {
-        return of[step].address() + 4 * (row * of[step].rowStride() + pass.shape.queryWidth() + (long) kvHead * dim);
+    /** Where one head of a row lies; those of keys come after those of queries. */
+    private long at(Tensor rows, int row, int head) {
+        return rows.address() + 4 * (row * rows.rowStride() + (long) head * dim);
     }
 
     /** Gradients at a query and at the keys that only its row sees; the others' weights. */
-    private void row(int start, int first, int r, int head, int kvHead) {
+    private void row(int start, int first, int r, int head, int keyHead) {
         int chain = r - start + 1;
+        // The rows before have listed the keys before.
         seen.count = chain - 1;
-        seen.add(key(pass.steps, 0, r, kvHead));
+        seen.add(at(pass.steps[0], r, keyHead));
         for (int d = 1; d <= pass.depth; d++) {
-            seen.add(key(pass.steps, d, r, kvHead));
+            seen.add(at(pass.steps[d], r, keyHead));
         }
-        long query = pass.steps[pass.depth].address() + 4 * (r * pass.steps[pass.depth].rowStride() + (long) head * dim);
-        long up = pass.dOut.address() + 4 * (r * pass.dOut.rowStride() + (long) head * dim);
-        float inverse = 1f / seen.weigh(query, 0, dim, scale);
+        long query = at(pass.steps[pass.depth], r, head);
+        long up = at(pass.dOut, r, head);
+        float inverse = 1f / seen.weigh(query, 0, dim, pass.scale);
         KeyProducts.scores(up, seen.keys, values, dim, seen.count, 1f, slopes);
-        KeyProducts.softmaxBackward(seen.scores, slopes, seen.count, inverse, scale);
+        KeyProducts.softmaxBackward(seen.scores, slopes, seen.count, inverse, pass.scale);
         for (int t = 0, at = r - first; t < chain; t++, at += BLOCK) {
             valueWeights[at] = seen.scores[t];
             keyWeights[at] = slopes[t];
         }
-        long dq = pass.gradients[pass.depth].address() + 4 * (r * pass.gradients[pass.depth].rowStride() + (long) head * dim);
-        KeyProducts.addMix(slopes, 0, key(pass.steps, 0, start, kvHead), keyStride, dim, chain, dq);
+        long dq = at(pass.gradients[pass.depth], r, head);
+        KeyProducts.addMix(slopes, 0, at(pass.steps[0], start, keyHead), pass.steps[0].rowStride() * 4, dim, chain, dq);
         for (int d = 1; d <= pass.depth; d++) {
             int t = chain + d - 1;
-            long gradient = key(pass.gradients, d, r, kvHead);
+            long gradient = at(pass.gradients[d], r, keyHead);
             KeyProducts.addMix(slopes, t, seen.keys[t], 0, dim, 1, dq);
             KeyProducts.addMix(slopes, t, query, 0, dim, 1, gradient);
             KeyProducts.addMix(seen.scores, t, up, 0, dim, 1, gradient + values);
@@ -107,17 +103,15 @@ final class ChainGradients {
     }
 
     /** Gradients at the keys and values that the block's rows see. */
-    private void keys(int start, int first, int last, int head, int kvHead) {
-        long queryStride = pass.steps[pass.depth].rowStride() * 4;
-        long upStride = pass.dOut.rowStride() * 4;
+    private void keys(int start, int first, int last, int head, int keyHead) {
+        Tensor queries = pass.steps[pass.depth];
         for (int t = start; t < last; t++) {
             int from = Math.max(first, t);
-            int at = (t - start) * BLOCK + from - first;
-            long gradient = pass.gradients[0].address() + 4L * (pass.shape.queryWidth() + (long) kvHead * dim) + t * gradientStride;
-            long query = pass.steps[pass.depth].address() + 4L * head * dim + from * queryStride;
-            long up = pass.dOut.address() + 4L * head * dim + from * upStride;
-            KeyProducts.addMix(keyWeights, at, query, queryStride, dim, last - from, gradient);
-            KeyProducts.addMix(valueWeights, at, up, upStride, dim, last - from, gradient + values);
+            int weights = (t - start) * BLOCK + from - first;
+            long gradient = at(pass.gradients[0], t, keyHead);
+            KeyProducts.addMix(keyWeights, weights, at(queries, from, head), queries.rowStride() * 4, dim, last - from, gradient);
+            KeyProducts.addMix(valueWeights, weights, at(pass.dOut, from, head), pass.dOut.rowStride() * 4, dim, last - from,
+                gradient + values);
         }
     }
 }

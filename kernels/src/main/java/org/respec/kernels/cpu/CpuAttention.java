@@ -299,7 +299,7 @@ final class CpuAttention {
         for (int i = 0; i <= chainDepth; i++) {
             Checks.matrix("chainAttentionBackward", "dSteps[" + i + "]", dSteps[i], rowCount, attention.fusedWidth());
         }
-        chainPass = new ChainGradients.Pass(attention, stepTensors, dSteps, chainDepth, dOutTensor);
+        chainPass = new ChainGradients.Pass(attention, stepTensors, dSteps, chainDepth, dOutTensor, scale);
         pool.run(backwardPart, sequenceTotal * attention.kvHeads(), BACKWARD_NANOS);
     }
 

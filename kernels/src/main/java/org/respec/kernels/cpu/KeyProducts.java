@@ -19,9 +19,8 @@ final class KeyProducts {
     /** Keys of one block. */
     static final int KEYS = 8;
     private static final Class<? extends FloatVector> TYPE = Simd.TYPE;
-    private static final ByteOrder ORDER = ByteOrder.nativeOrder();
-    /** Changes no address that a process can have, and proves to C2 that it lies in {@link RawMemory#ALL}. */
-    private static final long ADDRESS = (1L << 56) - 1;
+    private static final ByteOrder ORDER = Simd.ORDER;
+    private static final long ADDRESS = Simd.ADDRESS;
     private static final VectorMask<Float> HIGH_4 = VectorMask.fromLong(Simd.SPECIES, 0b11110000);
     private static final VectorMask<Float> HIGH_2 = VectorMask.fromLong(Simd.SPECIES, 0b11001100);
     private static final VectorMask<Float> HIGH_1 = VectorMask.fromLong(Simd.SPECIES, 0b10101010);

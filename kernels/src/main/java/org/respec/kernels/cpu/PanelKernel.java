@@ -49,13 +49,12 @@ final class PanelKernel {
 
     /** The class of all vectors here, to which compiled code casts them at no cost. */
     private static final Class<? extends FloatVector> TYPE = FloatVector.zero(SPECIES).getClass();
-    private static final ByteOrder ORDER = ByteOrder.nativeOrder();
+    private static final ByteOrder ORDER = Simd.ORDER;
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
     private static final long VECTOR = SPECIES.vectorByteSize();
     private static final long STEP = 2 * VECTOR;
-    /** Changes no address that a process can have, and proves to C2 that it lies in {@link RawMemory#ALL}. */
-    private static final long ADDRESS = (1L << 56) - 1;
+    private static final long ADDRESS = Simd.ADDRESS;
 
     private PanelKernel() {
     }

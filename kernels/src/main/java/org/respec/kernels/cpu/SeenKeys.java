@@ -26,16 +26,12 @@ final class SeenKeys {
 
     /** Softmax of the scaled scores of one query over the keys: fills {@link #scores}, unnormalised; returns their sum. */
     float weigh(long query, long headShift, int dim, float scale) {
-        fillUp();
+        // A whole block of them is scored.
+        Arrays.fill(keys, count, Math.ceilDiv(count, KeyProducts.KEYS) * KeyProducts.KEYS, keys[count - 1]);
         float max = KeyProducts.scores(query, keys, headShift, dim, count, scale, scores);
         int padded = FastMath.padded(count);
         Arrays.fill(scores, count, padded, Float.NEGATIVE_INFINITY);
         return FastMath.expAndSum(scores, padded, max, scores);
-    }
-
-    /** Repeats the last key up to a whole block of them. */
-    private void fillUp() {
-        Arrays.fill(keys, count, Math.ceilDiv(count, KeyProducts.KEYS) * KeyProducts.KEYS, keys[count - 1]);
     }
 
     /** Attention of one query: the values, {@code values} bytes behind their keys, mixed by the softmax of the scores. */

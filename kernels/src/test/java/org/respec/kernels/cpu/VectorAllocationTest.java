@@ -95,7 +95,8 @@ class VectorAllocationTest {
         try (TestTensors t = new TestTensors(14)) {
             Tensor[] steps = {t.normal(rows, shape.fusedWidth()), t.normal(rows, shape.fusedWidth())};
             Tensor[] gradients = {t.normal(rows, shape.fusedWidth()), t.normal(rows, shape.fusedWidth())};
-            ChainGradients.Pass pass = new ChainGradients.Pass(shape, steps, gradients, 1, t.normal(rows, shape.queryWidth()));
+            ChainGradients.Pass pass = new ChainGradients.Pass(shape, steps, gradients, 1, t.normal(rows, shape.queryWidth()),
+                0.125f);
             ChainGradients chain = new ChainGradients();
             assertAllocatesNothing(() -> {
                 chain.add(pass, 0, 70, 0);
