@@ -68,6 +68,11 @@ public interface Ops extends AutoCloseable {
         return new DirectReplay();
     }
 
+    /** A clock for a stage of the work that is asked of these operators. */
+    default StageClock stageClock() {
+        return new HostStageClock();
+    }
+
     // ---------------------------------------------------------------------------------------------------- elementwise
 
     /** Sets every element of {@code x} (F32) to {@code value}. */

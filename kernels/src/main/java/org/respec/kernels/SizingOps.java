@@ -48,6 +48,7 @@ public final class SizingOps {
             case "pack" -> pack((TensorArena) arguments[0], (Tensor) arguments[1]);
             case "share" -> new Packed(((Tensor) arguments[1]).rows(), ((Tensor) arguments[1]).cols());
             case "replay" -> new DirectReplay();
+            case "stageClock" -> new HostStageClock();
             case "squaredNorm" -> 0.0;
             case "freeBytes" -> Long.MAX_VALUE;
             case "hashCode" -> System.identityHashCode(this);

@@ -15,6 +15,7 @@ import org.respec.engine.speculation.SpeculationPlan;
 import org.respec.kernels.KvLayout;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
+import org.respec.kernels.StageClock;
 import org.respec.kernels.TensorArena;
 import org.respec.kernels.TreeBatch;
 
@@ -40,6 +41,7 @@ public final class RolloutEngine implements AutoCloseable {
     private final Prefill prefill;
     private final KvMoves moves;
     private final Speculators speculators;
+    private final StageClock draftClock;
     private final LiveSlots slots;
     /** Tokens that the step at hand gained, by live request. */
     private final int[] taken;
@@ -105,6 +107,7 @@ public final class RolloutEngine implements AutoCloseable {
         this.prefill = new Prefill(arena, cache, pass, keptRows, limits);
         this.moves = new KvMoves(ops, arena, limits.maxRows());
         this.speculators = new Speculators(ops, drafter, limits, sampling, seed, drafting, pass.trees(), keptRows.features());
+        this.draftClock = ops.stageClock();
         this.slots = new LiveSlots(maxBatch, limits.maxLength());
         this.taken = new int[maxBatch];
         this.lengths = new ResponseLengths(limits.maxPrompt(), limits.maxTokens());
@@ -252,22 +255,25 @@ public final class RolloutEngine implements AutoCloseable {
         int count = slots.count();
         pass.roots(live, count);
         int nodes = 0;
+        long begun = System.nanoTime();
         if (!plan.isOff()) {
             Speculator speculator = speculators.current();
             calibration.begin();
+            draftClock.begin();
             speculator.draft(live, count, plan, pass.pushRoots(calibration));
             nodes = pass.shareNodes(speculator, nodesEach, count * plan.tokens());
+            draftClock.end();
         }
-        long drafted = System.nanoTime();
         pass.run(live, nodes, nodes == 0 ? keptRows.roots(live, count) : null);
         if (imposed != null && nodes > 0) {
             pass.impose(imposed, plan);
             imposed.tell(policy, count, plan.branch());
         }
         int gained = accept();
-        long verified = System.nanoTime();
-        tally.add(plan, count, gained, drafted - start, verified - drafted);
-        policy.observeStep(plan, count, count + nodes, gained, drafted - start, verified - drafted);
+        long stepNanos = System.nanoTime() - start;
+        long draftNanos = Math.min(stepNanos, begun - start + (plan.isOff() ? 0 : draftClock.nanos()));
+        tally.add(plan, count, gained, draftNanos, stepNanos - draftNanos);
+        policy.observeStep(plan, count, count + nodes, gained, draftNanos, stepNanos - draftNanos);
         retire();
         return true;
     }
@@ -501,6 +507,7 @@ public final class RolloutEngine implements AutoCloseable {
     @Override
     public void close() {
         policy.close();
+        draftClock.close();
         speculators.close();
         pass.close();
         cache.close();

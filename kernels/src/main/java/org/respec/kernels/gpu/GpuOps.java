@@ -15,6 +15,7 @@ import org.respec.kernels.Replay;
 import org.respec.kernels.RowBatch;
 import org.respec.kernels.SamplingParams;
 import org.respec.kernels.Spans;
+import org.respec.kernels.StageClock;
 import org.respec.kernels.Tensor;
 import org.respec.kernels.TensorArena;
 import org.respec.kernels.TreeBatch;
@@ -159,6 +160,11 @@ public final class GpuOps implements Ops {
     @Override
     public Replay replay(String name) {
         return graphs ? new GraphReplay(gpu, name) : Ops.super.replay(name);
+    }
+
+    @Override
+    public StageClock stageClock() {
+        return new GpuStageClock(gpu);
     }
 
     @Override

@@ -72,6 +72,7 @@ final class DelayingDriver implements GpuDriver {
     private final class Event implements GpuEvent {
         private Stream stream;
         private long place;
+        private long nanos;
 
         @Override
         public void synchronize() {
@@ -88,7 +89,7 @@ final class DelayingDriver implements GpuDriver {
 
         @Override
         public double secondsSince(GpuEvent earlier) {
-            throw new UnsupportedOperationException("no clock");
+            return (nanos - ((Event) earlier).nanos) * 1e-9;
         }
 
         @Override
@@ -151,8 +152,10 @@ final class DelayingDriver implements GpuDriver {
 
         @Override
         public void record(GpuEvent event) {
-            ((Event) event).stream = this;
-            ((Event) event).place = asked;
+            Event marked = (Event) event;
+            later(() -> marked.nanos = System.nanoTime());
+            marked.stream = this;
+            marked.place = asked;
         }
 
         @Override

@@ -26,6 +26,7 @@ final class DriverCalls {
     private final MethodHandle await;
     private final MethodHandle queryEvent;
     private final MethodHandle waitEvent;
+    private final MethodHandle elapsed;
     private final MethodHandle waitStream;
     private final MethodHandle launchGraph;
     private final MethodHandle allocateHost;
@@ -44,6 +45,7 @@ final class DriverCalls {
         await = function(driver, "cuStreamWaitEvent", JAVA_LONG, JAVA_LONG, JAVA_INT);
         queryEvent = function(driver, "cuEventQuery", JAVA_LONG);
         waitEvent = function(driver, "cuEventSynchronize", JAVA_LONG);
+        elapsed = function(driver, "cuEventElapsedTime", JAVA_LONG, JAVA_LONG, JAVA_LONG);
         waitStream = function(driver, "cuStreamSynchronize", JAVA_LONG);
         launchGraph = function(driver, "cuGraphLaunch", JAVA_LONG, JAVA_LONG);
         allocateHost = function(driver, "cuMemHostAlloc", JAVA_LONG, JAVA_LONG, JAVA_INT);
@@ -133,6 +135,15 @@ final class DriverCalls {
     int waitEvent(long event) {
         try {
             return (int) waitEvent.invokeExact(event);
+        } catch (Throwable t) {
+            throw broken(t);
+        }
+    }
+
+    /** @param to where the milliseconds from one event to a later one go, a float */
+    int elapsed(MemorySegment to, long from, long event) {
+        try {
+            return (int) elapsed.invokeExact(to.address(), from, event);
         } catch (Throwable t) {
             throw broken(t);
         }

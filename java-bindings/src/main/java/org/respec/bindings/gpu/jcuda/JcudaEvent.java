@@ -1,11 +1,15 @@
 package org.respec.bindings.gpu.jcuda;
 
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import jcuda.driver.JCudaDriver;
 import org.respec.bindings.gpu.GpuEvent;
 
 final class JcudaEvent implements GpuEvent, Context.Resource {
     private final Context context;
     private final Handles.Event handle = new Handles.Event();
+    private final MemorySegment milliseconds = Arena.ofAuto().allocate(ValueLayout.JAVA_FLOAT);
     private boolean alive = true;
 
     JcudaEvent(Context context) {
@@ -46,11 +50,9 @@ final class JcudaEvent implements GpuEvent, Context.Resource {
         if (!(earlier instanceof JcudaEvent from)) {
             throw new IllegalArgumentException("an event of another driver");
         }
-        from.raw(context);
-        raw(context);
-        float[] milliseconds = new float[1];
-        context.run("cuEventElapsedTime", () -> JCudaDriver.cuEventElapsedTime(milliseconds, from.handle, handle));
-        return milliseconds[0] * 1e-3;
+        context.enter();
+        context.check("asking for the time between two events", context.calls().elapsed(milliseconds, from.raw(context), raw(context)));
+        return milliseconds.get(ValueLayout.JAVA_FLOAT, 0) * 1e-3;
     }
 
     @Override
