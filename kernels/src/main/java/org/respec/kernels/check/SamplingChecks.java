@@ -38,6 +38,7 @@ final class SamplingChecks {
             double rounding = dtype == DType.F32 ? 2e-5 : 8e-3;
             checks.add(new OperatorCheck("logProbsBackward" + name, bench -> logProbsBackward(bench, dtype, rounding)));
         }
+        checks.add(new OperatorCheck("topLogProbs of the largest vocabulary", SamplingChecks::largestVocabulary));
         checks.add(new OperatorCheck("sample wide f32", bench -> wide(bench, DType.F32)));
         checks.add(new OperatorCheck("sample wide bf16", bench -> wide(bench, DType.BF16)));
         checks.add(new OperatorCheck("sample degenerate", SamplingChecks::degenerate));
@@ -366,7 +367,7 @@ final class SamplingChecks {
     // -------------------------------------------------------------------------------------------------- log-probabilities
 
     private static void topLogProbs(CheckBench bench, DType dtype) {
-        int[][] shapes = {{1, 1}, {3, 2}, {18, 18}, {41, 7}, {401, 64}, {1271, 128}, {1272, 1000}, {9001, 33}};
+        int[][] shapes = {{1, 1}, {3, 2}, {18, 18}, {41, 7}, {401, 64}, {1271, 128}, {1272, 1000}, {9001, 33}, {26008, 40}};
         for (int[] shape : shapes) {
             for (int count : new int[] {0, 1, shape[0] > 401 ? 3 : 11}) {
                 for (float temperature : new float[] {1f, 0f, 0.7f}) {
@@ -374,6 +375,23 @@ final class SamplingChecks {
                 }
             }
         }
+    }
+
+    /** Of equal logits the smallest tokens are the first, to the last bit of a token. */
+    private static void largestVocabulary(CheckBench bench) {
+        int vocab = 1 << 22;
+        int k = 3;
+        Twin logits = bench.poisoned(DType.F32, 1, vocab, 0);
+        bench.truth().fill(logits.truth(), 1);
+        bench.device().fill(logits.device(), 1);
+        Twin indices = bench.ints(0);
+        Twin ids = bench.poisoned(DType.I32, 1, k, 0);
+        Twin logProbs = bench.poisoned(DType.F32, 1, k, 0);
+        Twin tails = bench.poisoned(DType.F32, 1, 1, 0);
+        bench.truth().topLogProbs(logits.truth(), 1f, indices.truth(), 1, ids.truth(), logProbs.truth(), tails.truth());
+        bench.device().topLogProbs(logits.device(), 1f, indices.device(), 1, ids.device(), logProbs.device(), tails.device());
+        bench.compareExactly("ids", ids, 1);
+        bench.compare("log-probabilities", logProbs, 1, 1e-5, 1e-5);
     }
 
     private static void compareTop(CheckBench bench, DType dtype, int vocab, int k, int count, float temperature) {

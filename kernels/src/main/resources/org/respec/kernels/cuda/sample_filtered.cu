@@ -2,8 +2,8 @@
 // `top_p` of their mass, and takes the largest of scaled logit + Gumbel noise; its log-probability is that among the kept.
 //
 // Shapes   logits [rows x vocab] with a row stride, storage float or bf16 (BF16=1); tokens, log_probs [rows].
-// Cost     rows * vocab * sizeof(storage) bytes from memory once, then out of L2: the maximum, two reads for each filter (select.cuh), two
-//          more where equal logits are cut between, and the draw. Noise is computed for kept tokens only.
+// Cost     rows * vocab * sizeof(storage) bytes for each pass: the maximum, two for each filter (select.cuh), two more where
+//          equal logits are cut between, and the draw. Noise is computed for kept tokens only.
 // Launch   one block of 32 to 1024 threads (a power of two) a row.
 // Numerics top-k is exact. Masses are the host's exponentials in units of 2^-40 and added exactly, where the host adds doubles: a top-p
 //          cut can differ from the host's only where the mass reaches top_p to within 1e-10. The token is exact for the kept set.

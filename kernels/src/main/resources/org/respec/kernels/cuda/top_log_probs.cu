@@ -2,8 +2,8 @@
 //
 // Shapes   logits [any x vocab] with a row stride, storage float or bf16 (BF16=1); row_indices, tails [count]; ids, log_probs [count x k]
 //          with row strides, k up to 1024.
-// Cost     count * vocab * sizeof(storage) bytes from memory once, then out of L2: the maximum, two reads to find the k-th value
-//          (select.cuh), two more where equal logits are cut between, and the gathering.
+// Cost     count * vocab * sizeof(storage) bytes for each pass: the maximum, two to find the k-th value (select.cuh), two
+//          more where equal logits are cut between, and the gathering.
 // Launch   one block of 32 to 1024 threads (a power of two) a row.
 // Numerics the tokens are exact; the tail is the sum over the tokens left, not 1 less the sum of the others, so it keeps its precision.
 #include "faults.cuh"

@@ -26,9 +26,9 @@ struct Copies {
     int count = 0;
     int group = 0;
 
-    // 0 to 16 bytes, filled up with zeros to 16; `from` must be aligned to 16 even for none.
+    // An even number of bytes to 16, filled up with zeros to 16; `from` must be aligned to 16 even for none.
     void copy(void* to, const void* from, int bytes) {
-        if (count == MOST) {
+        if (count == MOST || (((u64) to | (u64) from) & 15) != 0 || bytes % 2 != 0 || bytes > 16) {
             __trap();
         }
         pending[count++] = {(u8*) to, (const u8*) from, bytes, group};
@@ -50,8 +50,8 @@ struct Copies {
         for (int i = 0; i < count; i++) {
             Copy copy = pending[i];
             if (copy.group < group - LEFT) {
-                for (int b = 0; b < 16; b++) {
-                    copy.to[b] = b < copy.bytes ? copy.from[b] : 0;
+                for (int b = 0; b < 16; b += 2) {
+                    *(u16*) (copy.to + b) = b < copy.bytes ? *(const u16*) (copy.from + b) : 0;
                 }
             } else {
                 pending[left++] = copy;
@@ -84,6 +84,9 @@ template <bool TRANSPOSED> __device__ __forceinline__ void load_matrices(u32 (&r
     int lane = threadIdx.x % WARP;
     int g = lane / 4;
     int c = 2 * (lane % 4);
+    if ((u64) row % 16 != 0) {
+        __trap();
+    }
 #pragma unroll
     for (int j = 0; j < 4; j++) {
         if (TRANSPOSED) {
@@ -127,9 +130,10 @@ __device__ __forceinline__ void mma_16816(float (&d)[4], const u32 (&a)[4], u32 
     int warp = threadIdx.x / WARP;
     int lane = threadIdx.x % WARP;
     mma_operands(operands[warp], lane, a, b0, b1);
-    __syncwarp();
+    // Lanes meet, but nothing that they did in memory is ordered by it.
+    __ballot_sync(FULL, true);
     mma_products(d, operands[warp], lane);
-    __syncwarp();
+    __ballot_sync(FULL, true);
 }
 
 #else
@@ -137,7 +141,8 @@ __device__ __forceinline__ void mma_16816(float (&d)[4], const u32 (&a)[4], u32 
 // Copies to shared memory behind the thread's back (cp.async). What is copied may be read after `wait`, by other threads after a barrier
 // as well.
 struct Copies {
-    // 0 to 16 bytes, filled up with zeros to 16; `from` must be aligned to 16 even for none. L2 fetches all 128 bytes around them.
+    // An even number of bytes to 16, filled up with zeros to 16; `from` must be aligned to 16 even for none. L2 fetches the 128 bytes
+    // around them.
     __device__ __forceinline__ void copy(void* to, const void* from, int bytes) {
         asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"((u32) __cvta_generic_to_shared(to)), "l"(from),
                      "r"(bytes) : "memory");

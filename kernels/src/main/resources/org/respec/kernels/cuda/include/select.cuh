@@ -1,8 +1,9 @@
-// Finding where a row's largest values end, by count (top-k) or by mass (top-p): one block a row, the row read again a few times out of
-// the L2 cache, no sort. Values are told apart digit by digit of 11 bits, the first digit being the distance from the maximum in steps
-// of 1/64, which spreads a softmax's values evenly; then the bits themselves. Once few enough values share the first digit they are put
-// in a list, and the row is read no more. Counts and masses are integers (masses in units of 2^-40), added by atomics, so the result does
-// not depend on the order of the threads.
+// Finding where a row's largest values end, by count (top-k) or by mass (top-p): one block a row, no sort. The row is read a few times,
+// out of the L2 cache where that holds the rows at work (50 MB do not hold a float row of 152k for each of 132 multiprocessors). Values
+// are told apart digit by digit of 11 bits, the first digit being the distance from the maximum in steps of 1/64, which spreads a
+// softmax's values evenly; then the bits themselves. Once few enough values share the first digit they are put in a list, and the row
+// is read no more. Counts and masses are integers (masses in units of 2^-40), added by atomics, so the result does not depend on the
+// order of the threads.
 #pragma once
 #include "faults.cuh"
 #include "math.cuh"
@@ -13,11 +14,28 @@
 
 constexpr int DIGITS = 2048;
 constexpr int LISTED = 1024;
+// Pieces of 16 bytes that a thread has on their way at once: few rows are few blocks, whose threads would mostly wait.
+constexpr int AHEAD = 2;
 constexpr float MASS_UNIT = 1099511627776.f;
 
 // The host's exponential of a value below the maximum, in units of 2^-40: exact from 2^-17 up.
 __device__ __forceinline__ u64 mass_of(float value, float top) {
     return (u64) rintf(exact_exp(__fadd_rn(value, -top)) * MASS_UNIT);
+}
+
+// Shared memory adds no 64 bits at once but by comparing and swapping until nobody came between, and most tokens of a large vocabulary
+// have no mass at all. So the halves are added one by one, with what the lower one carries over.
+__device__ __forceinline__ void add_mass(u64* to, u64 mass) {
+    if (mass == 0) {
+        return;
+    }
+    u32* halves = (u32*) to;
+    u32 low = (u32) mass;
+    u32 before = atomicAdd(halves, low);
+    u32 high = (u32) (mass >> 32) + (before + low < low ? 1 : 0);
+    if (high != 0) {
+        atomicAdd(halves + 1, high);
+    }
 }
 
 struct SelectMemory {
@@ -41,17 +59,34 @@ struct Row {
 
     __device__ __forceinline__ float value(int token) const { return __fmul_rn(to_float(logits[token]), inverse); }
 
+    template <typename Visit> __device__ __forceinline__ void visit_pack(int token, const pack16<storage>& raw, Visit visit) const {
+#pragma unroll
+        for (int i = 0; i < pack16<storage>::N; i++) {
+            visit(token + i, __fmul_rn(to_float(raw.at[i]), inverse));
+        }
+    }
+
     // Calls visit(token, value) for every token, in the same order in each thread every time.
     template <typename Visit> __device__ __forceinline__ void each(Visit visit) const {
         constexpr int N = pack16<storage>::N;
         if (aligned16(logits) && vocab % N == 0) {
+            int step = blockDim.x * N;
+            int token = threadIdx.x * N;
 #pragma unroll 1
-            for (int token = threadIdx.x * N; token < vocab; token += blockDim.x * N) {
-                pack16<storage> raw = *(const pack16<storage>*) (logits + token);
+            for (; token + (AHEAD - 1) * step < vocab; token += AHEAD * step) {
+                pack16<storage> raw[AHEAD];
 #pragma unroll
-                for (int i = 0; i < N; i++) {
-                    visit(token + i, __fmul_rn(to_float(raw.at[i]), inverse));
+                for (int p = 0; p < AHEAD; p++) {
+                    raw[p] = *(const pack16<storage>*) (logits + token + p * step);
                 }
+#pragma unroll
+                for (int p = 0; p < AHEAD; p++) {
+                    visit_pack(token + p * step, raw[p], visit);
+                }
+            }
+#pragma unroll 1
+            for (; token < vocab; token += step) {
+                visit_pack(token, *(const pack16<storage>*) (logits + token), visit);
             }
         } else {
 #pragma unroll 1
@@ -187,7 +222,7 @@ template <bool MASS> __device__ __forceinline__ Cut select(SelectMemory& m, cons
             int digit = level == 0 ? distance_digit(value, top) : (int) (key >> next) & (level == 3 ? 1023 : DIGITS - 1);
             atomicAdd(&m.counts[digit], (u32) times);
             if (MASS) {
-                atomicAdd(&m.masses[digit], mass_of(value, top) * times);
+                add_mass(&m.masses[digit], mass_of(value, top) * times);
             }
         };
         clear_digits(m);
@@ -249,7 +284,7 @@ __device__ __forceinline__ int last_tie(SelectMemory& m, const Row& row, Cut cut
     if (cut.every) {
         return row.vocab - 1;
     }
-    int high = max(0, 32 - __clz(row.vocab) - 11);
+    int high = max(0, 32 - __clz(row.vocab - 1) - 11);
     clear_digits(m);
     row.each([&](int token, float value) {
         if (ordered(value) == cut.least) {
