@@ -7,7 +7,6 @@ import org.respec.kernels.HostMirror;
 import org.respec.kernels.KvLayout;
 import org.respec.kernels.KvStore;
 import org.respec.kernels.Ops;
-import org.respec.kernels.Tensor;
 import org.respec.kernels.TensorArena;
 
 /**
@@ -101,8 +100,7 @@ public final class PagedKvCache implements AutoCloseable {
     public void acquire() {
         if (store == null) {
             dataArena = ops.arena(name + " pages");
-            Tensor data = dataArena.allocate(layout.dtype(), layout.layers(), Math.toIntExact(layout.layerElements()));
-            store = new KvStore(layout, data, pages);
+            store = KvStore.allocate(dataArena, layout, pages);
         }
     }
 

@@ -97,8 +97,7 @@ public final class RolloutEngine implements AutoCloseable {
         this.policy = policy;
         this.shareNodes = drafting.shared();
         int maxBatch = limits.maxBatch();
-        KvLayout layout = new KvLayout(actor.dtype(), actor.config().numHiddenLayers(), actor.shape().kvHeads(), actor.shape().headDim(),
-            limits.pageSize(), limits.pages());
+        KvLayout layout = limits.layout(actor.dtype(), actor.config().numHiddenLayers(), actor.shape(), limits.pages());
         this.arena = ops.arena("rollout");
         this.cache = new PagedKvCache(ops, layout, 2 * maxBatch, limits.perSequence(), "actor KV");
         this.pass = new VerifyPass(ops, actor, arena, cache, limits, sampling, seed,

@@ -1,6 +1,9 @@
 package org.respec.engine.rollout;
 
 import org.respec.engine.BadInput;
+import org.respec.kernels.AttentionShape;
+import org.respec.kernels.DType;
+import org.respec.kernels.KvLayout;
 import org.respec.kernels.TreeBatch;
 
 /**
@@ -52,9 +55,48 @@ public record RolloutLimits(int maxBatch, int maxPrompt, int maxTokens, int page
         return pagesEach() + 1;
     }
 
-    /** Pages of the actor's cache: as many as were asked for, or as a full batch can use. */
+    /**
+     * Pages of the actor's cache: as many as were asked for, or as a full batch can use.
+     *
+     * @throws BadInput if that is more than can be numbered
+     */
     public int pages() {
-        return kvPages > 0 ? kvPages : Math.multiplyExact(maxBatch, pagesEach() + maxPrompt / pageSize + 1);
+        return kvPages > 0 ? kvPages : numbered((long) maxBatch * (pagesEach() + maxPrompt / pageSize + 1));
+    }
+
+    /**
+     * Pages of the drafter's cache: every live request and every open group's prefix fit at full length. It has one layer, so this is
+     * cheap and the cache can never be what a step waits for.
+     *
+     * @throws BadInput if that is more than can be numbered
+     */
+    int draftPages() {
+        return numbered(2L * maxBatch * pagesEach());
+    }
+
+    private int numbered(long pages) {
+        if (pages > Integer.MAX_VALUE) {
+            throw tooMany(pages, null);
+        }
+        return (int) pages;
+    }
+
+    /**
+     * How keys and values of so many pages lie in a cache.
+     *
+     * @throws BadInput if their tokens, or the pages of all layers, are more than can be numbered
+     */
+    KvLayout layout(DType dtype, int layers, AttentionShape shape, int pages) {
+        try {
+            return new KvLayout(dtype, layers, shape.kvHeads(), shape.headDim(), pageSize, pages);
+        } catch (ArithmeticException e) {
+            throw tooMany(pages, e);
+        }
+    }
+
+    private BadInput tooMany(long pages, ArithmeticException cause) {
+        return new BadInput("rollout limits: a cache of " + pages + " pages of " + pageSize + " tokens, for a batch of " + maxBatch
+            + ", is larger than any that can be addressed; lower rollout.max_batch, rollout.max_tokens or rollout.kv_pages.", cause);
     }
 
     /** The same with so many pages. */

@@ -67,12 +67,8 @@ final class TreeSpeculator implements Speculator {
         int batch = limits.maxBatch();
         arena = ops.arena("draft trees");
         inference = new DrafterInference(ops, drafter, maxRows, Math.multiplyExact(batch, TreeBatch.MAX_BRANCH));
-        int perSequence = limits.maxLength() + TreeBatch.MAX_NODES;
-        // Every live request and every open group's prefix fit at full length: the drafter has one layer, so this is cheap and its
-        // cache can never be what a step waits for.
-        int pages = Math.multiplyExact(2 * batch, (perSequence + limits.pageSize() - 1) / limits.pageSize() + 1);
-        KvLayout layout = new KvLayout(drafter.dtype(), 1, drafter.shape().kvHeads(), drafter.shape().headDim(), limits.pageSize(), pages);
-        cache = new PagedKvCache(ops, layout, 2 * batch, perSequence, "draft KV");
+        KvLayout layout = limits.layout(drafter.dtype(), 1, drafter.shape(), limits.draftPages());
+        cache = new PagedKvCache(ops, layout, 2 * batch, limits.perSequence(), "draft KV");
         MirrorBlock block = new MirrorBlock(arena, RowBatch.bytes(maxRows, batch) + MirrorBlock.bytes(DType.I32, 1, maxRows)
             + MirrorBlock.bytes(DType.I32, 1, batch) + RowBatch.bytes(batch, batch));
         extend = new BatchView(block, maxRows, batch);

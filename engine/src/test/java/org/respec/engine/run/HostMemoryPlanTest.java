@@ -36,8 +36,11 @@ class HostMemoryPlanTest {
     }
 
     private static MemoryPlan plan(long free, String... overrides) {
-        ModelConfig actor = ModelConfig.read(folder.resolve("actor/config.json"));
-        DrafterConfig drafter = DrafterConfig.read(folder.resolve("drafter/config.json"));
+        return plan(free, ModelConfig.read(folder.resolve("actor/config.json")), DrafterConfig.read(folder.resolve("drafter/config.json")),
+            overrides);
+    }
+
+    private static MemoryPlan plan(long free, ModelConfig actor, DrafterConfig drafter, String... overrides) {
         try (Ops ops = Backends.open("cpu", 1)) {
             return MemoryPlan.onHost(ops, RunConfig.read(config, List.of(overrides)), actor, drafter, DType.F32, PROMPT, free);
         }
@@ -78,6 +81,22 @@ class HostMemoryPlanTest {
         assertEquals(3 * 4 * drafter, plan(Long.MAX_VALUE).parts().get("published drafters"));
         MemoryPlan without = plan(Long.MAX_VALUE, "distill.enabled=false");
         assertTrue(!without.parts().containsKey(captured) && !without.parts().containsKey("replay buffer"), without.parts().toString());
+    }
+
+    /** 256 requests of 2048 tokens: the one layer of a drafter's cache has more elements than an int counts. */
+    @Test
+    void draftersOfLargeBatchesAreCounted() {
+        ModelConfig actor = new ModelConfig(20, 24, 40, 3, 8, 8, 128, 1e-6, 10000, 4096, true, List.of(1), 0);
+        DrafterConfig drafter = new DrafterConfig(24, List.of(1, 2, 3), 32, 8, 8, 128, 1e-6, 10000, 4096, 20);
+        String[] off = {"rollout.max_batch=256", "rollout.max_tokens=2048", "distill.enabled=false", "speculation.mode=off"};
+        String[] drafting = {off[0], off[1], off[2], "speculation.mode=fixed"};
+        String part = "rollout's buffers, draft trees and features";
+        long grown = plan(Long.MAX_VALUE, actor, drafter, drafting).parts().get(part)
+            - plan(Long.MAX_VALUE, actor, drafter, off).parts().get(part);
+        // Twice the batch, each with pages of 16 for prompt, response and a tree of 64, and one more.
+        long cache = 2L * 256 * ((PROMPT + 2048 + 64 + 15) / 16 + 1) * 16 * 2 * 8 * 128 * 4;
+        assertTrue(cache / 4 > Integer.MAX_VALUE, cache + " bytes");
+        assertTrue(grown > cache && grown < 1.1 * cache, grown + " bytes, " + cache + " of them the drafter's cache");
     }
 
     @Test

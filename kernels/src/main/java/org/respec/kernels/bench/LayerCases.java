@@ -119,8 +119,7 @@ final class LayerCases {
             2 * elements * BF16, 0, ((long) rows * attention.fusedWidth() + 2 * elements) * BF16, in -> {
                 int pages = rows / 16 + 1;
                 KvLayout layout = new KvLayout(DType.BF16, 1, attention.kvHeads(), attention.headDim(), 16, pages);
-                KvStore kv = new KvStore(layout, in.empty(DType.BF16, 1, Math.toIntExact(layout.layerElements())),
-                    in.ints(1, pages, i -> i));
+                KvStore kv = KvStore.allocate(in.arena(), layout, in.ints(1, pages, i -> i));
                 Tensor qkv = in.normal(DType.BF16, rows, attention.fusedWidth());
                 RowBatch batch = RowBatch.allocate(in.arena(), rows, 1);
                 int[] slots = in.permutation(pages * 16);
@@ -139,8 +138,7 @@ final class LayerCases {
                 int positions = 4096;
                 int pages = rows / 16 + 1;
                 KvLayout layout = new KvLayout(DType.BF16, 1, attention.kvHeads(), attention.headDim(), 16, pages);
-                KvStore kv = new KvStore(layout, in.empty(DType.BF16, 1, Math.toIntExact(layout.layerElements())),
-                    in.ints(1, pages, i -> i));
+                KvStore kv = KvStore.allocate(in.arena(), layout, in.ints(1, pages, i -> i));
                 Tensor qkv = in.normal(DType.BF16, rows, attention.fusedWidth());
                 Tensor qWeight = in.normal(DType.BF16, 1, attention.headDim());
                 Tensor kWeight = in.normal(DType.BF16, 1, attention.headDim());

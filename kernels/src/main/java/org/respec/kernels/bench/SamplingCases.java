@@ -78,8 +78,7 @@ final class SamplingCases {
                 HostMirror positions = in.ints(1, requests, i -> 16);
                 int pages = 5;
                 KvLayout layout = new KvLayout(DType.BF16, 1, 1, 32, 16, pages * requests);
-                KvStore kv = new KvStore(layout, in.empty(DType.BF16, 1, Math.toIntExact(layout.layerElements())),
-                    in.ints(requests, pages, i -> i));
+                KvStore kv = KvStore.allocate(in.arena(), layout, in.ints(requests, pages, i -> i));
                 SamplingParams params = SamplingParams.temperature(1f);
                 return () -> {
                     in.ops().draftExpand(first, 1, 1, branch, 1f, params, 7, positions, trees, requests, next, kv);

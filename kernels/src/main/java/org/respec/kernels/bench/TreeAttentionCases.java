@@ -59,7 +59,7 @@ final class TreeAttentionCases {
             in -> {
                 int perRequest = (context + nodes + PAGE - 1) / PAGE;
                 KvLayout layout = new KvLayout(DType.BF16, 1, attention.kvHeads(), attention.headDim(), PAGE, batch * perRequest);
-                Tensor data = in.normal(DType.BF16, 1, Math.toIntExact(layout.layerElements()));
+                Tensor data = in.normal(DType.BF16, layout.rows(), layout.cols());
                 int[] pages = in.permutation(batch * perRequest);
                 KvStore kvStore = new KvStore(layout, data, in.ints(batch, perRequest, i -> pages[i]));
                 Tensor qkv = in.normal(DType.BF16, rows, attention.fusedWidth());

@@ -94,7 +94,7 @@ final class AttentionScene {
         }
         rows = count;
         KvLayout layout = new KvLayout(DType.F32, LAYERS, shape.kvHeads(), shape.headDim(), types.pageSize(), pages);
-        Twin data = bench.poisoned(types.cache(), LAYERS, Math.toIntExact(layout.layerElements()), 0);
+        Twin data = bench.poisoned(types.cache(), layout.rows(), layout.cols(), 0);
         HostMirror truthTable = bench.truthArena().mirror(DType.I32, requests, width);
         HostMirror deviceTable = bench.deviceArena().mirror(DType.I32, requests, width);
         truthKv = new KvStore(layout, data.truth(), truthTable);
@@ -160,11 +160,13 @@ final class AttentionScene {
         }
         SplittableRandom random = new SplittableRandom(~token);
         for (int head = 0; head < shape.kvHeads(); head++) {
-            int key = Math.toIntExact(layout.keyOffset(0, slot, head));
+            long offset = layout.keyOffset(LAYER, slot, head);
+            int row = Math.toIntExact(offset / layout.cols());
+            int key = (int) (offset % layout.cols());
             int value = Math.toIntExact(key + layout.kvHeads() * layout.headElements());
             for (int i = 0; i < shape.headDim(); i++) {
-                data.set(LAYER, key + i, gaussian(random));
-                data.set(LAYER, value + i, gaussian(random));
+                data.set(row, key + i, gaussian(random));
+                data.set(row, value + i, gaussian(random));
             }
         }
     }

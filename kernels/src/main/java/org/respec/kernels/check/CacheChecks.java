@@ -38,7 +38,7 @@ final class CacheChecks {
     private record Caches(Twin data, KvStore truth, KvStore device) {
         static Caches of(CheckBench bench, KvLayout layout) {
             KvLayout f32 = new KvLayout(DType.F32, layout.layers(), layout.kvHeads(), layout.headDim(), layout.pageSize(), layout.pages());
-            Twin data = bench.normal(layout.dtype(), layout.layers(), Math.toIntExact(layout.layerElements()), 0, 1);
+            Twin data = bench.normal(layout.dtype(), layout.rows(), layout.cols(), 0, 1);
             return new Caches(data, new KvStore(f32, data.truth(), bench.truthArena().mirror(DType.I32, 1, 1)),
                 new KvStore(layout, data.device(), bench.deviceArena().mirror(DType.I32, 1, 1)));
         }
@@ -94,7 +94,7 @@ final class CacheChecks {
                 bench.truth().kvAppend(qkv.truth(), shape, caches.truth, 1, batch(bench.truth(), bench.truthArena(), slots), rows);
                 bench.device().kvAppend(qkv.device(), shape, caches.device, 1, batch(bench.device(), bench.deviceArena(), slots), rows);
                 boolean rounds = rowType == DType.F32 && cacheType == DType.BF16;
-                bench.compare("kvAppend of " + rows + " rows, heads of " + dim, caches.data, 2, rounds ? BF16 : 0, 0);
+                bench.compare("kvAppend of " + rows + " rows, heads of " + dim, caches.data, layout.rows(), rounds ? BF16 : 0, 0);
             }
         }
     }
@@ -130,10 +130,10 @@ final class CacheChecks {
         RowBatch onDevice = batch(bench.device(), bench.deviceArena(), slots, positions);
         // What the two operators make of the same rows, in a cache of their own.
         Twin pair = bench.poisoned(rowType, rows + 1, shape.fusedWidth(), gap);
-        Twin pairData = bench.poisoned(cacheType, 2, Math.toIntExact(layout.layerElements()), 0);
+        Twin pairData = bench.poisoned(cacheType, layout.rows(), layout.cols(), 0);
         KvStore pairStore = new KvStore(layout, pairData.device(), bench.deviceArena().mirror(DType.I32, 1, 1));
         bench.device().copy(qkv.device(), pair.device(), rows + 1);
-        bench.device().copy(caches.data.device(), pairData.device(), 2);
+        bench.device().copy(caches.data.device(), pairData.device(), layout.rows());
         bench.device().qkNormRope(pair.device(), shape, qWeight.device(), kWeight.device(), 1e-6f, onDevice.positions().device(), 0,
             rope.device(), pair.device(), rows);
         bench.device().kvAppend(pair.device(), shape, pairStore, 1, onDevice, rows);
@@ -146,7 +146,7 @@ final class CacheChecks {
         double relative = rowType == DType.F32 ? 1e-5 : BF16;
         double cached = rowType == DType.F32 && cacheType == DType.F32 ? 1e-5 : BF16;
         bench.compare(what, qkv, rows, shape.queryWidth(), relative, 4e-6);
-        bench.compare(what + ", cache", caches.data, 2, cached, 4e-6);
+        bench.compare(what + ", cache", caches.data, layout.rows(), cached, 4e-6);
         for (int c = 0; c < shape.fusedWidth(); c++) {
             bench.require(qkv.got(rows, c) == qkv.want(rows, c), what + ": the row past the live ones was written");
         }
@@ -158,10 +158,10 @@ final class CacheChecks {
                     + " is not the two operators'");
             }
         }
-        for (int r = 0; r < 2; r++) {
-            for (int c = 0; c < layout.layerElements(); c++) {
-                bench.require(caches.data.got(r, c) == pairData.got(r, c), what + ": element " + c + " of layer " + r
-                    + " of the cache is not the two operators'");
+        for (int r = 0; r < layout.rows(); r++) {
+            for (int c = 0; c < layout.cols(); c++) {
+                bench.require(caches.data.got(r, c) == pairData.got(r, c), what + ": element " + c + " of page " + r % layout.pages()
+                    + " of layer " + r / layout.pages() + " of the cache is not the two operators'");
             }
         }
     }
@@ -188,7 +188,7 @@ final class CacheChecks {
             from.length);
         bench.device().kvMove(caches.device, ints(bench.device(), bench.deviceArena(), from), ints(bench.device(), bench.deviceArena(), to),
             from.length);
-        bench.compareExactly(what, caches.data, layout.layers());
+        bench.compareExactly(what, caches.data, layout.rows());
     }
 
     private static void copyPages(CheckBench bench, DType dtype) {
@@ -202,7 +202,7 @@ final class CacheChecks {
                     ints(bench.truth(), bench.truthArena(), to), count);
                 bench.device().kvCopyPages(caches.device, ints(bench.device(), bench.deviceArena(), from),
                     ints(bench.device(), bench.deviceArena(), to), count);
-                bench.compareExactly("kvCopyPages of " + count + ", heads of " + dim, caches.data, 2);
+                bench.compareExactly("kvCopyPages of " + count + ", heads of " + dim, caches.data, layout.rows());
             }
         }
     }
@@ -244,7 +244,7 @@ final class CacheChecks {
         ElementwiseChecks.reports(bench, "kvMove from a slot that only the device holds", () -> ops.kvMove(kv, stale, slots, 2));
         bench.truth().kvMove(caches.truth, ints(bench.truth(), bench.truthArena(), new int[] {5}),
             ints(bench.truth(), bench.truthArena(), new int[] {0}), 1);
-        bench.compareExactly("kvMove of the good slot", caches.data, 2);
+        bench.compareExactly("kvMove of the good slot", caches.data, layout.rows());
         for (int wrong : new int[] {-1, 12}) {
             ElementwiseChecks.reports(bench, "qkNormRopeAppend to slot " + wrong, () -> ops.qkNormRopeAppend(qkv.device(), shape,
                 weight.device(), weight.device(), 1e-6f, rope.device(), kv, 1, batch(ops, arena, new int[] {wrong}, new int[] {1}), 1));
@@ -253,6 +253,6 @@ final class CacheChecks {
         }
         bench.truth().kvAppend(qkv.truth(), shape, caches.truth, 0, batch(bench.truth(), bench.truthArena(), new int[] {3, 3, 4}), 1);
         bench.truth().kvAppend(qkv.truth().rows(2, 3), shape, caches.truth, 0, batch(bench.truth(), bench.truthArena(), new int[] {4}), 1);
-        bench.compareExactly("kvAppend of the good rows", caches.data, 2);
+        bench.compareExactly("kvAppend of the good rows", caches.data, layout.rows());
     }
 }

@@ -72,8 +72,8 @@ final class SpeculationChecks {
             table = new MirrorPair(bench.device(), bench.truthArena().mirror(DType.I32, room, PAGES),
                 bench.deviceArena().mirror(DType.I32, room, PAGES));
             KvLayout layout = new KvLayout(DType.F32, 1, 1, 1, PAGE, room * PAGES);
-            truthKv = new KvStore(layout, bench.truthArena().allocate(DType.F32, 1, (int) layout.layerElements()), table.truth());
-            deviceKv = new KvStore(layout, bench.deviceArena().allocate(DType.F32, 1, (int) layout.layerElements()), table.device());
+            truthKv = KvStore.allocate(bench.truthArena(), layout, table.truth());
+            deviceKv = KvStore.allocate(bench.deviceArena(), layout, table.device());
             truthResult = VerifyResult.allocate(bench.truthArena(), room);
             deviceResult = VerifyResult.allocate(bench.deviceArena(), room);
             pathLengths = new MirrorPair(bench.device(), truthResult.pathLengths(), deviceResult.pathLengths());

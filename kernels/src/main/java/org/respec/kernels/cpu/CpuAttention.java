@@ -122,10 +122,9 @@ final class CpuAttention {
         Checks.indices("kvCopyPages", "toPages", toPages.device(), count, l.pages());
         long from = fromPages.device().address();
         long to = toPages.device().address();
-        long base = kv.data().address();
         long bytes = l.pageElements() * l.dtype().bytes();
         for (int layer = 0; layer < l.layers(); layer++) {
-            long start = base + layer * l.layerElements() * l.dtype().bytes();
+            long start = kv.layerAddress(layer);
             for (int i = 0; i < count; i++) {
                 RawMemory.copy(start + Simd.getInt(from + 4L * i) * bytes, start + Simd.getInt(to + 4L * i) * bytes, bytes);
             }
@@ -144,7 +143,7 @@ final class CpuAttention {
         Checks.indices("treeAttention", "rowRequests", batch.rowRequests().device(), rowCount, requestCount);
         Checks.indices("treeAttention", "sequences", batch.sequences().device(), requestCount, table.rows());
         Checks.vector("treeAttention", "committed", batch.committed().device(), DType.I32, requestCount);
-        layerBase = kv.data().address() + layer * layout.layerElements() * 4;
+        layerBase = kv.layerAddress(layer);
         pageTable = table.address();
         tableWidth = table.cols();
         contexts = batch.contexts().device().address();

@@ -34,7 +34,7 @@ final class KvAppendKernel {
         int threads = Tiling.threads(units, 1);
         int tiles = Tiling.tiles(units, threads, 1);
         gpu.stream().launch(kernels.get(qkv.dtype(), l.dtype()), Tiling.blocks(rows, tiles), 1, 1, threads, 1, 0, arguments.begin()
-            .address(qkv).address(kv.data().address() + layer * kv.data().rowStride() * l.dtype().bytes()).address(slots)
+            .address(qkv).address(kv.layerAddress(layer)).address(slots)
             .address(gpu.faults().address()).integer64(qkv.rowStride()).integer(shape.queryWidth()).integer(l.kvHeads())
             .integer(l.headDim()).integer(l.pageSize()).integer(l.pages() * l.pageSize()).integer(tiles).end());
     }

@@ -48,8 +48,7 @@ final class KvMoveKernel {
     }
 
     private static int unit(KvStore kv) {
-        return CopyRowsKernel.unit(kv.data().address() | (long) kv.layout().headDim() * kv.layout().dtype().bytes()
-            | kv.data().rowStride() * kv.layout().dtype().bytes());
+        return CopyRowsKernel.unit(kv.data().address() | (long) kv.layout().headDim() * kv.layout().dtype().bytes());
     }
 
     private void launch(KvStore kv, Tensor from, Tensor to, int count, int unit, int places, int placesPerPage, int placeUnits, int run,
@@ -62,7 +61,7 @@ final class KvMoveKernel {
         int tiles = Math.ceilDiv(columns, THREADS);
         gpu.stream().launch((unit == 16 ? by16 : unit == 4 ? by4 : by2).get(), Tiling.blocks(l.layers(), tiles), 1, 1, THREADS, 1, 0,
             arguments.begin().address(kv.data()).address(from).address(to).address(gpu.faults().address())
-                .integer64(kv.data().rowStride() * size / unit).integer64(l.pageElements() * size / unit).integer64(placeUnits)
+                .integer64(l.layerElements() * size / unit).integer64(l.pageElements() * size / unit).integer64(placeUnits)
                 .integer64(runStride).integer(count).integer(places).integer(placesPerPage).integer(run).integer(columns).integer(tiles)
                 .end());
     }

@@ -42,7 +42,7 @@ final class QkNormRopeAppendKernel {
         int tiles = Math.ceilDiv(shape.heads() + 2 * shape.kvHeads(), THREADS >> bits);
         TypedKernels kernels = l.dtype() == DType.BF16 ? toBf16 : toF32;
         gpu.stream().launch(kernels.get(qkv.dtype(), qWeight.dtype()), Tiling.blocks(rows, tiles), 1, 1, THREADS, 1, 0, arguments.begin()
-            .address(qkv).address(kv.data().address() + layer * kv.data().rowStride() * l.dtype().bytes()).address(qWeight)
+            .address(qkv).address(kv.layerAddress(layer)).address(qWeight)
             .address(kWeight).address(batch.positions().device()).address(batch.slots().device()).address(rope)
             .address(gpu.faults().address()).integer64(qkv.rowStride()).integer64(rope.rowStride()).integer(shape.heads())
             .integer(shape.kvHeads()).integer(shape.headDim()).integer(bits).integer(rope.rows()).integer(l.pageSize())

@@ -210,12 +210,11 @@ final class TreeAttentionKernel {
         boolean wide = qkv.address() % 16 == 0 && qkv.rowStride() * size % 16 == 0;
         boolean pairs = out.address() % (2L * size) == 0 && out.rowStride() % 2 == 0;
         int flags = (qkv.dtype() == DType.BF16 ? QUERY_BF16 : 0) | (wide ? QUERY_WIDE : 0) | (pairs ? OUT_PAIRS : 0);
-        rows(arguments.begin(), batch, kv, requests, plan, from, to).address(qkv)
-            .address(kv.data().address() + layer * kv.data().rowStride() * kv.layout().dtype().bytes()).address(out).address(table)
-            .address(parts).address(states).address(gpu.faults().address()).integer64(qkv.rowStride()).integer64(out.rowStride())
-            .integer64(kv.layout().pageElements()).integer(Math.toIntExact(table.rowStride())).integer(kv.layout().pageSize())
-            .integer(pageShift(kv)).integer(kv.layout().pages()).integer(attention.group()).integer(attention.kvHeads())
-            .integer(plan.spans()).integer(plan.spanChunks()).integer(flags).real(scale(dim));
+        rows(arguments.begin(), batch, kv, requests, plan, from, to).address(qkv).address(kv.layerAddress(layer))
+            .address(out).address(table).address(parts).address(states).address(gpu.faults().address()).integer64(qkv.rowStride())
+            .integer64(out.rowStride()).integer64(kv.layout().pageElements()).integer(Math.toIntExact(table.rowStride()))
+            .integer(kv.layout().pageSize()).integer(pageShift(kv)).integer(kv.layout().pages()).integer(attention.group())
+            .integer(attention.kvHeads()).integer(plan.spans()).integer(plan.spanChunks()).integer(flags).real(scale(dim));
         gpu.stream().launch(kernels[index], Math.toIntExact(places(shape, attention, requests, to - from)), attention.kvHeads(),
             plan.spans(), shape.threads(), 1, sharedBytes(dim, products, shape, plan.spanChunks()), arguments.end());
     }

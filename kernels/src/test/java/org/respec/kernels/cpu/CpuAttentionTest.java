@@ -35,7 +35,7 @@ class CpuAttentionTest {
     /** A cache in which the pages of every sequence are scattered, filled with NaN so that a stray read shows. */
     private static KvStore store(TestTensors t, AttentionShape shape, int layers, int pageSize, int sequences, int pagesEach) {
         KvLayout layout = new KvLayout(DType.F32, layers, shape.kvHeads(), shape.headDim(), pageSize, sequences * pagesEach + 3);
-        Tensor data = t.poisoned(layers, (int) layout.layerElements());
+        Tensor data = t.poisoned(layout.rows(), layout.cols());
         HostMirror table = t.arena().mirror(DType.I32, sequences, pagesEach);
         int[] pages = new int[layout.pages()];
         for (int i = 0; i < pages.length; i++) {
@@ -289,7 +289,7 @@ class CpuAttentionTest {
         AttentionShape shape = new AttentionShape(2, 2, 4);
         try (TestTensors t = new TestTensors(41)) {
             KvLayout layout = new KvLayout(DType.F32, 3, 2, 4, 4, 6);
-            Tensor data = t.normal(3, (int) layout.layerElements());
+            Tensor data = t.normal(layout.rows(), layout.cols());
             KvStore kv = new KvStore(layout, data, t.arena().mirror(DType.I32, 1, 6));
             float[] want = TestTensors.floats(data);
             SplittableRandom random = new SplittableRandom(5);

@@ -210,11 +210,11 @@ class CpuCacheTest {
     void movesFollowOneAnother(DType dtype, int pageSize) {
         KvLayout layout = new KvLayout(dtype, 2, 3, 6, pageSize, 5);
         try (TestTensors t = new TestTensors(702)) {
-            Tensor data = t.arena().allocate(dtype, 2, Math.toIntExact(layout.layerElements()));
+            KvStore kv = KvStore.allocate(t.arena(), layout, t.arena().mirror(DType.I32, 1, 5));
+            Tensor data = kv.data();
             for (long b = 0; b < data.storage().bytes(); b++) {
                 data.host().set(ValueLayout.JAVA_BYTE, b, (byte) t.random().nextInt());
             }
-            KvStore kv = new KvStore(layout, data, t.arena().mirror(DType.I32, 1, 5));
             byte[] want = data.host().toArray(ValueLayout.JAVA_BYTE);
             int[] from = {3, 7, 7, 19, 0, 2, 1};
             int[] to = {7, 2, 19, 0, 0, 3, 6};

@@ -59,7 +59,7 @@ class CpuSpeculationTest {
         for (int i = 0; i < REQUESTS * 24; i++) {
             put(table, i, REQUESTS * 24 - 1 - i);
         }
-        return new KvStore(layout, t.poisoned(1, (int) layout.layerElements()), table);
+        return new KvStore(layout, t.poisoned(layout.rows(), layout.cols()), table);
     }
 
     private static int slot(KvStore kv, int request, int place) {

@@ -62,7 +62,7 @@ final class TestMirrors {
         for (int i = 0; i < sequences * pagesEach; i++) {
             put(table, i / pagesEach, i % pagesEach, order[i]);
         }
-        return new KvStore(layout, t.poisoned(layers, Math.toIntExact(layout.layerElements())), table);
+        return new KvStore(layout, t.poisoned(layout.rows(), layout.cols()), table);
     }
 
     /** The slot of one place of a sequence. */
