@@ -7,7 +7,7 @@ package org.respec.bindings.gpu;
  * for captures of other threads to end. {@link #close} is for the last thread.
  *
  * <p>Whatever goes wrong is a {@link GpuException}. After an error of a kernel the device's context is dead, and every later call
- * says so.
+ * says so; on an NVIDIA GPU so does opening another driver in the same process, which must end.
  */
 public interface GpuDriver extends AutoCloseable {
     /** What the device is and can do. */

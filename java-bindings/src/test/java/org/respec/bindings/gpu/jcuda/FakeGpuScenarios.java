@@ -481,7 +481,8 @@ public final class FakeGpuScenarios {
             same("  fake.cu[BF16=1] scale grid 21x1x1 block 32x1 shared 0", lines.get(2));
             same("  fake.cu[BF16=1] crash grid 7x1x1 block 64x1 shared 512", lines.get(3));
             same("  fake.cu[BF16=1] scale grid 7x1x1 block 32x1 shared 0", lines.get(17));
-            refused("the GPU driver is dead since an earlier error, close it and open another: waiting for a stream on Fake H100 0 failed:"
+            same(true, lines.getFirst().endsWith("The driver is dead now, start the program again."));
+            refused("the GPU driver is dead since an earlier error, start the program again: waiting for a stream on Fake H100 0 failed:"
                 + " CUDA_ERROR_ILLEGAL_ADDRESS", () -> stream.launch(scale, 1, 1, 1, 32, 1, 0, struct));
             refused("dead since", () -> driver.allocate(4));
             refused("dead since", driver::freeBytes);
@@ -490,6 +491,17 @@ public final class FakeGpuScenarios {
             pinned.close();
             same(false, pinned.isAlive());
         }
+        // The device's context stays dead in this process, and says so to the next who wants it.
+        String again = refused("the GPU driver is dead since an earlier error, start the program again: cuCtxGetStreamPriorityRange on"
+            + " Fake H100 0 failed: CUDA_ERROR_ILLEGAL_ADDRESS (700)", () -> JcudaDriver.open(libraries, cache, 0));
+        same(1L, again.lines().count());
+        fake("fake_reset");
+        fake("fake_fail", "cuDevicePrimaryCtxRetain", 719);
+        refused("dead since an earlier error, start the program again: the NVIDIA driver's cuDevicePrimaryCtxRetain failed:"
+            + " CUDA_ERROR_LAUNCH_FAILED (719), a kernel failed", () -> JcudaDriver.open(libraries, cache, 0));
+        fake("fake_fail", "cuDevicePrimaryCtxRetain", 999);
+        same(true, refused("CUDA_ERROR_UNKNOWN (999)", () -> JcudaDriver.open(libraries, cache, 0)).startsWith("the NVIDIA driver's "));
+        same(0, fake("fake_primary"));
     }
 
     void closing() {
