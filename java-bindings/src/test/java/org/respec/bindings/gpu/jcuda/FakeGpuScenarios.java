@@ -711,11 +711,24 @@ public final class FakeGpuScenarios {
         same("", device.gpmRefusal());
         try (UtilizationMeter meter = device.meter()) {
             for (int i = 0; i < 3; i++) {
+                int taken = call(fake, "fake_nvml_taken");
+                same(nothing("no GPM reading: too soon after the last reading"), meter.read());
+                same(taken, call(fake, "fake_nvml_taken"));
+                pause();
                 GpuUtilization busy = meter.read();
+                same(taken, call(fake, "fake_nvml_first"));
                 same(List.of(0.875, Double.NaN, 0.625), List.of(busy.smActivity(), busy.smOccupancy(), busy.dramActivity()));
                 same(true, busy.source().startsWith("GPM counters over "));
             }
             same(2, call(fake, "fake_nvml_samples"));
+            // What a reading that failed was about, the next one tells too.
+            int taken = call(fake, "fake_nvml_taken");
+            call(fake, "fake_nvml_metrics", 3);
+            pause();
+            same(nothing("no GPM reading: this device does not support it (3)"), meter.read());
+            same(0.875, meter.read().smActivity());
+            same(taken, call(fake, "fake_nvml_first"));
+            same(taken + 2, call(fake, "fake_nvml_taken"));
         }
         same(0, call(fake, "fake_nvml_samples"));
         call(fake, "fake_nvml_gpm", 0);
@@ -729,6 +742,19 @@ public final class FakeGpuScenarios {
         nvml.close();
         same(0, call(fake, "fake_nvml_open"));
         thrown(IllegalStateException.class, "NVML is used after it was closed", device::status);
+    }
+
+    private static GpuUtilization nothing(String why) {
+        return new GpuUtilization(Double.NaN, Double.NaN, Double.NaN, why);
+    }
+
+    /** As long as NVML wants between two samples. */
+    private static void pause() {
+        try {
+            Thread.sleep(125);
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     void doctor() {
