@@ -44,6 +44,11 @@ public interface GpuDriver extends AutoCloseable {
     /** Bytes of device memory that each {@link #blas} takes for itself. */
     long blasBytes();
 
+    /** Bytes of device memory that an allocation of {@code bytes} takes. */
+    default long allocationBytes(long bytes) {
+        return Math.ceilDiv(Math.max(1, bytes), 256L) * 256;
+    }
+
     /** Bytes of device memory that can still be allocated. */
     long freeBytes();
 

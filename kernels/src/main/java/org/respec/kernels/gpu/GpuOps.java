@@ -190,6 +190,11 @@ public final class GpuOps implements Ops {
     }
 
     @Override
+    public long allocationBytes(long bytes) {
+        return driver().allocationBytes(bytes);
+    }
+
+    @Override
     public OwnMemory ownMemory() {
         return new OwnMemory(driver().blasBytes(), 2 * STAGING_BYTES, HostMoments.BYTES);
     }

@@ -30,6 +30,10 @@ import org.respec.bindings.nvrtc.KernelCompilers;
  * ({@link DriverCalls}). Works in the device's primary context, which cuBLAS and other users of the process share.
  */
 public final class JcudaDriver implements GpuDriver {
+    /** From this size on the driver gives memory in whole granules, according to public reports; smaller pieces share one. */
+    private static final long LARGE = 1L << 20;
+    private static final long GRANULE = 2L << 20;
+
     private final CudaLibraries libraries;
     private final KernelCompiler compiler;
     private final CubinCache cache;
@@ -188,6 +192,11 @@ public final class JcudaDriver implements GpuDriver {
     @Override
     public long blasBytes() {
         return Cublas.WORKSPACE_BYTES;
+    }
+
+    @Override
+    public long allocationBytes(long bytes) {
+        return bytes < LARGE ? GpuDriver.super.allocationBytes(bytes) : Math.ceilDiv(bytes, GRANULE) * GRANULE;
     }
 
     @Override

@@ -26,6 +26,7 @@ import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.Stream;
 import org.respec.bindings.doctor.Doctor;
 import org.respec.bindings.doctor.Finding;
 import org.respec.bindings.gpu.GpuBlas;
@@ -133,6 +134,8 @@ public final class FakeGpuScenarios {
             same(1003L, memory.bytes());
             same(0L, memory.address() % 256);
             same(before - 1004, driver.freeBytes());
+            same(List.of(256L, 1280L, (1L << 20) - 256, 2L << 20, 2L << 20, 4L << 20), Stream.of(0L, 1025L, (1L << 20) - 300, 1L << 20,
+                2L << 20, (2L << 20) + 1).map(driver::allocationBytes).toList());
             MemorySegment host = arena.allocate(1003);
             GpuStream stream = driver.stream();
             host.fill((byte) 1);
