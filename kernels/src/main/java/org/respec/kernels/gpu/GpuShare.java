@@ -3,9 +3,11 @@ package org.respec.kernels.gpu;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Collectors;
 import org.respec.bindings.gpu.GpuDriver;
 import org.respec.bindings.gpu.GpuKernel;
+import org.respec.bindings.gpu.KernelImage;
 
 /**
  * What operators on the same device have together: its driver, and the kernels compiled and loaded so far. For any thread. Whoever wants a
@@ -14,6 +16,7 @@ import org.respec.bindings.gpu.GpuKernel;
 final class GpuShare {
     private final GpuDriver driver;
     private final Map<KernelSpec, Loading> kernels = new ConcurrentHashMap<>();
+    private final AtomicLong changes = new AtomicLong();
     private int users = 1;
 
     /** For one user so far. */
@@ -51,13 +54,26 @@ final class GpuShare {
                 // As a user, so that nobody closes the driver meanwhile.
                 join();
                 try {
-                    loading.kernel = driver.load(driver.compile(KernelSources.of(spec))).kernel(spec.entry());
+                    KernelImage image = driver.compile(KernelSources.of(spec));
+                    changed();
+                    loading.kernel = driver.load(image).kernel(spec.entry());
                 } finally {
+                    changed();
                     leave();
                 }
             }
             return loading.kernel;
         }
+    }
+
+    /** Before and after memory is taken of the device, so that whoever measures free memory meanwhile knows of it. */
+    void changed() {
+        changes.incrementAndGet();
+    }
+
+    /** Another number if somebody has called {@link #changed} in between. */
+    long changes() {
+        return changes.get();
     }
 
     /** Kernels loaded so far. */

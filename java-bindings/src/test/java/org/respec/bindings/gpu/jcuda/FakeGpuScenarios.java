@@ -37,6 +37,7 @@ import org.respec.bindings.gpu.GpuGraph;
 import org.respec.bindings.gpu.GpuKernel;
 import org.respec.bindings.gpu.GpuMemory;
 import org.respec.bindings.gpu.GpuModule;
+import org.respec.bindings.gpu.GpuOutOfMemory;
 import org.respec.bindings.gpu.GpuStream;
 import org.respec.bindings.gpu.KernelImage;
 import org.respec.bindings.gpu.KernelSource;
@@ -356,6 +357,11 @@ public final class FakeGpuScenarios {
             stream.synchronize();
             same(27f, pinned.segment().getAtIndex(JAVA_FLOAT, 2));
             same("graph of 1 launches [fake.cu[BF16=1] scale]", graph.toString());
+            fake("fake_fail", "cuGraphLaunch", 2);
+            thrown(GpuOutOfMemory.class, "launch of a graph of 1 launches [fake.cu[BF16=1] scale] on Fake H100 0 failed:"
+                + " CUDA_ERROR_OUT_OF_MEMORY (2)", () -> graph.launch(stream));
+            fake("fake_fail", "cuGraphLaunch", 1);
+            refused("launch of a graph on Fake H100 0 failed: CUDA_ERROR_INVALID_VALUE (1)", () -> graph.launch(stream));
             graph.close();
             graph.close();
             thrown(IllegalStateException.class, "a graph is used after it was closed", () -> graph.launch(stream));
