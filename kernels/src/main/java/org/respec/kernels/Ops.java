@@ -53,6 +53,11 @@ public interface Ops extends AutoCloseable {
         return Long.MAX_VALUE;
     }
 
+    /** Bytes of that memory that a tensor of {@code bytes} takes. */
+    default long allocationBytes(long bytes) {
+        return Math.ceilDiv(Math.max(1, bytes), 256L) * 256;
+    }
+
     /** What each set of operators takes for itself of the memory that {@link #freeBytes} counts, and of page-locked memory. */
     default OwnMemory ownMemory() {
         return OwnMemory.NONE;

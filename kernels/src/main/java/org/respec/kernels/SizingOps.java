@@ -12,15 +12,14 @@ import java.util.Map;
  * they stand for, in the places where it would, before anything is allocated there. Mirrors have a host side, for those who fill it.
  */
 public final class SizingOps {
-    /** As a GPU aligns allocations. */
-    private static final long ALIGNMENT = 256;
-
     private final Map<String, Long> bytes = new LinkedHashMap<>();
+    private final Ops device;
     private final Ops ops;
     private long hostBytes;
 
-    /** @param device whose packing and types it has */
+    /** @param device whose packing, types and sizes of allocations it has */
     public SizingOps(Ops device) {
+        this.device = device;
         ops = (Ops) Proxy.newProxyInstance(Ops.class.getClassLoader(), new Class<?>[] {Ops.class},
             (proxy, method, arguments) -> answer(device, method, arguments));
     }
@@ -119,7 +118,7 @@ public final class SizingOps {
                 ownOnHost += size;
                 hostBytes += size;
             } else {
-                long taken = Math.ceilDiv(Math.max(1, size), ALIGNMENT) * ALIGNMENT;
+                long taken = device.allocationBytes(size);
                 own += taken;
                 bytes.merge(name, taken, Long::sum);
             }

@@ -51,7 +51,8 @@ public record MemoryPlan(Map<String, Long> parts, long free, Map<String, Long> o
     private static final String PAGES = "actor KV pages";
     private static final String KV = "KV pages";
     private static final String PASSES = "training passes";
-    private static final String RESERVE = "kernels' workspaces and graphs, kept free";
+    private static final String RESERVE = "kernels' workspaces, kept free";
+    private static final String GRAPHS = "graphs of decode steps, kept free";
     private static final String PINNED = "page-locked memory";
     private static final long MOST_RESERVE = 1L << 30;
 
@@ -73,7 +74,8 @@ public record MemoryPlan(Map<String, Long> parts, long free, Map<String, Long> o
         Map<String, Long> fixed = new LinkedHashMap<>();
         long fixedOnHost = sizes.fixed(fixed);
         long reserve = Math.min(MOST_RESERVE, free / 16);
-        long taken = fixed.values().stream().mapToLong(Long::longValue).sum() + reserve;
+        long graphs = device.ownMemory().graphs();
+        long taken = fixed.values().stream().mapToLong(Long::longValue).sum() + reserve + graphs;
         int micro = config.train().microBatchTokens();
         boolean turns = config.rollout().releaseKv();
         while (true) {
@@ -91,6 +93,9 @@ public record MemoryPlan(Map<String, Long> parts, long free, Map<String, Long> o
                 parts.put(PASSES, passes);
                 parts.put(KV, kv);
                 parts.put(RESERVE, reserve);
+                if (graphs > 0) {
+                    parts.put(GRAPHS, graphs);
+                }
                 MemoryPlan plan = new MemoryPlan(parts, free, sizes.taught(), fixedOnHost + needed.onHost, pages, micro);
                 if (!fits) {
                     throw plan.tooLarge(turns, "set rollout.kv_pages=auto, train.checkpoint_activations=true, rollout.release_kv=true or"

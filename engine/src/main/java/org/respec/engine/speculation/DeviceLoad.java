@@ -16,7 +16,7 @@ import org.respec.bindings.nvml.GpuUtilization;
 final class DeviceLoad implements DoubleSupplier {
     /** Part by which a level of our own that was exceeded follows what is seen: others' load of minutes becomes normal. */
     private static final double CREEP = 0.001;
-    /** Share of time spent decoding under which nothing is learnt of its level. */
+    /** Share of time spent decoding under which nothing is learnt of its level; over it, no device is without any activity. */
     private static final double LEAST_BUSY = 0.2;
 
     private final Supplier<GpuUtilization> meter;
@@ -35,20 +35,25 @@ final class DeviceLoad implements DoubleSupplier {
         lastNanos = clock.getAsLong();
     }
 
-    /** The share since the last call, NaN if the device does not say. */
+    /** The share since the last reading that counted; NaN if this one does not, because the device does not say or is not believed. */
     @Override
     public double getAsDouble() {
         GpuUtilization used = meter.get();
-        long now = clock.getAsLong();
-        long busy = work.busyNanos();
-        double decoding = now <= lastNanos ? 0 : Math.min(1, (double) (busy - lastBusy) / (now - lastNanos));
-        lastNanos = now;
-        lastBusy = busy;
         double activity = Double.isNaN(used.dramActivity()) ? used.smActivity()
             : Double.isNaN(used.smActivity()) ? used.dramActivity() : Math.max(used.smActivity(), used.dramActivity());
         if (Double.isNaN(activity)) {
             return Double.NaN;
         }
+        long now = clock.getAsLong();
+        long busy = work.busyNanos();
+        double decoding = now <= lastNanos ? 0 : Math.min(1, (double) (busy - lastBusy) / (now - lastNanos));
+        if (activity == 0 && decoding >= LEAST_BUSY) {
+            // Counters that have not moved yet: as a level of our own it would make all that we do others' for minutes.
+            return Double.NaN;
+        }
+        // Only now, so that the next reading is set against the time that it is about.
+        lastNanos = now;
+        lastBusy = busy;
         int size = StepCorrections.size(work.batch());
         if (decoding >= LEAST_BUSY) {
             double level = activity / decoding;

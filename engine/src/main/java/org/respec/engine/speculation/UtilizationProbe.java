@@ -35,18 +35,19 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
      *
      * @param calmMillis between samples while nothing speaks for others
      * @param alertMillis between samples while others use much of the device, and after steps have become longer
+     * @param wakes whether steps that have become longer are looked into at once; else with the next sample
      * @param decayNanos time in which an old sample's weight falls to 1/e; 0 for a source that takes means itself
      */
-    private record Pace(int calmMillis, int alertMillis, double decayNanos) {
+    record Pace(int calmMillis, int alertMillis, boolean wakes, double decayNanos) {
         /**
          * A sample takes a processor from decoding for a moment: 0.3 to 0.5 ms on a virtual machine, since decoding leaves nothing of
          * what it needs in a cache, and the step waits for whoever was interrupted. Ten a second, and a close watch of 300 ms after steps
          * that were long by chance, cost 1.5 % of the steps with off. A load that matters makes steps longer, and is seen by that.
          */
-        static final Pace RUN_DELAY = new Pace(500, 40, 0);
-        static final Pace TICKS = new Pace(50, 50, 1e8);
-        /** GPM's counters need some 0.1 s between readings. */
-        static final Pace DEVICE = new Pace(100, 100, 1e8);
+        static final Pace RUN_DELAY = new Pace(500, 40, true, 0);
+        static final Pace TICKS = new Pace(50, 50, true, 1e8);
+        /** GPM tells nothing within 120 ms of the reading before, so that an earlier look is of no use. */
+        static final Pace DEVICE = new Pace(130, 130, false, 1e8);
     }
 
     private final DoubleSupplier source;
@@ -100,8 +101,8 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
     }
 
     /** Samples {@code source} on a thread that closes {@code device} at its end. */
-    static UtilizationProbe watching(DoubleSupplier source, AutoCloseable device, long closeMillis) {
-        UtilizationProbe probe = new UtilizationProbe(source, new DecodeWork(), device, Pace.TICKS, closeMillis);
+    static UtilizationProbe watching(DoubleSupplier source, AutoCloseable device, Pace pace, long closeMillis) {
+        UtilizationProbe probe = new UtilizationProbe(source, new DecodeWork(), device, pace, closeMillis);
         probe.thread.start();
         return probe;
     }
@@ -189,7 +190,9 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
         work.add(batch, nanos);
         if (jumps.longer(plan, batch, nanos) && !isAlert()) {
             alertUntil = clock.getAsLong() + ALERT_NANOS;
-            LockSupport.unpark(thread);
+            if (pace.wakes) {
+                LockSupport.unpark(thread);
+            }
         }
     }
 

@@ -205,11 +205,12 @@ class EmulatedRunTest {
         assertEquals(4096, ample.microBatchTokens());
         long needed = ample.parts().entrySet().stream().filter(e -> !e.getKey().contains("kept free")).mapToLong(Map.Entry::getValue).sum();
         long kv = ample.parts().get("KV pages");
-        // A sixteenth is kept free.
-        MemoryPlan fewer = plan((needed - kv / 2) / 15 * 16, auto);
+        // Two sixteenths are kept free, one of them for graphs.
+        assertEquals(1L << 26, ample.parts().get("graphs of decode steps, kept free"), 1 << 16);
+        MemoryPlan fewer = plan((needed - kv / 2) / 14 * 16, auto);
         assertEquals(4096, fewer.microBatchTokens());
         assertTrue(fewer.kvPages() < ample.kvPages() && fewer.kvPages() > ample.kvPages() / 4, fewer.kvPages() + " of " + ample.kvPages());
-        MemoryPlan shorter = plan((needed - ample.parts().get("training passes") / 2) / 15 * 16, wide);
+        MemoryPlan shorter = plan((needed - ample.parts().get("training passes") / 2) / 14 * 16, wide);
         assertEquals(ample.kvPages(), shorter.kvPages());
         assertTrue(shorter.microBatchTokens() < 4096, "passes of " + shorter.microBatchTokens());
         BadInput refused = assertThrows(BadInput.class, () -> plan(8 << 20, auto));

@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -33,10 +34,17 @@ class UtilizationTest {
         double load;
         boolean frozen;
         private long sampled;
+        private final int paceMillis;
         /** Tokens expected over those gained: whole tokens come out right on average. */
         private double owed;
 
         Machine() {
+            this(50);
+        }
+
+        /** @param paceMillis between samples */
+        Machine(int paceMillis) {
+            this.paceMillis = paceMillis;
             for (int batch : new int[] {1, 4, 16}) {
                 for (int rows : new int[] {1, 2, 4, 8, 16, 32}) {
                     profile.addVerify(batch, batch * rows, 10e-3 + 0.15e-3 * batch * rows);
@@ -54,7 +62,7 @@ class UtilizationTest {
         }
 
         SpeculationPlan step() {
-            if (!frozen && now - sampled >= 50 * MILLI) {
+            if (!frozen && now - sampled >= paceMillis * MILLI) {
                 sampled = now;
                 probe.sample();
             }
@@ -82,9 +90,11 @@ class UtilizationTest {
         }
     }
 
-    @Test
-    void aCompetingLoadMakesTheDepthFallAndItsEndMakesItRise() {
-        Machine machine = new Machine();
+    /** With the pace of a host's ticks and that of a device, which sees a load once its first window with it has ended. */
+    @ParameterizedTest
+    @ValueSource(ints = {50, 130})
+    void aCompetingLoadMakesTheDepthFallAndItsEndMakesItRise(int paceMillis) {
+        Machine machine = new Machine(paceMillis);
         SpeculationPlan alone = machine.steps(200);
         assertTrue(alone.depth() >= 3, "alone: " + alone);
         for (int round = 0; round < 3; round++) {
@@ -293,6 +303,71 @@ class UtilizationTest {
         assertTrue(Double.isNaN(load.getAsDouble()));
     }
 
+    /** A device in virtual time, whose readings and decoding a test sets. */
+    private static final class Device {
+        final DecodeWork work = new DecodeWork();
+        long now;
+        double activity;
+        final DeviceLoad load = new DeviceLoad(() -> new GpuUtilization(activity, Double.NaN, Double.NaN, "test"), work, () -> now);
+
+        /** The share after {@code millis}, of which decoding had {@code busy}. */
+        double after(int millis, int busy, double seen) {
+            now += millis * MILLI;
+            work.add(4, busy * MILLI);
+            activity = seen;
+            return load.getAsDouble();
+        }
+    }
+
+    /** A reading that does not count moves no window: the next one is about the time since the last that did. */
+    @Test
+    void readingsThatDoNotCountLeaveTheWindowOpen() {
+        Device device = new Device();
+        assertEquals(0, device.after(200, 200, 0.6), 1e-9);
+        assertTrue(Double.isNaN(device.after(50, 50, Double.NaN)), "too soon");
+        // Over both together decoding had half of the time; over the last 50 ms it had none, which would be all others'.
+        assertEquals(0, device.after(50, 0, 0.3), 1e-9);
+        assertEquals(0.2, device.after(200, 100, 0.5), 0.01);
+    }
+
+    /** Counters that stand still while decoding works are no level of its own: what it uses itself stays its own. */
+    @Test
+    void noActivityWhileDecodingIsNotBelieved() {
+        Device device = new Device();
+        assertEquals(0, device.after(130, 130, 0.6), 1e-9);
+        assertTrue(Double.isNaN(device.after(130, 130, 0)));
+        assertEquals(0, device.after(130, 130, 0.6), 1e-9);
+        assertTrue(Double.isNaN(device.after(130, 40, 0)));
+        assertEquals(0, device.after(130, 90, 0.3), 1e-9);
+        assertEquals(0.3, device.after(130, 130, 0.9), 0.01);
+        // A device at rest is one while decoding does little.
+        assertEquals(0, device.after(130, 10, 0), 1e-9);
+        assertEquals(0.6, device.after(130, 0, 0.6), 1e-9);
+    }
+
+    /** Steps that become longer wake the watch on a host; a device's counters need their time whatever happens. */
+    @Test
+    void aDeviceIsNotAskedAgainTooSoon() throws InterruptedException {
+        AtomicInteger samples = new AtomicInteger();
+        AtomicLong last = new AtomicLong();
+        AtomicLong least = new AtomicLong(Long.MAX_VALUE);
+        try (UtilizationProbe probe = UtilizationProbe.watching(() -> {
+            long now = System.nanoTime();
+            if (samples.getAndIncrement() > 0) {
+                least.accumulateAndGet(now - last.get(), Math::min);
+            }
+            last.set(now);
+            return 0;
+        }, () -> { }, UtilizationProbe.Pace.DEVICE, 60_000)) {
+            for (int step = 0; step < 10_000 && samples.get() < 5; step++) {
+                probe.decoded(SpeculationPlan.OFF, 1, step % 20 < 10 ? 1000 : 1_000_000);
+                Thread.sleep(1);
+            }
+        }
+        assertTrue(samples.get() >= 5, samples + " samples");
+        assertTrue(least.get() >= 120 * MILLI, least + " ns apart");
+    }
+
     /** A probe of this host, on its own thread: it samples, a share is a share, and it ends when it is closed. */
     @Test
     void thisHostIsWatched() throws InterruptedException {
@@ -314,7 +389,7 @@ class UtilizationTest {
         try (UtilizationProbe probe = UtilizationProbe.watching(() -> {
             samples.incrementAndGet();
             return 0;
-        }, () -> { }, 60_000)) {
+        }, () -> { }, UtilizationProbe.Pace.TICKS, 60_000)) {
             await(() -> samples.get() > 0);
             Thread.sleep(600);
             assertEquals(1, samples.get());
@@ -334,7 +409,7 @@ class UtilizationTest {
                 Thread.onSpinWait();
             }
             return 0;
-        }, () -> given.set(true), 60_000);
+        }, () -> given.set(true), UtilizationProbe.Pace.TICKS, 60_000);
         while (!sampled.get()) {
             Thread.onSpinWait();
         }
@@ -349,7 +424,7 @@ class UtilizationTest {
                 Thread.onSpinWait();
             }
             return 0;
-        }, () -> given.set(false), 1);
+        }, () -> given.set(false), UtilizationProbe.Pace.TICKS, 1);
         while (!sampled.get()) {
             Thread.onSpinWait();
         }

@@ -7,7 +7,7 @@ package org.respec.bindings.gpu;
  * for captures of other threads to end. {@link #close} is for the last thread.
  *
  * <p>Whatever goes wrong is a {@link GpuException}. After an error of a kernel the device's context is dead, and every later call
- * says so.
+ * says so; on an NVIDIA GPU so does opening another driver in the same process, which must end.
  */
 public interface GpuDriver extends AutoCloseable {
     /** What the device is and can do. */
@@ -43,6 +43,11 @@ public interface GpuDriver extends AutoCloseable {
 
     /** Bytes of device memory that each {@link #blas} takes for itself. */
     long blasBytes();
+
+    /** Bytes of device memory that an allocation of {@code bytes} takes. */
+    default long allocationBytes(long bytes) {
+        return Math.ceilDiv(Math.max(1, bytes), 256L) * 256;
+    }
 
     /** Bytes of device memory that can still be allocated. */
     long freeBytes();

@@ -24,6 +24,10 @@ public final class UtilizationMeter implements AutoCloseable {
     private static final int SM_OCCUPANCY = 3;
     private static final int DRAM_BW_UTIL = 10;
     private static final int[] METRICS = {SM_UTIL, SM_OCCUPANCY, DRAM_BW_UTIL};
+    /** NVML wants more than 100 ms between the samples it compares: counters that have not moved yet would read as no activity. */
+    private static final long LEAST_NANOS = 120_000_000;
+    private static final GpuUtilization TOO_SOON = new GpuUtilization(Double.NaN, Double.NaN, Double.NaN,
+        "no GPM reading: too soon after the last reading");
 
     private final NvmlDevice device;
     private final Arena arena = Arena.ofShared();
@@ -59,17 +63,29 @@ public final class UtilizationMeter implements AutoCloseable {
         }
     }
 
-    /** How busy the device was since the last call, or since this meter was made; the device needs some 0.1 s in between. */
+    /**
+     * How busy the device was since the last reading that told anything, or since this meter was made. With GPM, less than 120 ms after it
+     * nothing is told, and that reading stays the one that the next begins from.
+     */
     public GpuUtilization read() {
         if (!arena.scope().isAlive()) {
             throw new IllegalStateException("a utilisation meter is used after it was closed");
         }
         if (refusal.isEmpty()) {
             long before = newestNanos;
+            if (System.nanoTime() - before < LEAST_NANOS) {
+                return TOO_SOON;
+            }
             newest = 1 - newest;
             sample();
             if (refusal.isEmpty()) {
-                return gpm((newestNanos - before) / 1e9);
+                GpuUtilization busy = gpm((newestNanos - before) / 1e9);
+                if (Double.isNaN(busy.smActivity()) && Double.isNaN(busy.dramActivity())) {
+                    // Nothing was learnt of this time: the next reading is about it too.
+                    newest = 1 - newest;
+                    newestNanos = before;
+                }
+                return busy;
             }
         }
         GpuStatus status = device.status();

@@ -7,10 +7,15 @@ typedef struct { int number; } sample;
 typedef struct { unsigned int metricId; int nvmlReturn; double value; struct { char* shortName; char* longName; char* unit; } info; } metric;
 typedef struct { unsigned int version, numMetrics; sample* sample1; sample* sample2; metric metrics[333]; } request;
 
-static int open_, supported = 1, taken, alive;
+static int open_, supported = 1, taken, alive, metrics_code, first;
 
 void fake_nvml_gpm(int on) { supported = on; }
 int fake_nvml_samples(void) { return alive; }
+int fake_nvml_taken(void) { return taken; }
+/* What the next nvmlGpmMetricsGet returns. */
+void fake_nvml_metrics(int code) { metrics_code = code; }
+/* Number of the older sample in the last one that was well. */
+int fake_nvml_first(void) { return first; }
 int fake_nvml_open(void) { return open_; }
 
 int nvmlInit_v2(void) { open_++; return 0; }
@@ -33,6 +38,8 @@ int nvmlGpmSampleGet(void* d, sample* s) { (void) d; s->number = ++taken; return
 int nvmlGpmMetricsGet(request* r) {
     if (r->version != 1) return 25;
     if (r->sample2->number <= r->sample1->number) return 2;
+    if (metrics_code) { int code = metrics_code; metrics_code = 0; return code; }
+    first = r->sample1->number;
     for (unsigned i = 0; i < r->numMetrics; i++) {
         metric* m = &r->metrics[i];
         m->nvmlReturn = 0;

@@ -20,6 +20,8 @@ final class ChainAttentionBackwardKernel {
     private static final List<Variants> VARIANTS = variants();
 
     private final GpuContext gpu;
+    /** Three for each of {@link #VARIANTS}. */
+    private final LoadedKernel[] kernels;
     private final Arguments arguments;
     private GpuMemory workspace;
 
@@ -79,6 +81,7 @@ final class ChainAttentionBackwardKernel {
 
     ChainAttentionBackwardKernel(GpuContext gpu) {
         this.gpu = gpu;
+        this.kernels = LoadedKernel.of(gpu, specs());
         this.arguments = gpu.arguments(32 * STEPS + 72);
     }
 
@@ -101,17 +104,18 @@ final class ChainAttentionBackwardKernel {
         if (rows == 0) {
             return;
         }
-        Variants variants = VARIANTS.get(2 * ChainAttentionKernel.headDimIndex(shape.headDim()) + (dOut.dtype() == DType.BF16 ? 1 : 0));
+        int index = 2 * ChainAttentionKernel.headDimIndex(shape.headDim()) + (dOut.dtype() == DType.BF16 ? 1 : 0);
+        Variants variants = VARIANTS.get(index);
         MemorySegment struct = arguments(steps, depth, shape, spans, sequences, dOut, dSteps, rows);
-        launch(variants.queries, rows / variants.queries.owned + sequences, shape.heads(), struct);
-        launch(variants.keys, rows / variants.keys.owned + sequences, shape.kvHeads(), struct);
+        launch(kernels[3 * index], variants.queries, rows / variants.queries.owned + sequences, shape.heads(), struct);
+        launch(kernels[3 * index + 1], variants.keys, rows / variants.keys.owned + sequences, shape.kvHeads(), struct);
         if (depth > 0) {
-            launch(variants.draft, (rows + DRAFT_ROWS - 1) / DRAFT_ROWS, shape.kvHeads(), struct);
+            launch(kernels[3 * index + 2], variants.draft, (rows + DRAFT_ROWS - 1) / DRAFT_ROWS, shape.kvHeads(), struct);
         }
     }
 
-    private void launch(Variant variant, int gridX, int gridY, MemorySegment struct) {
-        gpu.stream().launch(gpu.kernel(variant.spec), gridX, gridY, 1, variant.threads, 1, variant.sharedBytes, struct);
+    private void launch(LoadedKernel kernel, Variant variant, int gridX, int gridY, MemorySegment struct) {
+        gpu.stream().launch(kernel.get(), gridX, gridY, 1, variant.threads, 1, variant.sharedBytes, struct);
     }
 
     private MemorySegment arguments(Tensor[] steps, int depth, AttentionShape shape, Spans spans, int sequences, Tensor dOut,

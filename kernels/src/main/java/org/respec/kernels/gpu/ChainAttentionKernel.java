@@ -18,6 +18,7 @@ final class ChainAttentionKernel {
     private static final List<Variant> VARIANTS = variants();
 
     private final GpuContext gpu;
+    private final LoadedKernel[] kernels;
     private final Arguments arguments;
 
     /**
@@ -46,6 +47,7 @@ final class ChainAttentionKernel {
 
     ChainAttentionKernel(GpuContext gpu) {
         this.gpu = gpu;
+        this.kernels = LoadedKernel.of(gpu, specs());
         this.arguments = gpu.arguments(16 * STEPS + 48);
     }
 
@@ -78,7 +80,8 @@ final class ChainAttentionKernel {
             return;
         }
         boolean half = out.dtype() == DType.BF16;
-        Variant variant = VARIANTS.get(2 * headDimIndex(shape.headDim()) + (half ? 1 : 0));
+        int index = 2 * headDimIndex(shape.headDim()) + (half ? 1 : 0);
+        Variant variant = VARIANTS.get(index);
         Arguments a = arguments.begin();
         for (int i = 0; i < STEPS; i++) {
             a.address(steps[Math.min(i, depth)]);
@@ -94,7 +97,7 @@ final class ChainAttentionKernel {
         a.address(out).integer64(out.rowStride()).address(spans.starts().device()).integer(sequences).integer(depth).integer(shape.heads())
             .integer(shape.kvHeads()).real((float) (1 / (Math.sqrt(shape.headDim()) * Math.log(2))))
             .integer((wide ? 1 : 0) + (pairs ? 2 : 0));
-        gpu.stream().launch(gpu.kernel(variant.spec), rows / variant.queries + sequences, shape.heads(), 1, variant.threads, 1,
+        gpu.stream().launch(kernels[index].get(), rows / variant.queries + sequences, shape.heads(), 1, variant.threads, 1,
             variant.sharedBytes, a.end());
     }
 

@@ -9,10 +9,12 @@ final class DraftBudgetsKernel {
     private static final int THREADS = 1024;
 
     private final GpuContext gpu;
+    private final LoadedKernel kernel;
     private final Arguments arguments;
 
     DraftBudgetsKernel(GpuContext gpu) {
         this.gpu = gpu;
+        this.kernel = new LoadedKernel(gpu, SPEC);
         this.arguments = gpu.arguments(48);
     }
 
@@ -25,7 +27,7 @@ final class DraftBudgetsKernel {
         if (requests == 0) {
             return;
         }
-        gpu.stream().launch(gpu.kernel(SPEC), 1, 1, 1, THREADS, 1, 0, arguments.begin().address(trees.poolScores().device())
+        gpu.stream().launch(kernel.get(), 1, 1, 1, THREADS, 1, 0, arguments.begin().address(trees.poolScores().device())
             .address(trees.poolCounts().device()).address(trees.budgets().device()).address(gpu.faults().address()).integer(requests)
             .integer(total).integer(each).end());
     }

@@ -16,12 +16,14 @@ final class DraftExpandKernel {
         SPEC.with("NOISY", 1).with("BF16", 0), SPEC.with("NOISY", 1).with("BF16", 1));
 
     private final GpuContext gpu;
+    private final LoadedKernel[] kernels;
     private final Arguments arguments;
     private final Workspace parts;
     private final Workspace done;
 
     DraftExpandKernel(GpuContext gpu) {
         this.gpu = gpu;
+        this.kernels = LoadedKernel.of(gpu, SPECS);
         this.arguments = gpu.arguments(260 + NoiseKey.BYTES);
         this.parts = new Workspace(gpu);
         this.done = new Workspace(gpu);
@@ -51,7 +53,7 @@ final class DraftExpandKernel {
             .address(gpu.faults().address()).integer64(logits.rowStride());
         NoiseKey.write(arguments, seed).integer(logits.cols()).integer(chunks).integer(rowsPerRequest).integer(level).integer(branch)
             .real(LogitRows.inverse(temperature)).real(sharpness);
-        gpu.stream().launch(gpu.kernel(SPECS.get((temperature > 0 ? 2 : 0) + (LogitRows.half(logits) ? 1 : 0))), blocks, 1, 1,
+        gpu.stream().launch(kernels[(temperature > 0 ? 2 : 0) + (LogitRows.half(logits) ? 1 : 0)].get(), blocks, 1, 1,
             LogitRows.chunkThreads(logits), 1, 0, arguments.end());
     }
 }

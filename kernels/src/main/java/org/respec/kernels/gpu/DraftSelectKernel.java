@@ -13,10 +13,12 @@ final class DraftSelectKernel {
     private static final int THREADS = 480;
 
     private final GpuContext gpu;
+    private final LoadedKernel kernel;
     private final Arguments arguments;
 
     DraftSelectKernel(GpuContext gpu) {
         this.gpu = gpu;
+        this.kernel = new LoadedKernel(gpu, SPEC);
         this.arguments = gpu.arguments(232);
     }
 
@@ -39,6 +41,6 @@ final class DraftSelectKernel {
             .address(verify.slots().device()).address(verify.contexts().device()).address(verify.masks().device())
             .address(verify.rowRequests().device()).address(verify.firstRows().device()).address(gpu.faults().address())
             .integer(verify.maxRows());
-        gpu.stream().launch(gpu.kernel(SPEC), requests, 1, 1, THREADS, 1, 0, arguments.end());
+        gpu.stream().launch(kernel.get(), requests, 1, 1, THREADS, 1, 0, arguments.end());
     }
 }

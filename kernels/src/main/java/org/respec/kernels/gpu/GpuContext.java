@@ -15,6 +15,7 @@ final class GpuContext implements AutoCloseable {
     private final GpuStream stream;
     private final HostArena arguments = new HostArena("kernel arguments");
     private final Faults faults;
+    private final GraphMemory graphs;
     private boolean recording;
 
     /** For operators alone on a driver. */
@@ -27,6 +28,7 @@ final class GpuContext implements AutoCloseable {
         this.share = share;
         this.stream = stream;
         this.faults = new Faults(share.driver());
+        this.graphs = new GraphMemory(this);
     }
 
     GpuDriver driver() {
@@ -39,10 +41,13 @@ final class GpuContext implements AutoCloseable {
 
     /** Device memory, zero-filled. Throws {@link OutOfDeviceMemory} if there is not so much left. */
     GpuMemory allocate(long bytes) {
+        share.changed();
         try {
             return driver().allocate(bytes);
         } catch (GpuOutOfMemory e) {
             throw new OutOfDeviceMemory(e.getMessage(), e);
+        } finally {
+            share.changed();
         }
     }
 
@@ -52,6 +57,11 @@ final class GpuContext implements AutoCloseable {
 
     Faults faults() {
         return faults;
+    }
+
+    /** What graphs of these operators take. */
+    GraphMemory graphs() {
+        return graphs;
     }
 
     /** A struct for one kernel's arguments, alive as long as this. */

@@ -65,7 +65,8 @@ public final class GpuOps implements Ops {
 
     /**
      * Operators on the same device and memory for another thread, with a stream, staging, faults and workspaces of their own: their work
-     * and this one's run side by side, this one's first where both could. Whoever hands data from one to the other synchronises between.
+     * and this one's run side by side, this one's first where both could. They record no graphs. Whoever hands data from one to the other
+     * synchronises between.
      */
     public GpuOps beside() {
         GpuShare share = gpu.share();
@@ -74,6 +75,8 @@ public final class GpuOps implements Ops {
         try {
             GpuOps beside = new GpuOps(new GpuContext(share, share.driver().stream()));
             beside.fastProducts = fastProducts;
+            // Whoever is beside decodes nothing, and nobody plans for its graphs.
+            beside.graphs = false;
             built = true;
             return beside;
         } finally {
@@ -196,8 +199,13 @@ public final class GpuOps implements Ops {
     }
 
     @Override
+    public long allocationBytes(long bytes) {
+        return driver().allocationBytes(bytes);
+    }
+
+    @Override
     public OwnMemory ownMemory() {
-        return new OwnMemory(driver().blasBytes(), 2 * STAGING_BYTES, HostMoments.BYTES);
+        return new OwnMemory(driver().blasBytes(), 2 * STAGING_BYTES, HostMoments.BYTES, graphs ? gpu.graphs().budget() : 0);
     }
 
     @Override

@@ -1,17 +1,18 @@
 package org.respec.kernels.gpu;
 
 import java.util.List;
+import java.util.stream.Stream;
+import org.respec.bindings.gpu.GpuKernel;
 import org.respec.kernels.DType;
 import org.respec.kernels.Tensor;
 
 /** Launches {@code kl_distill.cu}. */
 final class KlDistillKernel {
-    private static final KernelSpec TOP_K_F32 = KernelSpec.of("kl_distill.cu", "kl_distill").with("BF16", 0);
-    private static final KernelSpec TOP_K_BF16 = TOP_K_F32.with("BF16", 1);
-    private static final KernelSpec DENSE_F32 = KernelSpec.of("kl_distill.cu", "kl_distill_dense").with("BF16", 0).with("TEACHER_BF16", 0);
-    private static final KernelSpec DENSE_F32_BF16 = DENSE_F32.with("TEACHER_BF16", 1);
-    private static final KernelSpec DENSE_BF16_F32 = DENSE_F32.with("BF16", 1);
-    private static final KernelSpec DENSE_BF16 = DENSE_BF16_F32.with("TEACHER_BF16", 1);
+    private static final KernelSpec TOP_K = KernelSpec.of("kl_distill.cu", "kl_distill");
+    /** F32, then BF16. */
+    private static final List<KernelSpec> TOP_K_SPECS = List.of(TOP_K.with("BF16", 0), TOP_K.with("BF16", 1));
+    private static final KernelSpec DENSE = KernelSpec.of("kl_distill.cu", "kl_distill_dense");
+    private static final String TEACHER = "TEACHER_BF16";
 
     private static final int PACK_BYTES = 16;
     /** Static shared memory of the kernels, rounded up. */
@@ -24,18 +25,22 @@ final class KlDistillKernel {
     static final int MAX_NAMED = 2048;
 
     private final GpuContext gpu;
+    private final LoadedKernel[] topKKernels;
+    private final TypedKernels denseKernels;
     private final Arguments topK;
     private final Arguments dense;
 
     KlDistillKernel(GpuContext gpu) {
         this.gpu = gpu;
+        topKKernels = LoadedKernel.of(gpu, TOP_K_SPECS);
+        denseKernels = new TypedKernels(gpu, DENSE, TEACHER);
         topK = gpu.arguments(112);
         dense = gpu.arguments(88);
     }
 
     /** Every specialisation there is, for the compile tests. */
     static List<KernelSpec> specs() {
-        return List.of(TOP_K_F32, TOP_K_BF16, DENSE_F32, DENSE_F32_BF16, DENSE_BF16_F32, DENSE_BF16);
+        return Stream.concat(TOP_K_SPECS.stream(), TypedKernels.specs(DENSE, TEACHER).stream()).toList();
     }
 
     /** Shared memory that a row needs besides its stash: a bit for each token, and what is kept of each named one. */
@@ -66,7 +71,7 @@ final class KlDistillKernel {
         long named = named(vocab, k);
         int stash = stash(packs, threads, PACK_BYTES, shared() - named);
         int sharedBytes = Math.toIntExact((long) stash * PACK_BYTES + named);
-        gpu.stream().launch(gpu.kernel(half ? TOP_K_BF16 : TOP_K_F32), rows, 1, 1, threads, 1, sharedBytes, topK.begin()
+        gpu.stream().launch(topKKernels[half ? 1 : 0].get(), rows, 1, 1, threads, 1, sharedBytes, topK.begin()
             .address(logits).address(ids).address(logProbs).address(tails).address(idMap == null ? 0 : idMap.address()).address(weights)
             .address(losses).address(gpu.faults().address()).integer64(logits.rowStride()).integer64(ids.rowStride())
             .integer64(logProbs.rowStride()).integer(vocab).integer(idMap == null ? vocab : idMap.cols()).integer(k).integer(stash)
@@ -80,13 +85,12 @@ final class KlDistillKernel {
             return;
         }
         boolean half = logits.dtype() == DType.BF16;
-        boolean teacherHalf = teacher.dtype() == DType.BF16;
-        KernelSpec spec = half ? teacherHalf ? DENSE_BF16 : DENSE_BF16_F32 : teacherHalf ? DENSE_F32_BF16 : DENSE_F32;
         int packs = packs(logits.cols(), half);
         int threads = threads(packs);
         int both = PACK_BYTES + PACK_BYTES / logits.dtype().bytes() * teacher.dtype().bytes();
         int stash = stash(packs, threads, both, shared());
-        gpu.stream().launch(gpu.kernel(spec), rows, 1, 1, threads, 1, Math.multiplyExact(stash, both), dense.begin()
+        GpuKernel kernel = denseKernels.get(logits.dtype(), teacher.dtype());
+        gpu.stream().launch(kernel, rows, 1, 1, threads, 1, Math.multiplyExact(stash, both), dense.begin()
             .address(logits).address(teacher).address(columns == null ? 0 : columns.address()).address(weights).address(losses)
             .address(gpu.faults().address()).integer64(logits.rowStride()).integer64(teacher.rowStride()).integer(logits.cols())
             .integer(teacher.cols()).integer(stash).real(inverse).real(teacherInverse).end());

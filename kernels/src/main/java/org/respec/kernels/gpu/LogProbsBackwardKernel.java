@@ -9,10 +9,12 @@ final class LogProbsBackwardKernel {
     private static final KernelSpec BF16 = F32.with("BF16", 1);
 
     private final GpuContext gpu;
+    private final LoadedKernel[] kernels;
     private final Arguments arguments;
 
     LogProbsBackwardKernel(GpuContext gpu) {
         this.gpu = gpu;
+        this.kernels = LoadedKernel.of(gpu, specs());
         this.arguments = gpu.arguments(48);
     }
 
@@ -25,7 +27,7 @@ final class LogProbsBackwardKernel {
         if (rows == 0) {
             return;
         }
-        gpu.stream().launch(gpu.kernel(LogitRows.half(logits) ? BF16 : F32), rows, 1, 1, LogitRows.rowThreads(logits), 1, 0,
+        gpu.stream().launch(kernels[LogitRows.half(logits) ? 1 : 0].get(), rows, 1, 1, LogitRows.rowThreads(logits), 1, 0,
             arguments.begin().address(logits).address(targets).address(coefficients).address(gpu.faults().address())
                 .integer64(logits.rowStride()).integer(logits.cols()).real(LogitRows.inverse(temperature)).end());
     }

@@ -11,10 +11,12 @@ final class SampleFilteredKernel {
     private static final KernelSpec BF16 = F32.with("BF16", 1);
 
     private final GpuContext gpu;
+    private final LoadedKernel[] kernels;
     private final Arguments arguments;
 
     SampleFilteredKernel(GpuContext gpu) {
         this.gpu = gpu;
+        this.kernels = LoadedKernel.of(gpu, specs());
         this.arguments = gpu.arguments(84 + NoiseKey.BYTES);
     }
 
@@ -32,7 +34,7 @@ final class SampleFilteredKernel {
             .integer64(logits.rowStride());
         NoiseKey.write(arguments, seed).integer(logits.cols()).integer(batch.maxRequests()).integer(params.topK()).real(params.topP())
             .real(LogitRows.inverse(params.temperature()));
-        gpu.stream().launch(gpu.kernel(LogitRows.half(logits) ? BF16 : F32), rows, 1, 1, LogitRows.rowThreads(logits), 1, 0,
+        gpu.stream().launch(kernels[LogitRows.half(logits) ? 1 : 0].get(), rows, 1, 1, LogitRows.rowThreads(logits), 1, 0,
             arguments.end());
     }
 }

@@ -19,12 +19,14 @@ final class SampleKernel {
         SPEC.with("MODE", TARGET).with("BF16", 0), SPEC.with("MODE", TARGET).with("BF16", 1));
 
     private final GpuContext gpu;
+    private final LoadedKernel[] kernels;
     private final Arguments arguments;
     private final Workspace parts;
     private final Workspace states;
 
     SampleKernel(GpuContext gpu) {
         this.gpu = gpu;
+        this.kernels = LoadedKernel.of(gpu, SPECS);
         this.arguments = gpu.arguments(104 + NoiseKey.BYTES);
         this.parts = new Workspace(gpu);
         this.states = new Workspace(gpu);
@@ -55,7 +57,7 @@ final class SampleKernel {
             .address(logProbs).address(parts.address(blocks, PART_BYTES)).address(states.address(rows, STATE_BYTES))
             .address(gpu.faults().address()).integer64(logits.rowStride());
         NoiseKey.write(arguments, seed).integer(logits.cols()).integer(chunks).integer(requests).real(LogitRows.inverse(temperature));
-        KernelSpec spec = SPECS.get(2 * mode + (LogitRows.half(logits) ? 1 : 0));
-        gpu.stream().launch(gpu.kernel(spec), blocks, 1, 1, LogitRows.chunkThreads(logits), 1, 0, arguments.end());
+        LoadedKernel kernel = kernels[2 * mode + (LogitRows.half(logits) ? 1 : 0)];
+        gpu.stream().launch(kernel.get(), blocks, 1, 1, LogitRows.chunkThreads(logits), 1, 0, arguments.end());
     }
 }

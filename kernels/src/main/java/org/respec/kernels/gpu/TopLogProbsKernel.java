@@ -11,10 +11,12 @@ final class TopLogProbsKernel {
     private static final KernelSpec BF16 = F32.with("BF16", 1);
 
     private final GpuContext gpu;
+    private final LoadedKernel[] kernels;
     private final Arguments arguments;
 
     TopLogProbsKernel(GpuContext gpu) {
         this.gpu = gpu;
+        this.kernels = LoadedKernel.of(gpu, specs());
         this.arguments = gpu.arguments(88);
     }
 
@@ -27,7 +29,7 @@ final class TopLogProbsKernel {
         if (count == 0) {
             return;
         }
-        gpu.stream().launch(gpu.kernel(LogitRows.half(logits) ? BF16 : F32), count, 1, 1, LogitRows.rowThreads(logits), 1, 0,
+        gpu.stream().launch(kernels[LogitRows.half(logits) ? 1 : 0].get(), count, 1, 1, LogitRows.rowThreads(logits), 1, 0,
             arguments.begin().address(logits).address(rowIndices).address(ids).address(logProbs).address(tails)
                 .address(gpu.faults().address()).integer64(logits.rowStride()).integer64(ids.rowStride()).integer64(logProbs.rowStride())
                 .integer(logits.rows()).integer(logits.cols()).integer(ids.cols()).real(LogitRows.inverse(temperature)).end());

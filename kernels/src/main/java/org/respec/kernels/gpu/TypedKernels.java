@@ -6,14 +6,11 @@ import org.respec.kernels.DType;
 
 /** The four specialisations of a kernel by two storage types, each F32 or BF16: that of activations and one more. */
 final class TypedKernels {
-    private final LoadedKernel[] kernels = new LoadedKernel[4];
+    private final LoadedKernel[] kernels;
 
     /** @param second the definition that is 1 where the second type is BF16; the first one's is {@code BF16} */
     TypedKernels(GpuContext gpu, KernelSpec base, String second) {
-        List<KernelSpec> specs = specs(base, second);
-        for (int i = 0; i < 4; i++) {
-            kernels[i] = new LoadedKernel(gpu, specs.get(i));
-        }
+        kernels = LoadedKernel.of(gpu, specs(base, second));
     }
 
     static List<KernelSpec> specs(KernelSpec base, String second) {

@@ -13,10 +13,12 @@ final class VerifyTreesKernel {
     private static final int REQUESTS = THREADS / 32;
 
     private final GpuContext gpu;
+    private final LoadedKernel kernel;
     private final Arguments arguments;
 
     VerifyTreesKernel(GpuContext gpu) {
         this.gpu = gpu;
+        this.kernel = new LoadedKernel(gpu, SPEC);
         this.arguments = gpu.arguments(72);
     }
 
@@ -29,7 +31,7 @@ final class VerifyTreesKernel {
         if (requests == 0) {
             return;
         }
-        gpu.stream().launch(gpu.kernel(SPEC), (requests + REQUESTS - 1) / REQUESTS, 1, 1, THREADS, 1, 0, arguments.begin()
+        gpu.stream().launch(kernel.get(), (requests + REQUESTS - 1) / REQUESTS, 1, 1, THREADS, 1, 0, arguments.begin()
             .address(batch.firstRows().device()).address(sampled).address(trees.nodeTokens().device()).address(trees.nodeParents().device())
             .address(trees.nodeCounts().device()).address(result.pathLengths().device()).address(result.pathNodes().device())
             .address(gpu.faults().address()).integer(requests).integer(sampled.cols()).end());

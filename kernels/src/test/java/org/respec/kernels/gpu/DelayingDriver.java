@@ -261,6 +261,11 @@ final class DelayingDriver implements GpuDriver {
     }
 
     @Override
+    public long allocationBytes(long bytes) {
+        return inner.allocationBytes(bytes);
+    }
+
+    @Override
     public long freeBytes() {
         return inner.freeBytes();
     }

@@ -124,7 +124,7 @@ class GraphReplayTest {
 
     @Test
     void theGraphUsedLongestAgoGivesWay() {
-        try (GraphReplay replay = new GraphReplay(gpu, "test", 2)) {
+        try (GraphReplay replay = new GraphReplay(gpu, gpu.graphs(), "test", 2)) {
             for (int time = 0; time < 3; time++) {
                 add(replay, 1, 1, 1, 1);
             }

@@ -80,6 +80,16 @@ final class Context {
         return dead != null;
     }
 
+    /** What to throw once an error has killed the context: CUDA has no way back from it but a new process. */
+    static GpuException gone(String error) {
+        return new GpuException("the GPU driver is dead since an earlier error, start the program again: " + error);
+    }
+
+    /** For a context that nothing was launched in yet: what to throw for the first failure, which an earlier driver's error may be. */
+    RuntimeException firstFailure(RuntimeException e) {
+        return dead != null ? gone(dead) : e;
+    }
+
     /**
      * Makes the context the calling thread's. Always, since another driver or library may have changed it, and the call costs less than
      * knowing better.
@@ -89,7 +99,7 @@ final class Context {
             throw new IllegalStateException("the GPU driver is closed");
         }
         if (dead != null) {
-            throw new GpuException("the GPU driver is dead since an earlier error, close it and open another: " + dead);
+            throw gone(dead);
         }
         int code = calls.setCurrent(handle);
         if (code != 0) {
@@ -125,7 +135,8 @@ final class Context {
             return new GpuException(text);
         }
         dead = text;
-        return new GpuException(text + "; the device reports this late, so one of these did it. The driver is dead now.\n"
+        return new GpuException(text + "; the device reports this late, so one of these did it. The driver is dead now, start the program"
+            + " again.\n"
             + launches());
     }
 

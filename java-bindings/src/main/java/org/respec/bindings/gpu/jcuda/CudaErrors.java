@@ -61,6 +61,12 @@ final class CudaErrors {
         };
     }
 
+    /** Whether opening a device with this error means that an earlier error of this process has killed its context. */
+    static boolean isEarlier(int code) {
+        // Drivers that are set up badly answer with the unknown error too.
+        return killsContext(code) && code != UNKNOWN;
+    }
+
     /** Errors after which every call in the context fails. */
     static boolean killsContext(int code) {
         return switch (code) {

@@ -30,6 +30,10 @@ import org.respec.bindings.nvrtc.KernelCompilers;
  * ({@link DriverCalls}). Works in the device's primary context, which cuBLAS and other users of the process share.
  */
 public final class JcudaDriver implements GpuDriver {
+    /** From this size on the driver gives memory in whole granules, according to public reports; smaller pieces share one. */
+    private static final long LARGE = 1L << 20;
+    private static final long GRANULE = 2L << 20;
+
     private final CudaLibraries libraries;
     private final KernelCompiler compiler;
     private final CubinCache cache;
@@ -51,7 +55,8 @@ public final class JcudaDriver implements GpuDriver {
      * Opens a device of this machine.
      *
      * @param ordinal number of the device, from 0
-     * @throws GpuException if there is no driver, device or compiler, or one is too old: one sentence with the fix
+     * @throws GpuException if there is no driver, device or compiler, or one is too old, or if an error of an earlier driver has killed
+     *     the device's context in this process: one sentence with the fix
      */
     public static JcudaDriver open(int ordinal) {
         return open(CudaLibraries.ofThisMachine(), CubinCache.ofUser(), ordinal);
@@ -64,15 +69,29 @@ public final class JcudaDriver implements GpuDriver {
         int capability = CudaDevices.capability(device);
         KernelCompiler compiler = KernelCompilers.forDevice(libraries, capability, devices.driverVersion());
         GpuDevice properties = devices.read(device, Architectures.forDevice(capability, compiler));
-        Handles.Context primary = new Handles.Context();
-        CudaDevices.call("cuDevicePrimaryCtxRetain", () -> JCudaDriver.cuDevicePrimaryCtxRetain(primary, device));
-        Context context = new Context(new DriverCalls(devices.library()), primary.raw(), properties);
+        Context context = new Context(new DriverCalls(devices.library()), retain(device).raw(), properties);
         try {
             return new JcudaDriver(libraries, compiler, cache, device, context);
         } catch (RuntimeException e) {
-            JCudaDriver.cuDevicePrimaryCtxRelease(device);
-            throw e;
+            try {
+                JCudaDriver.cuDevicePrimaryCtxRelease(device);
+            } catch (CudaException again) {
+                e.addSuppressed(again);
+            }
+            throw context.firstFailure(e);
         }
+    }
+
+    private static Handles.Context retain(CUdevice device) {
+        Handles.Context primary = new Handles.Context();
+        try {
+            JCudaDriver.cuDevicePrimaryCtxRetain(primary, device);
+        } catch (CudaException e) {
+            int code = CudaErrors.code(e);
+            String text = "the NVIDIA driver's cuDevicePrimaryCtxRetain failed: " + CudaErrors.describe(code);
+            throw CudaErrors.isEarlier(code) ? Context.gone(text) : new GpuException(text, e);
+        }
+        return primary;
     }
 
     @Override
@@ -173,6 +192,11 @@ public final class JcudaDriver implements GpuDriver {
     @Override
     public long blasBytes() {
         return Cublas.WORKSPACE_BYTES;
+    }
+
+    @Override
+    public long allocationBytes(long bytes) {
+        return bytes < LARGE ? GpuDriver.super.allocationBytes(bytes) : Math.ceilDiv(bytes, GRANULE) * GRANULE;
     }
 
     @Override

@@ -13,6 +13,7 @@ import org.respec.bindings.gpu.GpuEvent;
 import org.respec.bindings.gpu.GpuGraph;
 import org.respec.bindings.gpu.GpuKernel;
 import org.respec.bindings.gpu.GpuMemory;
+import org.respec.bindings.gpu.GpuOutOfMemory;
 import org.respec.bindings.gpu.GpuStream;
 
 /**
@@ -187,7 +188,11 @@ final class JcudaStream implements GpuStream, Context.Resource {
         }
         long executable = graph.raw();
         history.add(graph, 0, 0, 0, 0, 0, 0);
-        context.check("launch of a graph", context.calls().launchGraph(executable, handle.raw()));
+        int code = context.calls().launchGraph(executable, handle.raw());
+        if (code == CudaErrors.OUT_OF_MEMORY) {
+            throw new GpuOutOfMemory("launch of a " + graph + " on " + context.device().name() + " failed: " + CudaErrors.describe(code));
+        }
+        context.check("launch of a graph", code);
     }
 
     @Override

@@ -26,6 +26,7 @@ import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.Stream;
 import org.respec.bindings.doctor.Doctor;
 import org.respec.bindings.doctor.Finding;
 import org.respec.bindings.gpu.GpuBlas;
@@ -36,6 +37,7 @@ import org.respec.bindings.gpu.GpuGraph;
 import org.respec.bindings.gpu.GpuKernel;
 import org.respec.bindings.gpu.GpuMemory;
 import org.respec.bindings.gpu.GpuModule;
+import org.respec.bindings.gpu.GpuOutOfMemory;
 import org.respec.bindings.gpu.GpuStream;
 import org.respec.bindings.gpu.KernelImage;
 import org.respec.bindings.gpu.KernelSource;
@@ -133,6 +135,8 @@ public final class FakeGpuScenarios {
             same(1003L, memory.bytes());
             same(0L, memory.address() % 256);
             same(before - 1004, driver.freeBytes());
+            same(List.of(256L, 1280L, (1L << 20) - 256, 2L << 20, 2L << 20, 4L << 20), Stream.of(0L, 1025L, (1L << 20) - 300, 1L << 20,
+                2L << 20, (2L << 20) + 1).map(driver::allocationBytes).toList());
             MemorySegment host = arena.allocate(1003);
             GpuStream stream = driver.stream();
             host.fill((byte) 1);
@@ -353,6 +357,11 @@ public final class FakeGpuScenarios {
             stream.synchronize();
             same(27f, pinned.segment().getAtIndex(JAVA_FLOAT, 2));
             same("graph of 1 launches [fake.cu[BF16=1] scale]", graph.toString());
+            fake("fake_fail", "cuGraphLaunch", 2);
+            thrown(GpuOutOfMemory.class, "launch of a graph of 1 launches [fake.cu[BF16=1] scale] on Fake H100 0 failed:"
+                + " CUDA_ERROR_OUT_OF_MEMORY (2)", () -> graph.launch(stream));
+            fake("fake_fail", "cuGraphLaunch", 1);
+            refused("launch of a graph on Fake H100 0 failed: CUDA_ERROR_INVALID_VALUE (1)", () -> graph.launch(stream));
             graph.close();
             graph.close();
             thrown(IllegalStateException.class, "a graph is used after it was closed", () -> graph.launch(stream));
@@ -481,7 +490,8 @@ public final class FakeGpuScenarios {
             same("  fake.cu[BF16=1] scale grid 21x1x1 block 32x1 shared 0", lines.get(2));
             same("  fake.cu[BF16=1] crash grid 7x1x1 block 64x1 shared 512", lines.get(3));
             same("  fake.cu[BF16=1] scale grid 7x1x1 block 32x1 shared 0", lines.get(17));
-            refused("the GPU driver is dead since an earlier error, close it and open another: waiting for a stream on Fake H100 0 failed:"
+            same(true, lines.getFirst().endsWith("The driver is dead now, start the program again."));
+            refused("the GPU driver is dead since an earlier error, start the program again: waiting for a stream on Fake H100 0 failed:"
                 + " CUDA_ERROR_ILLEGAL_ADDRESS", () -> stream.launch(scale, 1, 1, 1, 32, 1, 0, struct));
             refused("dead since", () -> driver.allocate(4));
             refused("dead since", driver::freeBytes);
@@ -490,6 +500,17 @@ public final class FakeGpuScenarios {
             pinned.close();
             same(false, pinned.isAlive());
         }
+        // The device's context stays dead in this process, and says so to the next who wants it.
+        String again = refused("the GPU driver is dead since an earlier error, start the program again: cuCtxGetStreamPriorityRange on"
+            + " Fake H100 0 failed: CUDA_ERROR_ILLEGAL_ADDRESS (700)", () -> JcudaDriver.open(libraries, cache, 0));
+        same(1L, again.lines().count());
+        fake("fake_reset");
+        fake("fake_fail", "cuDevicePrimaryCtxRetain", 719);
+        refused("dead since an earlier error, start the program again: the NVIDIA driver's cuDevicePrimaryCtxRetain failed:"
+            + " CUDA_ERROR_LAUNCH_FAILED (719), a kernel failed", () -> JcudaDriver.open(libraries, cache, 0));
+        fake("fake_fail", "cuDevicePrimaryCtxRetain", 999);
+        same(true, refused("CUDA_ERROR_UNKNOWN (999)", () -> JcudaDriver.open(libraries, cache, 0)).startsWith("the NVIDIA driver's "));
+        same(0, fake("fake_primary"));
     }
 
     void closing() {
@@ -699,11 +720,24 @@ public final class FakeGpuScenarios {
         same("", device.gpmRefusal());
         try (UtilizationMeter meter = device.meter()) {
             for (int i = 0; i < 3; i++) {
+                int taken = call(fake, "fake_nvml_taken");
+                same(nothing("no GPM reading: too soon after the last reading"), meter.read());
+                same(taken, call(fake, "fake_nvml_taken"));
+                pause();
                 GpuUtilization busy = meter.read();
+                same(taken, call(fake, "fake_nvml_first"));
                 same(List.of(0.875, Double.NaN, 0.625), List.of(busy.smActivity(), busy.smOccupancy(), busy.dramActivity()));
                 same(true, busy.source().startsWith("GPM counters over "));
             }
             same(2, call(fake, "fake_nvml_samples"));
+            // What a reading that failed was about, the next one tells too.
+            int taken = call(fake, "fake_nvml_taken");
+            call(fake, "fake_nvml_metrics", 3);
+            pause();
+            same(nothing("no GPM reading: this device does not support it (3)"), meter.read());
+            same(0.875, meter.read().smActivity());
+            same(taken, call(fake, "fake_nvml_first"));
+            same(taken + 2, call(fake, "fake_nvml_taken"));
         }
         same(0, call(fake, "fake_nvml_samples"));
         call(fake, "fake_nvml_gpm", 0);
@@ -717,6 +751,19 @@ public final class FakeGpuScenarios {
         nvml.close();
         same(0, call(fake, "fake_nvml_open"));
         thrown(IllegalStateException.class, "NVML is used after it was closed", device::status);
+    }
+
+    private static GpuUtilization nothing(String why) {
+        return new GpuUtilization(Double.NaN, Double.NaN, Double.NaN, why);
+    }
+
+    /** As long as NVML wants between two samples. */
+    private static void pause() {
+        try {
+            Thread.sleep(125);
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     void doctor() {
