@@ -16,10 +16,12 @@ import org.respec.kernels.TensorArena;
 final class CpuLinear {
     /** Up to so many rows a product takes as long as reading its weights. */
     private static final int LIGHT_ROWS = 3;
-    /** Rows whose inputs stay in a core's cache while all panels pass by; a multiple of the kernel's rows. */
-    private static final int ROW_BLOCK = 16 * PanelKernel.MAX_ROWS;
-    /** Tiles of rows for each thread under which a product is spread by panels. */
-    private static final int FEW_TILES = 4;
+    /** Rows whose inputs stay in a core's cache while all panels pass by; a multiple of both kernels' rows. */
+    private static final int ROW_BLOCK = 96;
+    /** Rows for each thread under which a product is spread by panels. */
+    private static final int FEW_ROWS = 24;
+    /** What rows are shared out by. */
+    private static final int ROW_TILE = WidePanelKernel.HERE ? WidePanelKernel.ROWS : PanelKernel.MAX_ROWS;
     /**
      * Weights of more bytes are spread by panels up to many more rows: by rows, every thread reads all of them. (64 rows by 100 M weights
      * in DRAM took 65 ms by panels and 96 by rows.) Small ones that caches hold are not: what works on the rows next finds them in its
@@ -49,6 +51,8 @@ final class CpuLinear {
     private int outputs;
     private int rows;
     private boolean accumulate;
+    /** Whether weights lie in caches, and sums by two panels fit the registers. */
+    private boolean wide;
     private long spills;
 
     CpuLinear(WorkerPool pool, HostArena memory) {
@@ -100,12 +104,13 @@ final class CpuLinear {
         rows = rowCount;
         accumulate = add;
         spills = scratch.address();
-        if (rowCount < FEW_TILES * PanelKernel.MAX_ROWS * pool.threads()
-            || rowCount < 2 * ROW_BLOCK * pool.threads() && panels * panelBytes > LARGE_BYTES) {
+        boolean large = panels * panelBytes > LARGE_BYTES;
+        wide = WidePanelKernel.HERE && !large;
+        if (rowCount < FEW_ROWS * pool.threads() || rowCount < 2 * ROW_BLOCK * pool.threads() && large) {
             int pairs = (panels + 1) / 2;
             pool.run(byPanels, pairs, nanos((long) Math.max(rowCount, LIGHT_ROWS) * 2 * PanelKernel.WIDTH * inputs));
         } else {
-            pool.run(byRows, Math.ceilDiv(rowCount, PanelKernel.MAX_ROWS), nanos((long) PanelKernel.MAX_ROWS * outputs * inputs));
+            pool.run(byRows, Math.ceilDiv(rowCount, ROW_TILE), nanos((long) ROW_TILE * outputs * inputs));
         }
     }
 
@@ -118,8 +123,8 @@ final class CpuLinear {
     }
 
     private void rowTiles(int from, int to, int thread) {
-        int end = Math.min(rows, to * PanelKernel.MAX_ROWS);
-        for (int row = from * PanelKernel.MAX_ROWS; row < end; row += ROW_BLOCK) {
+        int end = Math.min(rows, to * ROW_TILE);
+        for (int row = from * ROW_TILE; row < end; row += ROW_BLOCK) {
             compute(row, Math.min(end, row + ROW_BLOCK), 0, panels, spills + thread * SCRATCH);
         }
     }
@@ -129,6 +134,10 @@ final class CpuLinear {
         int rest = (to - from) % PanelKernel.MAX_ROWS;
         int tail = rest == 1 || rest == 2 ? rest : 0;
         for (int panel = firstPanel; panel < endPanel; panel += 2) {
+            if (wide && panel + 1 < endPanel && to - from > 2) {
+                wideTiles(from, to, panel, spill);
+                continue;
+            }
             tiles(from, to - tail, panel, spill);
             if (panel + 1 < endPanel) {
                 tiles(from, to - tail, panel + 1, spill);
@@ -172,6 +181,31 @@ final class CpuLinear {
         }
         // What is used nowhere the JIT would not load.
         RawMemory.ALL.set(INT, spill, touched);
+    }
+
+    /** Three to five rows at a time by two panels, most of them four. */
+    private void wideTiles(int from, int to, int panel, long spill) {
+        long weight = weights + panel * panelBytes;
+        int column = panel * PanelKernel.WIDTH;
+        boolean whole = column + 2 * PanelKernel.WIDTH <= outputs;
+        boolean add = accumulate & whole;
+        int live;
+        for (int row = from; row < to; row += live) {
+            int left = to - row;
+            live = left == 6 ? 3 : left <= WidePanelKernel.MAX_ROWS ? left : WidePanelKernel.ROWS;
+            long source = x + row * xStride;
+            long target = y + row * yStride + column * 4L;
+            long out = whole ? target : spill;
+            long outStride = whole ? yStride : SCRATCH_STRIDE;
+            switch (live) {
+                case 3 -> WidePanelKernel.threeRows(source, xStride, weight, inputs, out, outStride, add);
+                case 4 -> WidePanelKernel.fourRows(source, xStride, weight, inputs, out, outStride, add);
+                default -> WidePanelKernel.fiveRows(source, xStride, weight, inputs, out, outStride, add);
+            }
+            if (!whole) {
+                finish(spill, target, live, Math.min(2 * PanelKernel.WIDTH, outputs - column));
+            }
+        }
     }
 
     /** One or two rows: alone they would leave the multipliers idle, so they take two panels at a time. */
