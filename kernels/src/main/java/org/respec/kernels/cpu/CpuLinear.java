@@ -21,7 +21,7 @@ final class CpuLinear {
     /** Rows for each thread under which a product is spread by panels. */
     private static final int FEW_ROWS = 24;
     /** What rows are shared out by. */
-    private static final int ROW_TILE = WidePanelKernel.HERE ? WidePanelKernel.ROWS : PanelKernel.MAX_ROWS;
+    private static final int ROW_TILE = WidePanelKernel.HERE ? WidePanelKernel.MAX_ROWS : PanelKernel.MAX_ROWS;
     /**
      * Weights of more bytes are spread by panels up to many more rows: by rows, every thread reads all of them. (64 rows by 100 M weights
      * in DRAM took 65 ms by panels and 96 by rows.) Small ones that caches hold are not: what works on the rows next finds them in its
@@ -183,7 +183,7 @@ final class CpuLinear {
         RawMemory.ALL.set(INT, spill, touched);
     }
 
-    /** Three to five rows at a time by two panels, most of them four. */
+    /** Four rows at a time by two panels, the last ones three. */
     private void wideTiles(int from, int to, int panel, long spill) {
         long weight = weights + panel * panelBytes;
         int column = panel * PanelKernel.WIDTH;
@@ -192,15 +192,20 @@ final class CpuLinear {
         int live;
         for (int row = from; row < to; row += live) {
             int left = to - row;
-            live = left == 6 ? 3 : left <= WidePanelKernel.MAX_ROWS ? left : WidePanelKernel.ROWS;
+            live = left % WidePanelKernel.MAX_ROWS > 0 && left <= 9 ? 3 : WidePanelKernel.MAX_ROWS;
+            if (left < live) {
+                // Of five rows.
+                tail(row, left, panel, spill);
+                return;
+            }
             long source = x + row * xStride;
             long target = y + row * yStride + column * 4L;
             long out = whole ? target : spill;
             long outStride = whole ? yStride : SCRATCH_STRIDE;
-            switch (live) {
-                case 3 -> WidePanelKernel.threeRows(source, xStride, weight, inputs, out, outStride, add);
-                case 4 -> WidePanelKernel.fourRows(source, xStride, weight, inputs, out, outStride, add);
-                default -> WidePanelKernel.fiveRows(source, xStride, weight, inputs, out, outStride, add);
+            if (live == 3) {
+                WidePanelKernel.threeRows(source, xStride, weight, inputs, out, outStride, add);
+            } else {
+                WidePanelKernel.fourRows(source, xStride, weight, inputs, out, outStride, add);
             }
             if (!whole) {
                 finish(spill, target, live, Math.min(2 * PanelKernel.WIDTH, outputs - column));

@@ -9,6 +9,8 @@ final class SeenKeys {
     /** What {@link #weigh} has made of the keys. */
     float[] scores = new float[256 + FastMath.BLOCK];
     int count;
+    /** What was read only to be fetched: what is used nowhere the JIT would not read. */
+    int touched;
 
     /** Begins a list of up to {@code room} keys. */
     void clear(int room) {

@@ -22,7 +22,8 @@ class VectorAllocationTest {
     private static final long PATIENCE = 30_000_000_000L;
     private static final int MOST_ROWS = 12;
     /** Wide enough for a row's loop to be compiled within few calls, when little is known of what follows it. */
-    private static final int[][] SHAPES = {{384, 1024}, {1024, 384}, {384, 2048}};
+    /** The first two are small enough to be taken by two panels at a time. */
+    private static final int[][] SHAPES = {{128, 256}, {384, 128}, {384, 1024}, {1024, 384}, {384, 2048}};
 
     @Test
     void products() {

@@ -66,7 +66,7 @@ class GraphMemoryTest {
         };
         batch = RowBatch.allocate(arena, 8, 4);
         KvLayout layout = new KvLayout(DType.F32, 1, 1, 8, 16, 2);
-        kv = new KvStore(layout, arena.allocate(DType.F32, 1, Math.toIntExact(layout.layerElements())), arena.mirror(DType.I32, 4, 256));
+        kv = KvStore.allocate(arena, layout, arena.mirror(DType.I32, 4, 256));
     }
 
     @AfterEach
