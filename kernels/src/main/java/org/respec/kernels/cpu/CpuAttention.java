@@ -220,7 +220,7 @@ final class CpuAttention {
 
     /**
      * Reads the first two lines of every run of keys and values that a row sees, from which the machine goes on fetching: 64 rows whose
-     * caches lie in L3 took 0.60 ms in place of 0.64 (one line 0.61, every line 0.70). Returns what means nothing.
+     * caches lie in L3 took 0.60 to 0.61 ms a decode step in place of 0.64. Returns what means nothing.
      */
     private int touchPages(int r) {
         long table = pageTable + 4L * tableWidth * Simd.getInt(sequences + 4L * Simd.getInt(rowRequests + 4L * r));

@@ -48,12 +48,12 @@ final class PanelKernel {
     static final long MAX_STRIDE = (1L << 40) - 1;
 
     /** The class of all vectors here, to which compiled code casts them at no cost. */
-    private static final Class<? extends FloatVector> TYPE = FloatVector.zero(SPECIES).getClass();
+    static final Class<? extends FloatVector> TYPE = FloatVector.zero(SPECIES).getClass();
     private static final ByteOrder ORDER = Simd.ORDER;
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
-    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
-    private static final long VECTOR = SPECIES.vectorByteSize();
-    private static final long STEP = 2 * VECTOR;
+    static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+    static final long VECTOR = SPECIES.vectorByteSize();
+    static final long STEP = 2 * VECTOR;
     private static final long ADDRESS = Simd.ADDRESS;
 
     private PanelKernel() {

@@ -22,11 +22,11 @@ final class WidePanelKernel {
     static final int MAX_ROWS = 4;
 
     private static final VectorSpecies<Float> SPECIES = PanelKernel.SPECIES;
-    private static final Class<? extends FloatVector> TYPE = FloatVector.zero(SPECIES).getClass();
+    private static final Class<? extends FloatVector> TYPE = PanelKernel.TYPE;
     private static final ByteOrder ORDER = Simd.ORDER;
-    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
-    private static final long VECTOR = SPECIES.vectorByteSize();
-    private static final long STEP = 2 * VECTOR;
+    private static final ValueLayout.OfFloat FLOAT = PanelKernel.FLOAT;
+    private static final long VECTOR = PanelKernel.VECTOR;
+    private static final long STEP = PanelKernel.STEP;
     private static final long ADDRESS = Simd.ADDRESS;
     private static final long MAX_STRIDE = PanelKernel.MAX_STRIDE;
 
