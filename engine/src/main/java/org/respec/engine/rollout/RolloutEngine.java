@@ -430,39 +430,58 @@ public final class RolloutEngine implements AutoCloseable {
         return gained;
     }
 
-    /** Appends the tokens of live request {@code r}'s path, up to its end; returns how many. */
+    /** Takes in what the pass decided for live request {@code r}, up to its end; returns how many tokens. */
     private int accept(Slot slot, int r) {
         int place = slot.committed();
-        int firstRow = pass.firstRow(r);
         int path = pass.pathLength(r);
-        boolean observed = pass.grown() && imposed == null;
-        int gained = 0;
-        while (gained < path && !slot.done) {
-            int node = pass.pathNode(r, gained);
-            int row = firstRow + node;
-            int token = pass.token(row);
-            if (observed) {
-                pass.observe(policy, calibration, r, node, gained + 1, token);
-            }
-            if (node != gained) {
-                moves.add(cache.slot(slot.kvSequence, place + node), cache.slot(slot.kvSequence, place + gained));
-            }
-            keptRows.add(slot, place + gained, row);
-            slot.tokens[slot.length] = token;
-            slot.logProbs[slot.length] = pass.logProb(row);
-            slot.length++;
-            gained++;
-            slot.ended = stop.ends(slot.tokens, slot.promptLength(), slot.length);
-            slot.done = slot.ended || slot.length - slot.promptLength() == most(slot);
-        }
-        if (observed && slot.done && gained < path) {
-            pass.observe(policy, calibration, r, pass.pathNode(r, gained), gained + 1, NO_TOKEN);
-        }
+        int gained = append(slot, r, path);
+        keep(slot, r, place, gained);
         if (pass.grown()) {
+            if (imposed == null) {
+                observe(slot, r, gained, path);
+            }
             slot.speculativeSteps++;
             slot.speculativeTokens += gained;
         }
         return gained;
+    }
+
+    /** Appends the tokens of a path up to the request's end. */
+    private int append(Slot slot, int r, int path) {
+        int firstRow = pass.firstRow(r);
+        int gained = 0;
+        while (gained < path && !slot.done) {
+            int row = firstRow + pass.pathNode(r, gained++);
+            slot.tokens[slot.length] = pass.token(row);
+            slot.logProbs[slot.length++] = pass.logProb(row);
+            slot.ended = stop.ends(slot.tokens, slot.promptLength(), slot.length);
+            slot.done = slot.ended || slot.length - slot.promptLength() == most(slot);
+        }
+        return gained;
+    }
+
+    /** Notes what is to be kept of the nodes whose tokens were appended, and where. */
+    private void keep(Slot slot, int r, int place, int gained) {
+        int firstRow = pass.firstRow(r);
+        for (int i = 0; i < gained; i++) {
+            int node = pass.pathNode(r, i);
+            if (node != i) {
+                moves.add(cache.slot(slot.kvSequence, place + node), cache.slot(slot.kvSequence, place + i));
+            }
+            keptRows.add(slot, place + i, firstRow + node);
+        }
+    }
+
+    /** Tells the policy which candidates were right, down to the first level where none was or the response had ended. */
+    private void observe(Slot slot, int r, int gained, int path) {
+        int firstRow = pass.firstRow(r);
+        for (int i = 0; i < gained; i++) {
+            int node = pass.pathNode(r, i);
+            pass.observe(policy, calibration, r, node, i + 1, pass.token(firstRow + node));
+        }
+        if (slot.done && gained < path) {
+            pass.observe(policy, calibration, r, pass.pathNode(r, gained), gained + 1, NO_TOKEN);
+        }
     }
 
     private void retire() {
