@@ -92,15 +92,28 @@ public final class CostProbe {
     }
 
     private static void fill(CostProfile profile, List<Cell> cells, int rounds, Pass draft) {
+        double[] passSeconds = new double[cells.size()];
         Cell plain = null;
-        for (Cell cell : cells) {
-            boolean drafting = draft != null && cell instanceof PassCell;
-            plain = !drafting && cell.rows == 1 ? cell : plain;
-            double seconds = cell.relative(cell.seconds, plain, rounds);
-            if (seconds < Double.POSITIVE_INFINITY && drafting) {
-                profile.addDraft(cell.batch, cell.batch * cell.rows, seconds);
-            } else if (seconds < Double.POSITIVE_INFINITY) {
-                profile.addVerify(cell.batch, cell.batch * cell.rows, seconds);
+        for (int i = 0; i < passSeconds.length; i++) {
+            Cell cell = cells.get(i);
+            plain = cell.rows == 1 && !(draft != null && cell instanceof PassCell) ? cell : plain;
+            passSeconds[i] = cell.relative(cell.seconds, plain, rounds);
+        }
+        // More rows are more work: where fewer took longer, something else ran in most of the rounds, such as the JIT.
+        for (int i = passSeconds.length - 2; i >= 0; i--) {
+            if (cells.get(i).precedes(cells.get(i + 1))) {
+                passSeconds[i] = Math.min(passSeconds[i], passSeconds[i + 1]);
+            }
+        }
+        for (int i = 0; i < passSeconds.length; i++) {
+            Cell cell = cells.get(i);
+            if (passSeconds[i] == Double.POSITIVE_INFINITY) {
+                continue;
+            }
+            if (draft != null && cell instanceof PassCell) {
+                profile.addDraft(cell.batch, cell.batch * cell.rows, passSeconds[i]);
+            } else {
+                profile.addVerify(cell.batch, cell.batch * cell.rows, passSeconds[i]);
             }
         }
         double overhead = 0;
@@ -176,6 +189,11 @@ public final class CostProbe {
         Cell(int batch, int rows) {
             this.batch = batch;
             this.rows = rows;
+        }
+
+        /** Whether {@code next} is the same with more rows. */
+        boolean precedes(Cell next) {
+            return getClass() == next.getClass() && batch == next.batch && rows < next.rows;
         }
 
         /** Whether it takes so long that the first round has to do. */
