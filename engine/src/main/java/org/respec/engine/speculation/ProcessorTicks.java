@@ -1,9 +1,6 @@
 package org.respec.engine.speculation;
 
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
 /** What all processors of the host have done since it was started, in ticks of 10 ms: the first line of {@code /proc/stat}. */
@@ -12,9 +9,7 @@ final class ProcessorTicks implements AutoCloseable {
     private static final int IO_WAIT = 4;
     private static final int STEAL = 7;
 
-    private final Path path;
-    private final FileChannel file;
-    private final ByteBuffer text = ByteBuffer.allocate(256);
+    private final ProcFile file;
     private long busy;
     private long idle;
     private long stolen;
@@ -25,8 +20,7 @@ final class ProcessorTicks implements AutoCloseable {
      * @throws IOException if the kernel does not say
      */
     ProcessorTicks(Path proc) throws IOException {
-        path = proc.resolve("stat");
-        file = FileChannel.open(path);
+        file = new ProcFile(proc.resolve("stat"));
         try {
             read();
         } catch (IOException e) {
@@ -37,22 +31,13 @@ final class ProcessorTicks implements AutoCloseable {
 
     /** Takes what the kernel says now. */
     void read() throws IOException {
-        text.clear();
-        file.read(text, 0);
-        String line = new String(text.array(), 0, text.position(), StandardCharsets.US_ASCII).lines().findFirst().orElse("");
-        String[] words = line.split(" +");
-        if (!words[0].equals("cpu") || words.length <= STEAL + 1) {
-            throw new IOException(path + " has no line of all processors");
+        if (!file.read() || !file.pass("cpu ")) {
+            throw new IOException("/proc/stat has no line of all processors");
         }
         busy = 0;
         idle = 0;
         for (int field = 0; field <= STEAL; field++) {
-            long ticks;
-            try {
-                ticks = Long.parseLong(words[field + 1]);
-            } catch (NumberFormatException e) {
-                throw new IOException(path + " says '" + line + "', which are no ticks", e);
-            }
+            long ticks = file.number();
             if (field == STEAL) {
                 stolen = ticks;
             } else if (field == IDLE || field == IO_WAIT) {

@@ -2,8 +2,6 @@ package org.respec.engine.speculation;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -38,13 +36,27 @@ final class RunDelay implements DoubleSupplier, AutoCloseable {
     /** A thread's open file with what it said last. */
     private static final class Waiting implements AutoCloseable {
         private final String id;
-        private final FileChannel file;
+        private final ProcFile file;
         private long ran;
         private long waited;
 
-        Waiting(String id, FileChannel file) {
+        Waiting(String id, ProcFile file) {
             this.id = id;
             this.file = file;
+        }
+
+        /** Reads both counters; false if the thread has ended. */
+        boolean read() {
+            try {
+                if (!file.read()) {
+                    return false;
+                }
+                ran = file.number();
+                waited = file.number();
+                return true;
+            } catch (IOException e) {
+                return false;
+            }
         }
 
         @Override
@@ -57,7 +69,6 @@ final class RunDelay implements DoubleSupplier, AutoCloseable {
     private final StolenTime stolen;
     private final DecodeWork work;
     private final LongSupplier clock;
-    private final ByteBuffer text = ByteBuffer.allocateDirect(128);
     private final List<Waiting> threads = new ArrayList<>();
     private String decoding = "";
     private long listed;
@@ -116,7 +127,7 @@ final class RunDelay implements DoubleSupplier, AutoCloseable {
             Waiting thread = threads.get(i);
             long ranBefore = thread.ran;
             long waitedBefore = thread.waited;
-            if (read(thread)) {
+            if (thread.read()) {
                 ran += thread.ran - ranBefore;
                 waited += thread.waited - waitedBefore;
             } else {
@@ -158,10 +169,10 @@ final class RunDelay implements DoubleSupplier, AutoCloseable {
         }
         for (String id : wanted) {
             try {
-                Waiting thread = new Waiting(id, FileChannel.open(proc.resolve("self/task").resolve(id).resolve("schedstat")));
+                Waiting thread = new Waiting(id, new ProcFile(proc.resolve("self/task").resolve(id).resolve("schedstat")));
                 threads.add(thread);
                 // What it did before it was looked at is not of late.
-                read(thread);
+                thread.read();
             } catch (IOException e) {
                 // It has ended meanwhile.
             }
@@ -174,35 +185,6 @@ final class RunDelay implements DoubleSupplier, AutoCloseable {
         } catch (IOException e) {
             return false;
         }
-    }
-
-    /** Reads both counters; false if the thread has ended. */
-    private boolean read(Waiting thread) {
-        text.clear();
-        try {
-            if (thread.file.read(text, 0) <= 0) {
-                return false;
-            }
-        } catch (IOException e) {
-            return false;
-        }
-        text.flip();
-        thread.ran = number();
-        thread.waited = number();
-        return true;
-    }
-
-    /** The next number of the text; without strings, since it is read a few hundred times a second. */
-    private long number() {
-        long number = 0;
-        while (text.hasRemaining()) {
-            int digit = text.get() - '0';
-            if (digit < 0 || digit > 9) {
-                break;
-            }
-            number = 10 * number + digit;
-        }
-        return number;
     }
 
     private static void close(Waiting thread) {

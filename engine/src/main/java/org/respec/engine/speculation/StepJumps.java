@@ -1,5 +1,7 @@
 package org.respec.engine.speculation;
 
+import java.util.Arrays;
+
 /** Whether steps have become longer than the same ones were before: the first that shows of a load on the device. */
 final class StepJumps {
     /** How much longer. */
@@ -7,6 +9,8 @@ final class StepJumps {
     /** Long steps count one and others take a half away: one or two may have been interrupted, and a load spares some. */
     private static final double OTHER = 0.5;
     private static final double ENOUGH = 3;
+    /** After steps that were longer for another reason twice as many are asked for, up to so many: on a noisy machine there always are some. */
+    private static final double MOST_ENOUGH = 12;
     /** Weight of the latest step in what is usual, and of a long one: steps may stay longer for other reasons. */
     private static final double LATEST = 0.1;
     private static final double LATEST_LONG = 0.01;
@@ -17,6 +21,7 @@ final class StepJumps {
     private final int[] batches = new int[KINDS];
     private final double[] usual = new double[KINDS];
     private double longOnes;
+    private double enough = ENOUGH;
 
     /** Notes a step; whether those of late are longer than was usual. */
     boolean longer(SpeculationPlan plan, int batch, long nanos) {
@@ -28,8 +33,20 @@ final class StepJumps {
             return false;
         }
         boolean longOne = nanos > LONGER * usual[kind];
-        longOnes = Math.clamp(longOnes + (longOne ? 1 : -OTHER), 0, ENOUGH);
+        longOnes = Math.clamp(longOnes + (longOne ? 1 : -OTHER), 0, enough);
         usual[kind] += longOne ? LATEST_LONG * (LONGER - 1) * usual[kind] : LATEST * (nanos - usual[kind]);
-        return longOne && longOnes >= ENOUGH;
+        return longOne && longOnes >= enough;
+    }
+
+    /** No load was found: as long as steps are now is usual. */
+    void mistaken() {
+        enough = Math.min(2 * enough, MOST_ENOUGH);
+        longOnes = 0;
+        Arrays.fill(plans, null);
+    }
+
+    /** A load was found. */
+    void right() {
+        enough = ENOUGH;
     }
 }

@@ -42,7 +42,8 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
         /**
          * A sample takes a processor from decoding for a moment: 0.3 to 0.5 ms on a virtual machine, since decoding leaves nothing of
          * what it needs in a cache, and the step waits for whoever was interrupted. Ten a second, and a close watch of 300 ms after steps
-         * that were long by chance, cost 1.5 % of the steps with off. A load that matters makes steps longer, and is seen by that.
+         * that were long by chance, cost 1.5 % of the steps with off; fifteen a second of 1.5 ms each, 2 % of any plan's. A load that
+         * matters makes steps longer, and is seen by that.
          */
         static final Pace RUN_DELAY = new Pace(500, 40, true, 0);
         static final Pace TICKS = new Pace(50, 50, true, 1e8);
@@ -59,6 +60,11 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
     private final StepJumps jumps = new StepJumps();
     private volatile Sample latest;
     private volatile long alertUntil;
+    /** When others were last seen to use much. */
+    private volatile long muchNanos;
+    /** Whether longer steps are being looked into, and since when. */
+    private boolean alarmed;
+    private long alarmNanos;
     private volatile boolean closed;
 
     /**
@@ -71,6 +77,7 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
         this.source = source;
         this.clock = clock;
         this.alertUntil = clock.getAsLong();
+        this.muchNanos = alertUntil;
         this.work = new DecodeWork();
         this.pace = Pace.TICKS;
         this.thread = null;
@@ -81,6 +88,7 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
         this.source = source;
         this.clock = System::nanoTime;
         this.alertUntil = System.nanoTime();
+        this.muchNanos = alertUntil;
         this.work = work;
         this.pace = pace;
         this.closeMillis = closeMillis;
@@ -169,7 +177,11 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
         Sample last = latest;
         long nanos = clock.getAsLong();
         double kept = last == null || pace.decayNanos == 0 ? 0 : Math.exp((last.nanos - nanos) / pace.decayNanos);
-        latest = new Sample(last == null ? now : kept * last.share + (1 - kept) * now, nanos);
+        Sample sample = new Sample(last == null ? now : kept * last.share + (1 - kept) * now, nanos);
+        if (sample.share >= MUCH) {
+            muchNanos = nanos;
+        }
+        latest = sample;
     }
 
     /** The share; NaN if nothing was heard for a second. */
@@ -188,8 +200,18 @@ public final class UtilizationProbe implements DoubleSupplier, AutoCloseable {
     /** Tells what decoding itself did; called by the decode thread alone. */
     public void decoded(SpeculationPlan plan, int batch, long nanos) {
         work.add(batch, nanos);
+        if (alarmed && !isAlert()) {
+            alarmed = false;
+            if (muchNanos - alarmNanos >= 0) {
+                jumps.right();
+            } else {
+                jumps.mistaken();
+            }
+        }
         if (jumps.longer(plan, batch, nanos) && !isAlert()) {
-            alertUntil = clock.getAsLong() + ALERT_NANOS;
+            alarmed = true;
+            alarmNanos = clock.getAsLong();
+            alertUntil = alarmNanos + ALERT_NANOS;
             if (pace.wakes) {
                 LockSupport.unpark(thread);
             }

@@ -27,7 +27,7 @@ class RunDelayTest {
     @BeforeEach
     void threads() throws IOException {
         write("thread-self/schedstat", "1000 0 1\n");
-        stat(0, 0);
+        stat(5, 0);
         thread(7, "main", 0, 0);
         thread(8, "respec-cpu-1", 0, 0);
         thread(9, "C2 CompilerThre", 0, 0);

@@ -1,5 +1,6 @@
 package org.respec.engine.speculation;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -33,5 +34,35 @@ class StepJumpsTest {
             assertFalse(jumps.longer(SpeculationPlan.OFF, 4, 1_200_000));
             assertFalse(jumps.longer(DEEP, 1, 200_000));
         }
+    }
+
+    /** Steps after the first long one until they count as longer, of which every fourth is spared. */
+    private int stepsUntilLonger(long usual) {
+        for (int i = 0; i < 50; i++) {
+            jumps.longer(DEEP, 4, usual);
+        }
+        int steps = 0;
+        while (!jumps.longer(DEEP, 4, steps % 4 == 1 ? usual : 2 * usual)) {
+            steps++;
+        }
+        return steps;
+    }
+
+    @Test
+    void falseAlarmsMakeItSlowToBelieveButNotDeaf() {
+        int first = stepsUntilLonger(600_000);
+        jumps.mistaken();
+        int second = stepsUntilLonger(600_000);
+        assertTrue(second > first, first + " steps, then " + second);
+        for (int i = 0; i < 10; i++) {
+            jumps.mistaken();
+        }
+        int last = stepsUntilLonger(600_000);
+        assertTrue(last > second && last < 50, first + ", " + second + ", " + last + " steps");
+        jumps.right();
+        for (int i = 0; i < 50; i++) {
+            jumps.longer(DEEP, 4, 600_000);
+        }
+        assertEquals(first, stepsUntilLonger(600_000));
     }
 }
