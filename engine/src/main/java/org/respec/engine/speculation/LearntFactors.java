@@ -35,7 +35,14 @@ final class LearntFactors {
         logarithms = new double[nearness.length];
         factors = new double[nearness.length];
         variances = new double[nearness.length];
+        forget();
+    }
+
+    /** Goes back to the profile. */
+    void forget() {
+        Arrays.fill(logarithms, 0);
         Arrays.fill(factors, 1);
+        doubt = LEAST_DOUBT;
         Arrays.fill(variances, doubt);
     }
 

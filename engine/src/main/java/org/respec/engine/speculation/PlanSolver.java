@@ -24,7 +24,7 @@ public final class PlanSolver {
     private static final int LONGEST_HOLD = 64;
     /** A decision for off holds longest at once where no plan reaches such a share of it: scores move slowly, off should cost nothing. */
     private static final double CLEAR_SHARE = 0.9;
-    private static final double SAME_BATCH = 0.125;
+    private static final double SAME_BATCH = 0.2;
     /** The same while off is clearly better: in the last steps of a rollout nearly every one would have a batch of its own. */
     private static final double SAME_BATCH_CLEAR = 0.3;
     /** From one plan to another that is no more than so much better it is not worth going, though going costs nothing. */
@@ -60,6 +60,14 @@ public final class PlanSolver {
     private static final double LOAD_CHANGE = 0.05;
     /** Nor are they under a load of more than this: others' time slices are longer than steps and hit some of them by chance. */
     private static final double LOAD_NOISE = 0.2;
+    /**
+     * Seconds of decoding after which all that was learnt of costs is dropped, and again after so many times as long up to the last: first
+     * steps tell of code that is not compiled yet. What they said of plans for 16 requests was wrong by a quarter, and kept the best one
+     * out for dozens of rollouts.
+     */
+    private static final double COLD_SECONDS = 2;
+    private static final double COLD_TIMES = 4;
+    private static final double LAST_COLD_SECONDS = 32;
 
     private final List<SpeculationPlan> plans;
     private final PlanGains gains;
@@ -83,6 +91,9 @@ public final class PlanSolver {
      * weights and code are in no cache. On a CPU that was as much again as the step, and most ends of batches are a few steps.
      */
     private double coldSeconds;
+    /** Seconds of decoding so far, and at how many of them costs are learnt anew. */
+    private double decodedSeconds;
+    private double learnAnew = COLD_SECONDS;
     /** Tokens that are expected to be drawn until the rollout's end; infinite if nothing is known. */
     private double remaining = Double.POSITIVE_INFINITY;
     private int decidedBatch = -1;
@@ -397,6 +408,13 @@ public final class PlanSolver {
     private void learn() {
         for (int step = 0; step < log.count(); step++) {
             tries.observe(log.plan(step), log.draftSeconds(step) + log.verifySeconds(step), log.tokens(step));
+            decodedSeconds += log.draftSeconds(step) + log.verifySeconds(step);
+            if (decodedSeconds >= learnAnew) {
+                learnAnew = learnAnew < LAST_COLD_SECONDS ? COLD_TIMES * learnAnew : Double.POSITIVE_INFINITY;
+                corrections.forget();
+                contenders.forget();
+                coldSeconds = 0;
+            }
             if (log.plan(step) >= 0) {
                 learn(log.plan(step), log.batch(step), log.missedRows(step), log.tokens(step), log.draftSeconds(step),
                     log.verifySeconds(step));

@@ -117,6 +117,17 @@ final class StepCorrections {
         return verify[size(batch)].ignorance(plan.tokens() + 1);
     }
 
+    /** Goes back to the profile. */
+    void forget() {
+        for (int size = 0; size < SIZES; size++) {
+            verify[size].forget();
+            draft[size].forget();
+        }
+        beforeRows = 0;
+        steps = 0;
+        seen = 0;
+    }
+
     /** The machine is not what it was: what the next {@code count} steps show is not held against what was before them. */
     void part(int count) {
         apart = now + count;
