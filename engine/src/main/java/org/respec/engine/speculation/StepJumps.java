@@ -9,7 +9,7 @@ final class StepJumps {
     /** Long steps count one and others take a half away: one or two may have been interrupted, and a load spares some. */
     private static final double OTHER = 0.5;
     private static final double ENOUGH = 3;
-    /** After steps that were longer for another reason twice as many are asked for, up to so many: on a noisy machine there always are some. */
+    /** Where no load was found, twice as many are asked for, up to so many: on a noisy machine there always are some. */
     private static final double MOST_ENOUGH = 12;
     /** Weight of the latest step in what is usual, and of a long one: steps may stay longer for other reasons. */
     private static final double LATEST = 0.1;
