@@ -13,7 +13,7 @@ public final class AcceptanceTracker implements Acceptance {
     /** Observations of a rank after which an old one counts 1/e: some steps of a full batch. */
     private static final double WINDOW = 2000;
     /** Assumed chance of the drafter's first choice before anything is seen, and how many observations it counts for. */
-    private static final double PRIOR = 0.7;
+    private static final double PRIOR = 0.9;
     private static final double PRIOR_WEIGHT = 8;
 
     private final double[][] hits = new double[DEPTHS + 1][RANKS];
@@ -87,6 +87,17 @@ public final class AcceptanceTracker implements Acceptance {
         for (int r = 0; r <= last; r++) {
             tries[depth][r] = tries[depth][r] * decay + 1;
             hits[depth][r] = hits[depth][r] * decay + (r == rank ? 1 : 0);
+        }
+        version++;
+    }
+
+    /** Keeps such a share of what was seen. */
+    void fade(double kept) {
+        for (int depth = 1; depth <= DEPTHS; depth++) {
+            for (int rank = 0; rank < RANKS; rank++) {
+                hits[depth][rank] *= kept;
+                tries[depth][rank] *= kept;
+            }
         }
         version++;
     }

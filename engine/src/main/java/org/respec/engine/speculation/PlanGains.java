@@ -16,6 +16,11 @@ final class PlanGains {
     private static final double OWN = 0.5;
     /** Plans that are not taken lose by step such a part of what was their own: it was learnt long ago, when acceptance was another. */
     private static final double FADE = 0.0005;
+    /**
+     * Steps of off after which what was seen of gains counts 1/e: first tokens of responses are accepted less than later ones, and whoever
+     * knows only of those would not speculate in any rollout's tail.
+     */
+    private static final double FORGET = 2000;
     private static final double LEAST = 0.01;
     private static final double FORGOTTEN = 1e-4;
     /** Steps over which prediction is compared with what came, 100 of them for 1/e. */
@@ -35,6 +40,8 @@ final class PlanGains {
     /** The plan of the last steps, and for how many of them other plans' own parts have not faded yet. */
     private int last;
     private int unfaded;
+    /** Steps of off for which nothing has faded yet. */
+    private int offSteps;
     private long refreshed = -1;
     private int age;
     private long passed;
@@ -57,6 +64,7 @@ final class PlanGains {
     /** Takes what acceptance has become, now and then. */
     void refresh(int steps) {
         fade();
+        forget();
         age += steps;
         passed += steps;
         if (refreshed != acceptance.version() && (refreshed < 0 || 2L * age >= Math.min(2 * REFRESH, passed))) {
@@ -83,6 +91,7 @@ final class PlanGains {
     /** A step of {@code plan} over {@code batch} requests gained this many tokens. */
     void observe(int plan, int batch, int tokens) {
         if (plans.get(plan).isOff()) {
+            offSteps++;
             return;
         }
         if (plan != last) {
@@ -101,6 +110,20 @@ final class PlanGains {
             common = Math.clamp(common + part * error / own[plan], LEAST, 1 / LEAST);
             fresh += part * (1 - fresh);
         }
+    }
+
+    private void forget() {
+        if (offSteps == 0) {
+            return;
+        }
+        double kept = Math.exp(-offSteps / FORGET);
+        offSteps = 0;
+        common = 1 + kept * (common - 1);
+        weight = PRIOR + kept * (weight - PRIOR);
+        for (int i = 1; i < own.length; i++) {
+            own[i] = 1 + kept * (own[i] - 1);
+        }
+        acceptance.fade(kept);
     }
 
     private void fade() {

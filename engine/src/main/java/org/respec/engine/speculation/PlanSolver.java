@@ -444,6 +444,7 @@ public final class PlanSolver {
         if (plan.isOff()) {
             wasOff = true;
             coldSeconds *= COLD_DECAY;
+            gains.observe(index, batch, tokens);
             return;
         }
         // What was missed while off is the price of turning on; the rest are prompts of new requests, which off does not pay for.

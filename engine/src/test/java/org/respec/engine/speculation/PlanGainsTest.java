@@ -1,6 +1,7 @@
 package org.respec.engine.speculation;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.SplittableRandom;
@@ -33,6 +34,19 @@ class PlanGainsTest {
             }
         }
         gains.refresh(16);
+    }
+
+    /** What was seen long ago, before thousands of steps of off, leaves the hopes of the beginning. */
+    @Test
+    void offForgetsWhatPlansGained() {
+        PlanGains gains = gains();
+        steps(gains, 2, 1.2, 2000);
+        assertTrue(gains.tokens(2) < 1.4, gains.tokens(2) + " tokens");
+        steps(gains, 0, 1, 500);
+        assertTrue(gains.tokens(2) < 2, gains.tokens(2) + " tokens after 500 steps of off");
+        steps(gains, 0, 1, 30_000);
+        double hoped = new ExpectedTokens().refresh(AcceptanceTracker.hopeful()).of(PLANS.get(2));
+        assertEquals(hoped, gains.tokens(2), 0.05 * hoped);
     }
 
     /** What one plan's steps gain less than expected, others' are taken to gain less too. */
