@@ -430,7 +430,10 @@ public final class RolloutEngine implements AutoCloseable {
         return gained;
     }
 
-    /** Takes in what the pass decided for live request {@code r}, up to its end; returns how many tokens. */
+    /**
+     * Takes in what the pass decided for live request {@code r}, up to its end; returns how many tokens. In three loops: as one, C2 compiled
+     * it for ten seconds, and of two cores that was one.
+     */
     private int accept(Slot slot, int r) {
         int place = slot.committed();
         int path = pass.pathLength(r);

@@ -16,7 +16,7 @@ import java.util.function.LongSupplier;
  * nanoseconds and adds a wait when it ends, some milliseconds after it began, so that a load is seen long before ticks of 10 ms could
  * tell it from rounding. Whoever takes a processor from these threads counts, the drafter's learner among them; whoever uses one that
  * they leave idle does not. Of the time that they did not wait, a hypervisor has taken such a share as of all that ran here, which is seen
- * later: see {@link StolenTime}. Reading it takes some microseconds.
+ * later: see {@link StolenTime}.
  */
 final class RunDelay implements DoubleSupplier, AutoCloseable {
     /** Time in which what was waited and run loses weight to 1/e: some of the kernel's time slices, of 3 to 4 ms where they are long. */
