@@ -1,7 +1,5 @@
 package org.respec.engine.speculation;
 
-import java.util.Arrays;
-
 /** Whether steps have become longer than the same ones were before: the first that shows of a load on the device. */
 final class StepJumps {
     /** How much longer. */
@@ -10,7 +8,7 @@ final class StepJumps {
     private static final double OTHER = 0.5;
     private static final double ENOUGH = 3;
     /** Where no load was found, twice as many are asked for, up to so many: on a noisy machine there always are some. */
-    private static final double MOST_ENOUGH = 12;
+    private static final double MOST_ENOUGH = 6;
     /** Weight of the latest step in what is usual, and of a long one: steps may stay longer for other reasons. */
     private static final double LATEST = 0.1;
     private static final double LATEST_LONG = 0.01;
@@ -38,11 +36,10 @@ final class StepJumps {
         return longOne && longOnes >= enough;
     }
 
-    /** No load was found: as long as steps are now is usual. */
+    /** No load was found. */
     void mistaken() {
         enough = Math.min(2 * enough, MOST_ENOUGH);
         longOnes = 0;
-        Arrays.fill(plans, null);
     }
 
     /** A load was found. */
