@@ -431,8 +431,8 @@ public final class RolloutEngine implements AutoCloseable {
     }
 
     /**
-     * Takes in what the pass decided for live request {@code r}, up to its end; returns how many tokens. In three loops: as one, C2 compiled
-     * it for ten seconds, and of two cores that was one.
+     * Takes in what the pass decided for live request {@code r}, up to its end; returns how many tokens. In three loops: as one, C2
+     * compiled it for ten seconds, and of two cores that was one.
      */
     private int accept(Slot slot, int r) {
         int place = slot.committed();
