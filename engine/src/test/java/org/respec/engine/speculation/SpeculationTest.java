@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.function.IntToDoubleFunction;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -183,11 +184,7 @@ class SpeculationTest {
         AcceptanceTracker tracker = taught(7, 6, 5000);
         // All of it within the two seconds after which costs are learnt anew.
         CostProfile truth = profile(1e-4, 1e-5, 1e-5, 1e-7);
-        CostProfile mistaken = new CostProfile();
-        for (int rows : new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 25}) {
-            mistaken.addVerify(1, rows, truth.verify(1, rows) * (rows == 25 ? 0.3 : rows == 16 ? 0.5 : 1));
-            mistaken.addDraft(1, rows, truth.draft(1, rows));
-        }
+        CostProfile mistaken = distorted(truth, 1, rows -> rows == 25 ? 0.3 : rows == 16 ? 0.5 : 1);
         PlanSolver right = solver(truth, tracker, 0.02, 1 << 20);
         PlanSolver solver = solver(mistaken, tracker, 0.02, 1 << 20);
         SpeculationPlan plan = solver.choose(1, 1);
@@ -209,11 +206,7 @@ class SpeculationTest {
     void whatFirstStepsSayIsNotHeldForLong() {
         AcceptanceTracker tracker = taught(7, 6, 5000);
         CostProfile truth = profile(1e-3, 1e-4, 1e-4, 1e-6);
-        CostProfile cold = new CostProfile();
-        for (int rows : new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 25}) {
-            cold.addVerify(1, rows, truth.verify(1, rows) * (rows > 2 ? 3 : 1));
-            cold.addDraft(1, rows, truth.draft(1, rows));
-        }
+        CostProfile cold = distorted(truth, 1, rows -> rows > 2 ? 3 : 1);
         PlanSolver solver = solver(truth, tracker, 0.02, 1 << 20);
         double best = solver.scores(1).values().stream().mapToDouble(Double::doubleValue).max().orElseThrow();
         PlanSolver right = solver(truth, tracker, 0.02, 1 << 20);
@@ -238,10 +231,15 @@ class SpeculationTest {
 
     /** What {@code truth} says of the batches up to {@code batches}, but off takes {@code mistake} times as long. */
     private static CostProfile withOff(CostProfile truth, int batches, double mistake) {
+        return distorted(truth, batches, rows -> rows == 1 ? mistake : 1);
+    }
+
+    /** The same, but verify passes take so many times as long as {@code times} says by the rows of a request. */
+    private static CostProfile distorted(CostProfile truth, int batches, IntToDoubleFunction times) {
         CostProfile profile = new CostProfile();
         for (int batch = 1; batch <= batches; batch++) {
             for (int rows : new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 25}) {
-                profile.addVerify(batch, batch * rows, truth.verify(batch, batch * rows) * (rows == 1 ? mistake : 1));
+                profile.addVerify(batch, batch * rows, truth.verify(batch, batch * rows) * times.applyAsDouble(rows));
                 profile.addDraft(batch, batch * rows, truth.draft(batch, batch * rows));
             }
         }

@@ -52,7 +52,7 @@ final class GapOne implements Experiment {
      * @param plans static ones, two or more, off first
      * @param requests of a round, or twice the batch where that is more
      * @param candidates problems of which those of a whole rollout are picked
-     * @param costs folder in which adaptive keeps what passes take, so that it is measured once for each batch; null for the lab's
+     * @param costs folder in which adaptive keeps what passes take, so that it is measured once for each batch
      * @param all how every plan is measured
      * @param duel how adaptive is compared with the best of the others
      * @param shape of the large model; null for what suits the device
@@ -62,7 +62,7 @@ final class GapOne implements Experiment {
     record Extent(List<Integer> batches, List<String> plans, int requests, int candidates, Path costs, Rounds all, Rounds duel,
                   DecodeShape shape, int longest, int largeRounds) {
         static Extent of(Lab lab) {
-            return new Extent(List.of(1, 4, 16, LARGEST), STATIC, lab.choose(16, 48), 16 * LARGEST, null,
+            return new Extent(List.of(1, 4, 16, LARGEST), STATIC, lab.choose(16, 48), 16 * LARGEST, lab.output().resolve("costs"),
                 new Rounds(1, lab.choose(2, 4), lab.choose(4.0, 20.0)), new Rounds(lab.choose(1, 10), lab.choose(4, 2),
                 lab.choose(2.0, 10.0)), null, lab.choose(64, 256), lab.choose(1, 2));
         }
@@ -103,14 +103,13 @@ final class GapOne implements Experiment {
         List<String> plans = new ArrayList<>(extent.plans);
         plans.add(ADAPTIVE);
         int largest = extent.batches.getLast();
-        Path costs = extent.costs != null ? extent.costs : lab.output().resolve("costs");
         try (Ops ops = Devices.open(config.run()); LoadedModel model = Lab.load(ops, config)) {
             Task task = Tasks.of(config.task(), config.run().seed(), model);
             for (int batch : extent.batches) {
                 int requests = Math.max(extent.requests, 2 * batch);
                 List<List<PromptGroup>> seeds = perSeed(lab, seed -> prompts(task, (long) seed * requests, requests));
                 Function<String, RolloutEngine> maker = plan -> engine(config, ops, model, task,
-                    RunConfig.Speculation.of(plan).withCostCache(costs), batch);
+                    RunConfig.Speculation.of(plan).withCostCache(extent.costs), batch);
                 PlanSpeeds measured = compare(extent.all, maker, batch, plans, seeds);
                 all.add(measured);
                 report(table, Integer.toString(batch), measured);
@@ -119,7 +118,7 @@ final class GapOne implements Experiment {
             }
             // All begin at once and few take long: every batch occurs, down to the last request.
             Function<String, RolloutEngine> maker = plan -> engine(config, ops, model, task,
-                RunConfig.Speculation.of(plan).withCostCache(costs), largest);
+                RunConfig.Speculation.of(plan).withCostCache(extent.costs), largest);
             List<List<PromptGroup>> tails = perSeed(lab,
                 seed -> longTail(prompts(task, (long) seed * extent.candidates, extent.candidates), maker, largest, seed, lengths));
             PlanSpeeds tail = compare(extent.all, maker, largest, plans, tails);
