@@ -72,7 +72,8 @@ public final class ActorInference implements AutoCloseable {
             norm(actor.layers.length, actor.finalNorm, (float) actor.config().rmsNormEps(), target, next, rows);
             ops.linear(normed, actor.headPacked, logits, false, rows);
         } else if (captures(actor.layers.length, target, next)) {
-            ops.copyRows(x, null, target.parts()[next], target.rows(), rows);
+            // Wants no norm, but is one pass over rows that would else be copied one by one.
+            norm(actor.layers.length, actor.finalNorm, (float) actor.config().rmsNormEps(), target, next, rows);
         }
     }
 

@@ -56,6 +56,7 @@ public final class AdaptivePolicy implements PlanPolicy {
     @Override
     public void attach(LiveBatch batch) {
         acceptance.attach(batch);
+        solver.attach(batch);
     }
 
     @Override

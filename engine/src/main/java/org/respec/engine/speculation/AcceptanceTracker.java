@@ -21,6 +21,9 @@ public final class AcceptanceTracker implements Acceptance {
     private final double decay;
     private final double priorWeight;
     private final double[] prior = new double[RANKS];
+    /** Chances by depth and rank, as of some version. */
+    private final double[][] chances = new double[DEPTHS + 1][RANKS];
+    private long chancesVersion = -1;
     private LiveAcceptance live;
     private long version;
 
@@ -106,17 +109,36 @@ public final class AcceptanceTracker implements Acceptance {
     double conditional(int depth, int rank) {
         double chance = prior[rank];
         for (int d = 1; d <= depth; d++) {
-            chance = (hits[d][rank] + priorWeight * chance) / (tries[d][rank] + priorWeight);
+            chance = posterior(d, rank, chance);
         }
         return chance;
     }
 
     @Override
     public double chance(int depth, int rank) {
-        double left = 1;
-        for (int r = 0; r < rank; r++) {
-            left *= 1 - conditional(depth, r);
+        if (chancesVersion != version) {
+            for (int r = 0; r < RANKS; r++) {
+                double given = prior[r];
+                for (int d = 1; d <= DEPTHS; d++) {
+                    given = posterior(d, r, given);
+                    chances[d][r] = given;
+                }
+            }
+            for (int d = 1; d <= DEPTHS; d++) {
+                double left = 1;
+                for (int r = 0; r < RANKS; r++) {
+                    double given = chances[d][r];
+                    chances[d][r] = left * given;
+                    left *= 1 - given;
+                }
+            }
+            chancesVersion = version;
         }
-        return left * conditional(depth, rank);
+        return chances[depth][rank];
+    }
+
+    /** Chance given that no better choice is right, if before it was seen at this depth it would have been {@code prior}. */
+    private double posterior(int depth, int rank, double prior) {
+        return (hits[depth][rank] + priorWeight * prior) / (tries[depth][rank] + priorWeight);
     }
 }

@@ -8,6 +8,7 @@ public final class LiveBatch {
     private final int[] seats;
     private final long[] tenants;
     private final int[] classes;
+    private final double[] remaining;
     private int size;
 
     /** @param most most requests of a step, and seats that there are */
@@ -15,6 +16,7 @@ public final class LiveBatch {
         seats = new int[most];
         tenants = new long[most];
         classes = new int[most];
+        remaining = new double[most];
     }
 
     /** Begins a step: nobody is live. */
@@ -32,6 +34,7 @@ public final class LiveBatch {
     public void add(int seat, long tenant, double remaining) {
         seats[size] = seat;
         tenants[size] = tenant;
+        this.remaining[size] = remaining;
         classes[size++] = Math.min(CLASSES - 1, Integer.SIZE - 1 - Integer.numberOfLeadingZeros(Math.max(1, (int) remaining)));
     }
 
@@ -50,6 +53,10 @@ public final class LiveBatch {
 
     long tenant(int request) {
         return tenants[request];
+    }
+
+    double remaining(int request) {
+        return remaining[request];
     }
 
     int lengthClass(int request) {

@@ -331,16 +331,16 @@ class SpeculationTest {
             solver.observe(plan, 1, 1, (int) Math.round(tokens), 1.5 * seconds, 1.5 * seconds);
             solver.observe(plan, 1, 1, (int) Math.round(tokens), 0.1 * seconds, 0.9 * seconds);
         }
-        // The first step's excess, twice its length, is more than what a dozen tokens save.
+        // The first step's excess, twice its length, is about what nine tokens save.
         solver.observe(SpeculationPlan.OFF, 2, 1, 2, 0, profile.verifySeconds(2, SpeculationPlan.OFF));
         assertTrue(solver.choose(2, 1, 2).isOff());
-        assertTrue(solver.choose(1, 1, 12).isOff(), "a dozen to go");
+        assertTrue(solver.choose(1, 1, 9).isOff(), "nine to go");
         assertTrue(solver.choose(4, 4, 1e6).tokens() > 0, "a million to go");
         for (int step = 0; step < 3000; step++) {
             solver.observe(SpeculationPlan.OFF, 2, 1, 2, 0, profile.verifySeconds(2, SpeculationPlan.OFF));
         }
         solver.choose(4, 4, 1e6);
-        assertTrue(!solver.choose(1, 1, 12).isOff(), "what was learnt fades while off");
+        assertTrue(!solver.choose(1, 1, 9).isOff(), "what was learnt fades while off");
     }
 
     /** No plan gains more than what is left to draw. */

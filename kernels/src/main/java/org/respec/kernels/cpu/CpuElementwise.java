@@ -13,6 +13,7 @@ final class CpuElementwise {
     private static final int BLOCK = 64;
 
     private final WorkerPool pool;
+    private final WorkerPool.Part copyPart = this::copyRows;
     private final WorkerPool.Part normPart = this::normRows;
     private final WorkerPool.Part normBackwardPart = this::normBackwardRows;
     private final WorkerPool.Part swigluPart = this::swigluRows;
@@ -20,8 +21,11 @@ final class CpuElementwise {
 
     private long a;
     private long aStride;
+    private long aRows;
     private long b;
     private long bStride;
+    private long bRows;
+    private long rowBytes;
     private long c;
     private long cStride;
     private long cRows;
@@ -108,17 +112,26 @@ final class CpuElementwise {
         if ((srcRows == null && src.rows() < count) || (dstRows == null && dst.rows() < count)) {
             throw new IllegalArgumentException("copyRows: src " + src + " and dst " + dst + " must have " + count + " rows or more");
         }
-        long width = (long) src.cols() * src.dtype().bytes();
-        long fromStride = src.rowStride() * src.dtype().bytes();
-        long toStride = dst.rowStride() * dst.dtype().bytes();
-        long fromIndex = srcRows == null ? 0 : srcRows.address();
-        long toIndex = dstRows == null ? 0 : dstRows.address();
-        long from = src.address();
-        long to = dst.address();
-        for (int i = 0; i < count; i++) {
-            int s = srcRows == null ? i : Simd.getInt(fromIndex + 4L * i);
-            int d = dstRows == null ? i : Simd.getInt(toIndex + 4L * i);
-            RawMemory.copy(from + s * fromStride, to + d * toStride, width);
+        rowBytes = (long) src.cols() * src.dtype().bytes();
+        a = src.address();
+        aStride = src.rowStride() * src.dtype().bytes();
+        aRows = srcRows == null ? 0 : srcRows.address();
+        b = dst.address();
+        bStride = dst.rowStride() * dst.dtype().bytes();
+        bRows = dstRows == null ? 0 : dstRows.address();
+        if (dstRows == null && (b >= a + src.rows() * aStride || a >= b + count * bStride)) {
+            run(copyPart, count, (int) (rowBytes / 4));
+        } else {
+            // A place may be written twice, or read after it was written.
+            copyRows(0, count, 0);
+        }
+    }
+
+    private void copyRows(int from, int to, int thread) {
+        for (int i = from; i < to; i++) {
+            int s = aRows == 0 ? i : Simd.getInt(aRows + 4L * i);
+            int d = bRows == 0 ? i : Simd.getInt(bRows + 4L * i);
+            RawMemory.copy(a + s * aStride, b + d * bStride, rowBytes);
         }
     }
 
@@ -126,11 +139,14 @@ final class CpuElementwise {
         Checks.matrix("embedding", "table", table, 1, out.cols());
         Checks.matrix("embedding", "out", out, rowCount, table.cols());
         Checks.indices("embedding", "tokens", tokens, rowCount, table.rows());
-        long width = table.cols() * 4L;
-        for (int r = 0; r < rowCount; r++) {
-            int token = Simd.getInt(tokens.address() + 4L * r);
-            RawMemory.copy(table.address() + token * table.rowStride() * 4, out.address() + r * out.rowStride() * 4, width);
-        }
+        rowBytes = table.cols() * 4L;
+        a = table.address();
+        aStride = table.rowStride() * 4;
+        aRows = tokens.address();
+        b = out.address();
+        bStride = out.rowStride() * 4;
+        bRows = 0;
+        run(copyPart, rowCount, table.cols());
     }
 
     void embeddingBackward(Tensor dOut, Tensor tokens, Tensor dTable, int rowCount) {

@@ -33,6 +33,8 @@ final class GapOne implements Experiment {
     private static final String ADAPTIVE = "adaptive";
     private static final double BAR = 0.98;
     private static final int LARGEST = 64;
+    /** With two batches' requests a third of the steps had fewer live than a row says, which is what whole rollouts are for. */
+    private static final int WAVES = 6;
 
     /** Null for one by the lab. */
     private final Extent fixedExtent;
@@ -50,7 +52,7 @@ final class GapOne implements Experiment {
      *
      * @param batches most live requests, ascending; with the last a whole rollout begins
      * @param plans static ones, two or more, off first
-     * @param requests of a round, or twice the batch where that is more
+     * @param requests of a round, or {@link #WAVES} batches where that is more
      * @param candidates problems of which those of a whole rollout are picked
      * @param costs folder in which adaptive keeps what passes take, so that it is measured once for each batch
      * @param all how every plan is measured
@@ -106,7 +108,7 @@ final class GapOne implements Experiment {
         try (Ops ops = Devices.open(config.run()); LoadedModel model = Lab.load(ops, config)) {
             Task task = Tasks.of(config.task(), config.run().seed(), model);
             for (int batch : extent.batches) {
-                int requests = Math.max(extent.requests, 2 * batch);
+                int requests = Math.max(extent.requests, WAVES * batch);
                 List<List<PromptGroup>> seeds = perSeed(lab, seed -> prompts(task, (long) seed * requests, requests));
                 Function<String, RolloutEngine> maker = plan -> engine(config, ops, model, task,
                     RunConfig.Speculation.of(plan).withCostCache(extent.costs), batch);
