@@ -241,8 +241,7 @@ public final class DecodeBench implements AutoCloseable {
             long draftRow = 7 * h + layerRow(h, draftConfig.intermediateSize(), drafter.shape().fusedWidth(), drafter.shape().queryWidth());
             elements += limits.maxRows() * draftRow + batch * TreeBatch.MAX_BRANCH * 2 * h;
             logits += batch * TreeBatch.MAX_BRANCH * draftConfig.vocabSize();
-            long draftPages = 2 * batch * ((limits.maxLength() + TreeBatch.MAX_NODES) / PAGE_SIZE + 2);
-            elements += draftPages * PAGE_SIZE * 2 * drafter.shape().kvHeads() * drafter.shape().headDim();
+            elements += (long) limits.draftPages() * PAGE_SIZE * 2 * drafter.shape().kvHeads() * drafter.shape().headDim();
         }
         return Math.addExact(Math.multiplyExact(elements, dtype.bytes()), logits * DType.F32.bytes());
     }

@@ -9,9 +9,9 @@ import java.util.function.DoubleSupplier;
 /**
  * Picks the plan with the highest expected tokens per second for the live batch: {@code batch * E[tokens] / seconds}, off included.
  * From one plan to another it goes where that seems better with some certainty. Off it leaves only for a plan that is better by a margin,
- * and where that is expected to save twice what it costs at once: the drafter's extension over all tokens that it missed. Where nothing
- * is known of how much is still to be drawn, off is left once what it has cost to stay off, step by step, comes to twice that price:
- * whenever the batch then ends or grows, what was lost is bounded by a multiple of it (the ski-rental rule).
+ * and where what is saved until the end makes up for what that costs at once, the drafter's extension over all tokens that it missed
+ * ({@link TurnOn}). Where nothing is known of how much is still to be drawn, off is left once what it has cost to stay off, step by step,
+ * comes to twice that price: whenever the batch then ends or grows, what was lost is bounded by a multiple of it (the ski-rental rule).
  */
 public final class PlanSolver {
     /** Steps over which predicted seconds are compared with what came, 100 of them for 1/e. */

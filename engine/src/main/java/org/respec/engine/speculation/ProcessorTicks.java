@@ -9,6 +9,7 @@ final class ProcessorTicks implements AutoCloseable {
     private static final int IO_WAIT = 4;
     private static final int STEAL = 7;
 
+    private final Path path;
     private final ProcFile file;
     private long busy;
     private long idle;
@@ -20,7 +21,8 @@ final class ProcessorTicks implements AutoCloseable {
      * @throws IOException if the kernel does not say
      */
     ProcessorTicks(Path proc) throws IOException {
-        file = new ProcFile(proc.resolve("stat"));
+        path = proc.resolve("stat");
+        file = new ProcFile(path);
         try {
             read();
         } catch (IOException e) {
@@ -32,7 +34,7 @@ final class ProcessorTicks implements AutoCloseable {
     /** Takes what the kernel says now. */
     void read() throws IOException {
         if (!file.read() || !file.pass("cpu ")) {
-            throw new IOException("/proc/stat has no line of all processors");
+            throw new IOException(path + " has no line of all processors");
         }
         busy = 0;
         idle = 0;
