@@ -42,6 +42,8 @@ public final class PlanSolver {
      * 4 requests of the bundled model a sixth of all steps had other plans than the best with 0.5, and a twentieth with 2.
      */
     private static final double CAUTION = 2;
+    /** The same after a change of the load: what was best under another one has no such claim to its place. */
+    private static final double LITTLE_CAUTION = 0.5;
     private static final double EXTENSION_DECAY = 0.998;
     /** Weight of the latest first step after off in what such steps cost, of which no more than so many times its length counts. */
     private static final double LEARN_COLD = 0.2;
@@ -184,6 +186,7 @@ public final class PlanSolver {
             return plans.get(taken());
         }
         boolean steady = held >= hold;
+        double caution = Math.abs(now - load) > LOAD_CHANGE ? LITTLE_CAUTION : CAUTION;
         takeLoad(now);
         int passed = Math.max(1, held);
         if (tries.tried() < 0) {
@@ -209,7 +212,7 @@ public final class PlanSolver {
                 contenders.note(i, score);
             }
             // On trees, which cost more the less they are worth, off needs no margin to win.
-            double sure = i == 0 || current == 0 ? score : score * Math.exp(-CAUTION * deviation(i, batch));
+            double sure = i == 0 || current == 0 ? score : score * Math.exp(-caution * deviation(i, batch));
             if (i != current && sure > (i == 0 ? Math.min(bestScore, currentScore) : bestScore)) {
                 best = i;
                 bestScore = sure;
