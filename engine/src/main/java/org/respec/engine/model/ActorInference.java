@@ -68,12 +68,12 @@ public final class ActorInference implements AutoCloseable {
             next += norm(i, actor.inputNorms[i], actor.layers[i].eps, target, next, rows);
             scratch.layer(ops, actor.layers[i], actor.rope, normed, x, kv, i, batch, requests, rows);
         }
+        // A last feature alone wants no norm, but so it is kept in one pass by all threads.
+        if (wantLogits || captures(actor.layers.length, target, next)) {
+            norm(actor.layers.length, actor.finalNorm, (float) actor.config().rmsNormEps(), target, next, rows);
+        }
         if (wantLogits) {
-            norm(actor.layers.length, actor.finalNorm, (float) actor.config().rmsNormEps(), target, next, rows);
             ops.linear(normed, actor.headPacked, logits, false, rows);
-        } else if (captures(actor.layers.length, target, next)) {
-            // Wants no norm, but is one pass over rows that would else be copied one by one.
-            norm(actor.layers.length, actor.finalNorm, (float) actor.config().rmsNormEps(), target, next, rows);
         }
     }
 

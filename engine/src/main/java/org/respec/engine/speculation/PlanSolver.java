@@ -39,7 +39,7 @@ public final class PlanSolver {
     private static final double UNKNOWN = 0.2;
     /**
      * By how many of them less one is believed that would take another's place: of many that are not known, one always seems the best. For
-     * 4 requests of the bundled model a sixth of all steps had other plans than the best with 0.5, and a twentieth with 2.
+     * 4 requests of the bundled model a sixth of all steps had other plans than the best with 0.5, and a twelfth with 2.
      */
     private static final double CAUTION = 2;
     /** The same after a change of the load: what was best under another one has no such claim to its place. */
@@ -107,7 +107,7 @@ public final class PlanSolver {
     private final StepCorrections corrections = new StepCorrections();
     private final Tries tries = new Tries();
     private final Contenders contenders;
-    private final TurnOn turnOn = new TurnOn();
+    private final TurnOn turnOn = new TurnOn(this::offSeconds, this::turnOnSeconds);
     private final StepLog log = new StepLog(LONGEST_HOLD);
     private double costErrors;
     private double costWeights;
@@ -249,9 +249,12 @@ public final class PlanSolver {
         if (Double.isNaN(remainingTokens)) {
             return foregone >= PATIENCE * turnOnSeconds(batch, missedRows, on);
         }
-        return turnOn.pays(batch, missedRows, remainingTokens,
-            live -> costs.verifySeconds(live, SpeculationPlan.OFF) * corrections.verify(live, SpeculationPlan.OFF),
-            (live, missed) -> turnOnSeconds(live, missed, on));
+        return turnOn.pays(batch, missedRows, remainingTokens, on);
+    }
+
+    /** Seconds of a step of off, for whatever batch: unlike {@link #verifySeconds} it leaves {@link #batchCosts} at the present one. */
+    private double offSeconds(int batch) {
+        return costs.verifySeconds(batch, SpeculationPlan.OFF) * corrections.verify(batch, SpeculationPlan.OFF);
     }
 
     private int holdSteps(int passed, boolean confirmed) {

@@ -13,8 +13,8 @@ final class TurnOn {
     /** What turning on costs. */
     @FunctionalInterface
     interface Price {
-        /** Seconds for so many live requests, {@code missedRows} decided tokens of which the drafter has not been extended over. */
-        double seconds(int batch, int missedRows);
+        /** Seconds for {@code plan} and so many live requests, {@code missedRows} of whose decided tokens the drafter has missed. */
+        double seconds(int batch, int missedRows, int plan);
     }
 
     /** How many times its price turning on must be expected to save: predictions may be wrong. */
@@ -26,10 +26,15 @@ final class TurnOn {
     /** By class of batch, for the rest of a rollout: steps that off would take, and the most requests that are live in them. */
     private final double[] steps = new double[CLASSES];
     private final int[] batches = new int[CLASSES];
+    private final IntToDoubleFunction offSeconds;
+    private final Price price;
     private LiveBatch live;
     private double[] left = new double[0];
 
-    TurnOn() {
+    /** @param offSeconds of a step of off, by live requests */
+    TurnOn(IntToDoubleFunction offSeconds, Price price) {
+        this.offSeconds = offSeconds;
+        this.price = price;
         forget();
     }
 
@@ -50,14 +55,13 @@ final class TurnOn {
     }
 
     /**
-     * Whether turning on now pays.
+     * Whether turning on {@code plan} now pays.
      *
      * @param batch live requests, of which {@link #note} has been told
      * @param missedRows decided tokens that the drafter has not been extended over
      * @param remainingTokens tokens that are expected to be drawn until the rollout's end
-     * @param offSeconds of a step of off, by live requests
      */
-    boolean pays(int batch, int missedRows, double remainingTokens, IntToDoubleFunction offSeconds, Price price) {
+    boolean pays(int batch, int missedRows, double remainingTokens, int plan) {
         part(batch, remainingTokens);
         int present = sizeClass(batch);
         double wait = 0;
@@ -75,10 +79,10 @@ final class TurnOn {
             wait -= steps[c];
             if (c < present) {
                 double missed = batches[c] * ((double) missedRows / batch + wait);
-                bestLater = Math.max(bestLater, saved - price.seconds(batches[c], (int) Math.min(missed, Integer.MAX_VALUE)));
+                bestLater = Math.max(bestLater, saved - price.seconds(batches[c], (int) Math.min(missed, Integer.MAX_VALUE), plan));
             }
         }
-        double now = price.seconds(batch, missedRows);
+        double now = price.seconds(batch, missedRows, plan);
         return saved >= WORTH * now && saved - now >= bestLater;
     }
 

@@ -331,7 +331,7 @@ class SpeculationTest {
             solver.observe(plan, 1, 1, (int) Math.round(tokens), 1.5 * seconds, 1.5 * seconds);
             solver.observe(plan, 1, 1, (int) Math.round(tokens), 0.1 * seconds, 0.9 * seconds);
         }
-        // The first step's excess, twice its length, is about what nine tokens save.
+        // The first step's excess is twice its length.
         solver.observe(SpeculationPlan.OFF, 2, 1, 2, 0, profile.verifySeconds(2, SpeculationPlan.OFF));
         assertTrue(solver.choose(2, 1, 2).isOff());
         assertTrue(solver.choose(1, 1, 9).isOff(), "nine to go");

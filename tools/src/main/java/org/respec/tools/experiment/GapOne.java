@@ -33,7 +33,7 @@ final class GapOne implements Experiment {
     private static final String ADAPTIVE = "adaptive";
     private static final double BAR = 0.98;
     private static final int LARGEST = 64;
-    /** With two batches' requests a third of the steps had fewer live than a row says, which is what whole rollouts are for. */
+    /** A round's requests over those of a batch: in its last steps fewer are live than a row says, which is what whole rollouts are for. */
     private static final int WAVES = 6;
 
     /** Null for one by the lab. */
