@@ -18,7 +18,7 @@ import org.respec.kernels.TensorArena;
 
 /**
  * Someone else on the device: a process of its own that multiplies matrices from {@link #begin} to {@link #end}, on the host in as many
- * threads as there are processors, twice, each for itself. It is started idle, so that a beginning costs nothing but the load itself.
+ * threads as there are processors, four times, each for itself. It is started idle, so that a beginning costs nothing but the load itself.
  */
 final class CompetingLoad implements AutoCloseable {
     private static final String BEGIN = "begin";
@@ -80,7 +80,7 @@ final class CompetingLoad implements AutoCloseable {
             host = ops.uuid().isEmpty();
         }
         List<Worker> workers = new ArrayList<>();
-        for (int i = 0; i < (host ? 2 * Runtime.getRuntime().availableProcessors() : 1); i++) {
+        for (int i = 0; i < (host ? 4 * Runtime.getRuntime().availableProcessors() : 1); i++) {
             workers.add(new Worker(arguments[0], host ? HOST_SIZE : DEVICE_SIZE));
         }
         workers.forEach(Thread::start);
