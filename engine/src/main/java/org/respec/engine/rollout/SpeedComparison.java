@@ -19,6 +19,18 @@ public final class SpeedComparison {
     public record Result(double tokensPerSecond, double ratioToFirst, double acceptLength) {
     }
 
+    /** Who is compared. */
+    @FunctionalInterface
+    public interface Contestant {
+        /** Draws responses and says how that went. */
+        RolloutStats generate(List<PromptGroup> prompts);
+
+        /** An engine as it is. */
+        static Contestant of(RolloutEngine engine) {
+            return prompts -> engine.generate(prompts).stats();
+        }
+    }
+
     private SpeedComparison() {
     }
 
@@ -28,7 +40,8 @@ public final class SpeedComparison {
      * @param engines one of each kind, in their order, then perhaps others of each kind in the same order, and so on
      */
     public static List<Result> run(List<RolloutEngine> engines, int kinds, List<PromptGroup> prompts, double warmUp, int rounds) {
-        List<List<RolloutStats>> measured = measure(engines, Collections.nCopies(rounds, prompts), warmUp);
+        List<List<RolloutStats>> measured = measure(engines.stream().map(Contestant::of).toList(), Collections.nCopies(rounds, prompts),
+            warmUp);
         List<Result> results = new ArrayList<>();
         for (int kind = 0; kind < kinds; kind++) {
             List<RolloutStats> all = new ArrayList<>();
@@ -48,38 +61,38 @@ public final class SpeedComparison {
     }
 
     /**
-     * What every engine, in their order, did in each round with the round's prompts. The first round's prompts also warm up.
+     * What every contestant, in their order, did in each round with the round's prompts. The first round's prompts also warm up.
      *
      * @param rounds the prompts of each round, at least one
      */
-    public static List<List<RolloutStats>> measure(List<RolloutEngine> engines, List<List<PromptGroup>> rounds, double warmUp) {
-        warmUp(engines, rounds.getFirst(), warmUp);
+    public static List<List<RolloutStats>> measure(List<Contestant> contestants, List<List<PromptGroup>> rounds, double warmUp) {
+        warmUp(contestants, rounds.getFirst(), warmUp);
         List<List<RolloutStats>> measured = new ArrayList<>();
-        engines.forEach(engine -> measured.add(new ArrayList<>()));
+        contestants.forEach(contestant -> measured.add(new ArrayList<>()));
         for (int round = 0; round < rounds.size(); round++) {
-            for (int turn = 0; turn < engines.size(); turn++) {
-                // Who goes first changes, so that no engine always runs in another's wake.
-                int e = (round + turn) % engines.size();
-                measured.get(e).add(engines.get(e).generate(rounds.get(round)).stats());
+            for (int turn = 0; turn < contestants.size(); turn++) {
+                // Who goes first changes, so that none always runs in another's wake.
+                int c = (round + turn) % contestants.size();
+                measured.get(c).add(contestants.get(c).generate(rounds.get(round)));
             }
         }
         return measured;
     }
 
     /** The JIT takes some seconds per engine, and each one's speed says little until then. */
-    private static void warmUp(List<RolloutEngine> engines, List<PromptGroup> prompts, double seconds) {
-        double[] best = new double[engines.size()];
+    private static void warmUp(List<Contestant> contestants, List<PromptGroup> prompts, double seconds) {
+        double[] best = new double[contestants.size()];
         int still = 0;
         long begin = System.nanoTime();
         while (still < 4 && (System.nanoTime() - begin) * 1e-9 < seconds) {
             boolean faster = false;
-            for (int e = 0; e < best.length; e++) {
+            for (int c = 0; c < best.length; c++) {
                 double speed = 0;
                 for (int i = 0; i < 2; i++) {
-                    speed = Math.max(speed, engines.get(e).generate(prompts).stats().tokensPerSecond());
+                    speed = Math.max(speed, contestants.get(c).generate(prompts).tokensPerSecond());
                 }
-                faster |= speed > 1.03 * best[e];
-                best[e] = Math.max(best[e], speed);
+                faster |= speed > 1.03 * best[c];
+                best[c] = Math.max(best[c], speed);
             }
             still = faster ? 0 : still + 1;
         }

@@ -4,10 +4,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
-import java.util.function.Function;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import org.respec.engine.model.LoadedModel;
+import org.respec.engine.rollout.PlanPolicy;
 import org.respec.engine.rollout.PromptGroup;
 import org.respec.engine.rollout.RolloutEngine;
 import org.respec.engine.rollout.RolloutLimits;
@@ -110,22 +110,20 @@ final class GapOne implements Experiment {
             for (int batch : extent.batches) {
                 int requests = Math.max(extent.requests, WAVES * batch);
                 List<List<PromptGroup>> seeds = perSeed(lab, seed -> prompts(task, (long) seed * requests, requests));
-                Function<String, RolloutEngine> maker = plan -> engine(config, ops, model, task,
-                    RunConfig.Speculation.of(plan).withCostCache(extent.costs), batch);
-                PlanSpeeds measured = compare(extent.all, maker, batch, plans, seeds);
+                Bench bench = new Bench(config, ops, model, task, extent.costs, batch);
+                PlanSpeeds measured = compare(extent.all, bench, plans, seeds);
                 all.add(measured);
                 report(table, Integer.toString(batch), measured);
-                judge(best, claims, Integer.toString(batch), duel(extent.duel, maker, measured, seeds), "at batch " + batch, BAR);
+                judge(best, claims, Integer.toString(batch), duel(extent.duel, bench, measured, seeds), "at batch " + batch, BAR);
                 lab.log().accept("gap1: batch " + batch + " done");
             }
             // All begin at once and few take long: every batch occurs, down to the last request.
-            Function<String, RolloutEngine> maker = plan -> engine(config, ops, model, task,
-                RunConfig.Speculation.of(plan).withCostCache(extent.costs), largest);
+            Bench bench = new Bench(config, ops, model, task, extent.costs, largest);
             List<List<PromptGroup>> tails = perSeed(lab,
-                seed -> longTail(prompts(task, (long) seed * extent.candidates, extent.candidates), maker, largest, seed, lengths));
-            PlanSpeeds tail = compare(extent.all, maker, largest, plans, tails);
+                seed -> longTail(prompts(task, (long) seed * extent.candidates, extent.candidates), bench, seed, lengths));
+            PlanSpeeds tail = compare(extent.all, bench, plans, tails);
             report(table, "whole rollout", tail);
-            judge(best, claims, "whole rollout", duel(extent.duel, maker, tail, tails), "over a whole rollout of the bundled model", 1);
+            judge(best, claims, "whole rollout", duel(extent.duel, bench, tail, tails), "over a whole rollout of the bundled model", 1);
             lab.log().accept("gap1: whole rollout done");
             DecodeShape shape = extent.shape != null ? extent.shape : LargeRollout.shape(ops);
             LargeRollout.Measured large = new LargeRollout(shape, largest, extent.longest)
@@ -137,35 +135,69 @@ final class GapOne implements Experiment {
         return new Outcome(List.of(table, best, lengths), List.of(new Outcome.Chart("gap1", plot(plans, all))), claims);
     }
 
-    /** How fast all plans are. */
-    private static PlanSpeeds compare(Rounds rounds, Function<String, RolloutEngine> maker, int batch, List<String> plans,
-                                      List<List<PromptGroup>> seeds) {
+    /** What engines are made of. */
+    private record Bench(RunConfig config, Ops ops, LoadedModel model, Task task, Path costs, int batch) {
+        RolloutEngine engine(String plan) {
+            return engine(policy(plan), !plan.equals(STATIC.getFirst()));
+        }
+
+        RolloutEngine engine(PlanPolicy policy, boolean speculates) {
+            SamplingParams sampling = new SamplingParams(config.rollout().temperature(), config.rollout().topK(),
+                config.rollout().topP());
+            StopRule stop = new StopRule(model.actor().config().eosTokenIds(), List.of());
+            return new RolloutEngine(ops, model.actor(), speculates ? model.drafter() : null, limits(), sampling, config.run().seed(), stop,
+                policy, speculates, RunConfig.Speculation.of(ADAPTIVE).sharpness());
+        }
+
+        PlanPolicy policy(String plan) {
+            return PlanPolicies.of(RunConfig.Speculation.of(plan).withCostCache(costs), ops, model.actor(), model.drafter(), limits());
+        }
+
+        private RolloutLimits limits() {
+            return new RolloutLimits(batch, task.maxPromptTokens(), config.rollout().maxTokens(), config.rollout().pageSize(), 0, 0);
+        }
+    }
+
+    /** How fast all plans are, each in engines of its own. */
+    private static PlanSpeeds compare(Rounds rounds, Bench bench, List<String> plans, List<List<PromptGroup>> seeds) {
         List<List<RolloutStats>> stats = new ArrayList<>();
         for (int copy = 0; copy < rounds.copies; copy++) {
-            stats.addAll(measure(maker, plans, repeated(seeds, rounds.rounds), rounds.warmUp));
+            List<RolloutEngine> engines = new ArrayList<>();
+            try {
+                plans.forEach(plan -> engines.add(bench.engine(plan)));
+                stats.addAll(SpeedComparison.measure(engines.stream().map(SpeedComparison.Contestant::of).toList(),
+                    repeated(seeds, rounds.rounds), rounds.warmUp));
+            } finally {
+                engines.forEach(RolloutEngine::close);
+            }
         }
-        return new PlanSpeeds(batch, plans, stats);
+        return new PlanSpeeds(bench.batch, plans, stats);
     }
 
     /**
-     * Adaptive against the two static plans that were the fastest, by other engines and in more rounds. Two engines that do the same may
-     * differ by some per cent all their life (six of 3x1x3 at 4 requests: -3.0 to +3.5 %), so that there are ten of each, and few rounds;
-     * and all at once leave no cache for each other.
+     * Adaptive against the two static plans that were the fastest, in more rounds. Two engines that do the same may differ by some per cent
+     * all their life, by where their memory lies (six of 3x1x3 at 4 requests: -3.0 to +3.5 %), so that those that speculate take turns in
+     * one; and what an adaptive one learns differs too, so that there are ten of them, and few rounds of each. Off has an engine of its
+     * own, which keeps nothing for a drafter.
      */
-    private static PlanSpeeds duel(Rounds rounds, Function<String, RolloutEngine> maker, PlanSpeeds among,
-                                   List<List<PromptGroup>> seeds) {
-        return compare(rounds, maker, among.batch(), among.finalists(), seeds);
-    }
-
-    private static List<List<RolloutStats>> measure(Function<String, RolloutEngine> maker, List<String> plans,
-                                                    List<List<PromptGroup>> rounds, double warmUp) {
-        List<RolloutEngine> engines = new ArrayList<>();
-        try {
-            plans.forEach(plan -> engines.add(maker.apply(plan)));
-            return SpeedComparison.measure(engines, rounds, warmUp);
-        } finally {
-            engines.forEach(RolloutEngine::close);
+    private static PlanSpeeds duel(Rounds rounds, Bench bench, PlanSpeeds among, List<List<PromptGroup>> seeds) {
+        List<String> plans = among.finalists();
+        List<List<RolloutStats>> stats = new ArrayList<>();
+        for (int copy = 0; copy < rounds.copies; copy++) {
+            TurnsPolicy turns = new TurnsPolicy(plans.stream().map(bench::policy).toList());
+            try (RolloutEngine shared = bench.engine(turns, true); RolloutEngine plain = bench.engine(STATIC.getFirst())) {
+                List<SpeedComparison.Contestant> contestants = new ArrayList<>();
+                for (int p = 0; p < plans.size(); p++) {
+                    int plan = p;
+                    contestants.add(plans.get(p).equals(STATIC.getFirst()) ? SpeedComparison.Contestant.of(plain) : prompts -> {
+                        turns.turnTo(plan);
+                        return shared.generate(prompts).stats();
+                    });
+                }
+                stats.addAll(SpeedComparison.measure(contestants, repeated(seeds, rounds.rounds), rounds.warmUp));
+            }
         }
+        return new PlanSpeeds(bench.batch, plans, stats);
     }
 
     /** Every seed has prompts and noise of its own; it is measured some times, and a single one often enough for {@link PlanSpeeds}. */
@@ -186,27 +218,15 @@ final class GapOne implements Experiment {
         return prompts;
     }
 
-    private static List<PromptGroup> longTail(List<PromptGroup> prompts, Function<String, RolloutEngine> maker, int count, int seed,
-                                              Table lengths) {
+    private static List<PromptGroup> longTail(List<PromptGroup> prompts, Bench bench, int seed, Table lengths) {
         List<Trajectory> drawn;
-        try (RolloutEngine engine = maker.apply("off")) {
+        try (RolloutEngine engine = bench.engine(STATIC.getFirst())) {
             drawn = engine.generate(prompts).trajectories();
         }
         List<LongTail.Candidate> picked = LongTail.pick(IntStream.range(0, prompts.size())
-            .mapToObj(i -> new LongTail.Candidate(prompts.get(i), drawn.get(i).response().length)).toList(), count, seed);
+            .mapToObj(i -> new LongTail.Candidate(prompts.get(i), drawn.get(i).response().length)).toList(), bench.batch, seed);
         LongTail.describe(lengths, "bundled", seed, picked.stream().mapToInt(LongTail.Candidate::length).toArray());
         return picked.stream().map(LongTail.Candidate::prompt).toList();
-    }
-
-    private static RolloutEngine engine(RunConfig config, Ops ops, LoadedModel model, Task task, RunConfig.Speculation setting,
-                                        int batch) {
-        boolean off = setting.mode().equals("off");
-        RolloutLimits limits = new RolloutLimits(batch, task.maxPromptTokens(), config.rollout().maxTokens(),
-            config.rollout().pageSize(), 0, 0);
-        SamplingParams sampling = new SamplingParams(config.rollout().temperature(), config.rollout().topK(), config.rollout().topP());
-        StopRule stop = new StopRule(model.actor().config().eosTokenIds(), List.of());
-        return new RolloutEngine(ops, model.actor(), off ? null : model.drafter(), limits, sampling, config.run().seed(), stop,
-            PlanPolicies.of(setting, ops, model.actor(), model.drafter(), limits), !off, setting.sharpness());
     }
 
     private static void report(Table table, String where, PlanSpeeds measured) {

@@ -84,16 +84,20 @@ final class LargeRollout {
                 // A round to warm up: it takes many steps of each engine.
                 List<List<PromptGroup>> rounds = new ArrayList<>(List.of(seeds.getFirst()));
                 rounds.addAll(seeds);
-                List<List<RolloutStats>> stats = SpeedComparison.measure(engines, rounds, 0);
+                List<List<RolloutStats>> stats = SpeedComparison.measure(contestants(engines), rounds, 0);
                 PlanSpeeds all = new PlanSpeeds(requests, plans, stats.stream().map(of -> of.subList(1, of.size())).toList());
                 List<String> finalists = all.finalists();
                 List<RolloutEngine> left = finalists.stream().map(plan -> engines.get(plans.indexOf(plan))).toList();
-                List<List<RolloutStats>> further = SpeedComparison.measure(left, GapOne.repeated(seeds, repeats), 0);
+                List<List<RolloutStats>> further = SpeedComparison.measure(contestants(left), GapOne.repeated(seeds, repeats), 0);
                 return new Measured(all, new PlanSpeeds(requests, finalists, further));
             } finally {
                 engines.forEach(RolloutEngine::close);
             }
         }
+    }
+
+    private static List<SpeedComparison.Contestant> contestants(List<RolloutEngine> engines) {
+        return engines.stream().map(SpeedComparison.Contestant::of).toList();
     }
 
     private List<PromptGroup> prompts(int[] lengths, long first) {
