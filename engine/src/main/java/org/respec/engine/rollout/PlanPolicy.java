@@ -22,7 +22,7 @@ public interface PlanPolicy {
         return 1;
     }
 
-    /** What a step cost and gained: {@code tokens} over all requests, {@code rows} verified, in nanoseconds. */
+    /** What a step cost, its choice left out, and gained: {@code tokens} over all requests, {@code rows} verified, in nanoseconds. */
     void observeStep(SpeculationPlan plan, int batch, int rows, int tokens, long draftNanos, long verifyNanos);
 
     /**

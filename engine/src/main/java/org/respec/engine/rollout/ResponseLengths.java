@@ -1,11 +1,13 @@
 package org.respec.engine.rollout;
 
+import org.respec.engine.speculation.Survival;
+
 /**
  * How long responses will be, from how long they were. A prompt's expected length is the decayed mean of its own earlier responses'
  * lengths; one that was not met before goes by prompts of about its number of tokens, and those by all. It is for choosing who goes
  * first: nothing that is drawn depends on it.
  */
-public final class ResponseLengths {
+public final class ResponseLengths implements Survival {
     /** Prompts that are remembered by themselves; where two share a place the later takes it. */
     private static final int PLACES = 1 << 14;
     private static final int PROMPT_BINS = 64;
@@ -33,6 +35,8 @@ public final class ResponseLengths {
     /** Decayed numbers of responses by length over their prompt's scale, and from it tokens left after so many, all in bins. */
     private final double[] ends = new double[LENGTH_BINS];
     private final double[] left = new double[LENGTH_BINS];
+    /** As {@link #refresh} found them: decayed numbers of responses that were longer than the bins before each. */
+    private final double[] longer = new double[LENGTH_BINS + 1];
     private final double lengthWidth;
 
     /** Nothing is known yet of responses of up to {@code maxTokens} tokens. */
@@ -66,6 +70,25 @@ public final class ResponseLengths {
      */
     public double remaining(int drawn, double scale) {
         return count == 0 ? Double.NaN : Math.min(maxTokens - drawn, scale * left[lengthBin(drawn / scale)]);
+    }
+
+    @Override
+    public double share(int drawn, double ahead, double scale) {
+        if (count == 0) {
+            return Double.NaN;
+        }
+        if (drawn + ahead >= maxTokens) {
+            return 0;
+        }
+        double now = longer(drawn / scale);
+        return now > LEAST_RESPONSES ? longer((drawn + ahead) / scale) / now : Math.exp(-ahead / (scale * lengthWidth / 2));
+    }
+
+    /** Decayed number of responses that were longer than that, over their prompt's scale. */
+    private double longer(double length) {
+        int bin = lengthBin(length);
+        double part = Math.min(1, length / lengthWidth - bin);
+        return longer[bin] + part * (longer[bin + 1] - longer[bin]);
     }
 
     private int lengthBin(double length) {
@@ -104,7 +127,7 @@ public final class ResponseLengths {
         ownCounts[place] = (float) (ownCounts[place] * own + 1);
     }
 
-    /** Takes what was observed into {@link #remaining}. */
+    /** Takes what was observed into {@link #remaining} and {@link #share}. */
     public void refresh() {
         double after = 0;
         double beyond = 0;
@@ -112,6 +135,7 @@ public final class ResponseLengths {
             // Of those that end in this bin, one that has got as far as its middle has half of it to go.
             beyond += after * lengthWidth + ends[bin] * lengthWidth / 2;
             after += ends[bin];
+            longer[bin] = after;
             left[bin] = after > LEAST_RESPONSES ? beyond / after : lengthWidth / 2;
         }
     }

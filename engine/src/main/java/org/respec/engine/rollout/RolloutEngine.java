@@ -54,6 +54,8 @@ public final class RolloutEngine implements AutoCloseable {
     private final LiveBatch batch;
     private final ScoreCalibration calibration;
 
+    /** What choosing this step's plan took: no plan's fault. */
+    private long choiceNanos;
     /** Most nodes of one request that this step's pages are reserved for, the root not counted. */
     private int nodesEach;
     private List<GroupState> groups = List.of();
@@ -110,7 +112,7 @@ public final class RolloutEngine implements AutoCloseable {
         this.slots = new LiveSlots(maxBatch, limits.maxLength());
         this.taken = new int[maxBatch];
         this.lengths = new ResponseLengths(limits.maxPrompt(), limits.maxTokens());
-        this.batch = new LiveBatch(maxBatch);
+        this.batch = new LiveBatch(maxBatch, lengths);
         this.calibration = new ScoreCalibration(batch);
         policy.attach(batch);
     }
@@ -272,7 +274,7 @@ public final class RolloutEngine implements AutoCloseable {
         long stepNanos = System.nanoTime() - start;
         long draftNanos = Math.min(stepNanos, begun - start + (plan.isOff() ? 0 : draftClock.nanos()));
         tally.add(plan, count, gained, draftNanos, stepNanos - draftNanos);
-        policy.observeStep(plan, count, count + nodes, gained, draftNanos, stepNanos - draftNanos);
+        policy.observeStep(plan, count, count + nodes, gained, Math.max(0, draftNanos - choiceNanos), stepNanos - draftNanos);
         retire();
         return true;
     }
@@ -286,7 +288,7 @@ public final class RolloutEngine implements AutoCloseable {
             int drawn = slot.length - slot.promptLength();
             double left = lengths.remaining(drawn, slot.group.lengthScale);
             remainingTokens += left;
-            batch.add(slot.index, slot.admitted, Double.isNaN(left) ? most(slot) - drawn : left);
+            batch.add(slot.index, slot.admitted, drawn, slot.group.lengthScale, Double.isNaN(left) ? most(slot) - drawn : left);
         }
     }
 
@@ -362,7 +364,10 @@ public final class RolloutEngine implements AutoCloseable {
         Speculator speculator = speculators.current();
         int count = slots.count();
         if (speculator != null) {
-            plan = policy.choose(count, speculator.missedRows(slots.live(), count), remainingTokens);
+            int missed = speculator.missedRows(slots.live(), count);
+            long begin = System.nanoTime();
+            plan = policy.choose(count, missed, remainingTokens);
+            choiceNanos = System.nanoTime() - begin;
             if ((long) count * (plan.tokens() + 1) > limits.maxRows()) {
                 throw new IllegalStateException("a policy chose " + plan + " for " + count + " requests in passes of " + limits.maxRows()
                     + " rows");

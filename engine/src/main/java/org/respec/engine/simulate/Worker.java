@@ -81,7 +81,7 @@ final class Worker {
         this.freeSwitching = freeSwitching;
         int most = world.settings.maxBatch();
         lengths = new ResponseLengths(1, world.longest);
-        batch = new LiveBatch(most);
+        batch = new LiveBatch(most, lengths);
         live = new Request[most];
         freeSeats = new int[most];
         for (int seat = 0; seat < most; seat++) {
@@ -193,7 +193,8 @@ final class Worker {
             Request request = live[r];
             double left = lengths.remaining(request.drawn, request.scale);
             remaining += left;
-            batch.add(request.seat, request.admitted, Double.isNaN(left) ? world.longest - request.drawn : left);
+            batch.add(request.seat, request.admitted, request.drawn, request.scale,
+                Double.isNaN(left) ? world.longest - request.drawn : left);
         }
         return remaining;
     }

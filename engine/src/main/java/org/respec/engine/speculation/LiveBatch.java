@@ -9,14 +9,25 @@ public final class LiveBatch {
     private final long[] tenants;
     private final int[] classes;
     private final double[] remaining;
+    private final int[] drawn;
+    private final double[] scales;
+    private final Survival survival;
     private int size;
 
-    /** @param most most requests of a step, and seats that there are */
-    public LiveBatch(int most) {
+    /**
+     * For steps of some requests.
+     *
+     * @param most most requests of a step, and seats that there are
+     * @param survival how their responses end
+     */
+    public LiveBatch(int most, Survival survival) {
+        this.survival = survival;
         seats = new int[most];
         tenants = new long[most];
         classes = new int[most];
         remaining = new double[most];
+        drawn = new int[most];
+        scales = new double[most];
     }
 
     /** Begins a step: nobody is live. */
@@ -29,13 +40,28 @@ public final class LiveBatch {
      *
      * @param seat a number below the most requests that it keeps while it is live
      * @param tenant a number that tells it from all who had or will have the seat
+     * @param tokens that it has drawn
+     * @param scale how much longer responses to its prompt are expected to be than all
      * @param remaining tokens that are expected to be left, at least 1
      */
-    public void add(int seat, long tenant, double remaining) {
+    public void add(int seat, long tenant, int tokens, double scale, double remaining) {
         seats[size] = seat;
         tenants[size] = tenant;
+        drawn[size] = tokens;
+        scales[size] = scale;
         this.remaining[size] = remaining;
         classes[size++] = Math.min(CLASSES - 1, Integer.SIZE - 1 - Integer.numberOfLeadingZeros(Math.max(1, (int) remaining)));
+    }
+
+    /** Requests that are expected to be live when so many more tokens of each were drawn. */
+    double liveAfter(double ahead) {
+        double live = 0;
+        for (int r = 0; r < size; r++) {
+            double share = survival.share(drawn[r], ahead, scales[r]);
+            // Nothing is known before a first response has ended: then all have the limit to go.
+            live += Double.isNaN(share) ? remaining[r] > ahead ? 1 : 0 : share;
+        }
+        return live;
     }
 
     /** Live requests. */
@@ -53,10 +79,6 @@ public final class LiveBatch {
 
     long tenant(int request) {
         return tenants[request];
-    }
-
-    double remaining(int request) {
-        return remaining[request];
     }
 
     int lengthClass(int request) {

@@ -10,8 +10,9 @@ import java.util.function.DoubleSupplier;
  * Picks the plan with the highest expected tokens per second for the live batch: {@code batch * E[tokens] / seconds}, off included.
  * From one plan to another it goes where that seems better with some certainty. Off it leaves only for a plan that is better by a margin,
  * and where what is saved until the end makes up for what that costs at once, the drafter's extension over all tokens that it missed
- * ({@link TurnOn}). Where nothing is known of how much is still to be drawn, off is left once what it has cost to stay off, step by step,
- * comes to twice that price: whenever the batch then ends or grows, what was lost is bounded by a multiple of it (the ski-rental rule).
+ * ({@link TurnOn}); and to off it goes where that wins as much before it comes on again. Where nothing is known of how much is still to
+ * be drawn, off is left once what it has cost to stay off, step by step, comes to twice that price: whenever the batch then ends or grows,
+ * what was lost is bounded by a multiple of it (the ski-rental rule).
  */
 public final class PlanSolver {
     /** Steps over which predicted seconds are compared with what came, 100 of them for 1/e. */
@@ -44,12 +45,11 @@ public final class PlanSolver {
     private static final double CAUTION = 2;
     /** The same after a change of the load: what was best under another one has no such claim to its place. */
     private static final double LITTLE_CAUTION = 0.5;
+    /** Of a rollout's last steps, which the end cuts short, nothing is kept that is to be true of others with as many requests. */
+    private static final double LAST_STEPS = 4;
     private static final double EXTENSION_DECAY = 0.998;
-    /** Weight of the latest first step after off in what such steps cost, of which no more than so many times its length counts. */
-    private static final double LEARN_COLD = 0.2;
-    private static final double MOST_COLD = 4;
-    /** By step of off what they cost fades: it was learnt while code was compiled, perhaps, and who stays off learns no better. */
-    private static final double COLD_DECAY = 0.998;
+    /** An extension is not believed to have taken more than so many times what a profile, measured with all in caches, says. */
+    private static final double MOST_EXTENSION = 4;
     /**
      * How many times the price of turning on staying off must have cost. 1 bounds the loss best; but the ends of most batches are short,
      * and at 1 turning on in the last dozen steps of 16 requests cost 1 % of the rollout.
@@ -89,11 +89,6 @@ public final class PlanSolver {
     private double extendedSeconds;
     private double extendedTokens = 1;
     private boolean wasOff = true;
-    /**
-     * Seconds by which first steps after off are longer than they would be among others, beyond the drafter's extension: the drafter's
-     * weights and code are in no cache. On a CPU that was as much again as the step, and most ends of batches are a few steps.
-     */
-    private double coldSeconds;
     /** Seconds of decoding so far, and at how many of them costs are learnt anew. */
     private double decodedSeconds;
     private double learnAnew = COLD_SECONDS;
@@ -107,7 +102,8 @@ public final class PlanSolver {
     private final StepCorrections corrections = new StepCorrections();
     private final Tries tries = new Tries();
     private final Contenders contenders;
-    private final TurnOn turnOn = new TurnOn(this::offSeconds, this::turnOnSeconds);
+    private final ColdStarts coldStarts = new ColdStarts();
+    private final TurnOn turnOn = new TurnOn(this::offSeconds, this::savedShare, this::turnOnSeconds);
     private final StepLog log = new StepLog(LONGEST_HOLD);
     private double costErrors;
     private double costWeights;
@@ -211,13 +207,15 @@ public final class PlanSolver {
             if (all) {
                 contenders.note(i, score);
             }
-            // On trees, which cost more the less they are worth, off needs no margin to win.
-            double sure = i == 0 || current == 0 ? score : score * Math.exp(-caution * deviation(i, batch));
-            if (i != current && sure > (i == 0 ? Math.min(bestScore, currentScore) : bestScore)) {
+            if (i == 0) {
+                continue;
+            }
+            double sure = current == 0 ? score : score * Math.exp(-caution * deviation(i, batch));
+            if (i != current && sure > bestScore) {
                 best = i;
                 bestScore = sure;
             }
-            if (i > 0 && score > onScore) {
+            if (score > onScore) {
                 on = i;
                 onScore = score;
             }
@@ -225,10 +223,14 @@ public final class PlanSolver {
         if (all) {
             contenders.end(size);
         }
-        turnOn.note(batch, 1 - off / onScore);
-        if (current != 0 || best == 0) {
+        turnOn.note(batch, 1 - off / onScore, remaining > LAST_STEPS * batch * gains.tokens(on));
+        if (current != 0) {
+            // On trees, which cost more the less they are worth, off needs no margin to win.
+            boolean offWins = off > (best == current ? currentScore : bestScore);
+            current = offWins && turningOffPays(batch, missedRows, remainingTokens, on) ? 0 : best;
             foregone = 0;
-            current = best;
+        } else if (best == 0) {
+            foregone = 0;
         } else if (turningOnPays(passed, batch, missedRows, remainingTokens, on, 1 / off - 1 / bestScore)) {
             current = best;
         }
@@ -252,9 +254,25 @@ public final class PlanSolver {
         return turnOn.pays(batch, missedRows, remainingTokens, on);
     }
 
+    /** Whether to go off, though {@code on}, the best of all plans, may soon be worth more again. */
+    private boolean turningOffPays(int batch, int missedRows, double remainingTokens, int on) {
+        return Double.isNaN(remainingTokens) || turnOn.leavingPays(batch, missedRows, remainingTokens, on);
+    }
+
     /** Seconds of a step of off, for whatever batch: unlike {@link #verifySeconds} it leaves {@link #batchCosts} at the present one. */
     private double offSeconds(int batch) {
         return costs.verifySeconds(batch, SpeculationPlan.OFF) * corrections.verify(batch, SpeculationPlan.OFF);
+    }
+
+    /** What share of off's time the best of the plans that are near the present batch's best would save with {@code batch} requests. */
+    private double savedShare(int batch) {
+        int size = StepCorrections.size(decidedBatch);
+        double best = 0;
+        for (int k = 0; k < contenders.count(size); k++) {
+            int i = contenders.plan(size, k);
+            best = i == 0 ? best : Math.max(best, score(i, batch));
+        }
+        return best == 0 ? 0 : 1 - score(0, batch) / best;
     }
 
     private int holdSteps(int passed, boolean confirmed) {
@@ -291,7 +309,8 @@ public final class PlanSolver {
 
     /** Seconds that a first step with plan {@code on} after off takes longer than others. */
     private double turnOnSeconds(int batch, int missedRows, int on) {
-        return coldSeconds + extensionSeconds(batch, missedRows, on);
+        double extension = extensionSeconds(batch, missedRows, on);
+        return extension + coldStarts.excess(offSeconds(batch) + extension);
     }
 
     /** Seconds of extending the drafter over what it would not have missed, had plan {@code on} been taken before. */
@@ -433,7 +452,7 @@ public final class PlanSolver {
                 corrections.forget();
                 contenders.forget();
                 turnOn.forget();
-                coldSeconds = 0;
+                coldStarts.forget();
             }
             if (log.plan(step) >= 0) {
                 learn(log.plan(step), log.batch(step), log.missedRows(step), log.tokens(step), log.draftSeconds(step),
@@ -451,8 +470,7 @@ public final class PlanSolver {
         double expected = (stepSeconds(index, batch) + extension) * slowdown;
         judge(expected, draftSeconds + verifySeconds);
         if (wasOff && !plan.isOff()) {
-            double excess = draftSeconds + verifySeconds - expected;
-            coldSeconds += LEARN_COLD * (Math.clamp(excess, 0, MOST_COLD * expected) - coldSeconds);
+            coldStarts.observe(draftSeconds + verifySeconds - expected, offSeconds(batch) + extension);
             wasOff = false;
             gains.observe(index, batch, tokens);
             return;
@@ -463,12 +481,13 @@ public final class PlanSolver {
         corrections.observe(batch, plan, verifyRatio, extension < predicted && drafting > 0 ? drafting / predicted : Double.NaN);
         if (plan.isOff()) {
             wasOff = true;
-            coldSeconds *= COLD_DECAY;
+            coldStarts.fade();
             gains.observe(index, batch, tokens);
             return;
         }
         // What was missed while off is the price of turning on; the rest are prompts of new requests, which off does not pay for.
-        extendedSeconds = EXTENSION_DECAY * extendedSeconds + extension;
+        double extending = Math.clamp(draftSeconds / slowdown - draftSeconds(index, batch), 0, MOST_EXTENSION * extension);
+        extendedSeconds = EXTENSION_DECAY * extendedSeconds + extending;
         extendedTokens = EXTENSION_DECAY * extendedTokens + tokens;
         gains.observe(index, batch, tokens);
     }

@@ -7,13 +7,16 @@ import org.respec.kernels.TreeBatch;
 /**
  * What steps really take over what a profile says. A machine that is faster or slower at one time than at another is one thing, and
  * concerns all plans alike: one factor follows every step. How much dearer some rows are beside others than the profile says is another,
- * and can only be seen where one number of rows follows another on the same batch: the median of some steps after such a change is held
- * against that of the last before it. How much dearer drafts of some shape are is seen beside their own steps' verify passes.
+ * and is best seen where one number of rows follows another on the same batch: the median of some steps after such a change is held
+ * against that of the last before it. Where batches pass in a few steps, all that is left is how fast the machine is on the whole. How
+ * much dearer drafts of some shape are is seen beside their own steps' verify passes.
  */
 final class StepCorrections {
     /** Batches of 1, 2, 3-4, 5-8, ... share their corrections. */
     static final int SIZES = 33;
     private static final double LEARN = 0.25;
+    /** What a step took beyond such a ratio is not the machine's speed: on a shared one, steps stall for some milliseconds. */
+    private static final double MOST_STRIDE = 1.3;
     /** Steps after a change of plans of which the first are looked at, and of which the rest are; fewer, but not fewer than the least. */
     private static final int FIRST = 4;
     private static final int WINDOW = 16;
@@ -26,11 +29,17 @@ final class StepCorrections {
     private static final double STEP_NOISE = 0.06 * 0.06;
     private static final double DRIFT = 0.055 * 0.055;
     private static final double DRAFT_DRIFT = 0.02 * 0.02;
+    /** How fast a machine is on the whole is the mean over about so many short stays with a plan, those that were interrupted left out. */
+    private static final int MOST_LEVELS = 64;
+    private static final double INTERRUPTED = 0.3;
     /** Steps after which what is known is reckoned anew. */
     private static final int SETTLED = 64;
     private static final int SHAPES = (TreeBatch.MAX_DEPTH + 1) * (TreeBatch.MAX_BRANCH + 1);
 
     private double machine = 1;
+    /** Mean logarithm of what steps took over what was known of them, how fast the machine is on the whole; over how many stays. */
+    private double level;
+    private int levels;
     /** By size of the batch. */
     private final LearntFactors[] verify = new LearntFactors[SIZES];
     private final LearntFactors[] draft = new LearntFactors[SIZES];
@@ -126,6 +135,7 @@ final class StepCorrections {
         beforeRows = 0;
         steps = 0;
         seen = 0;
+        levels = 0;
     }
 
     /** The machine is not what it was: what the next {@code count} steps show is not held against what was before them. */
@@ -158,16 +168,19 @@ final class StepCorrections {
             }
         }
         // A step that was interrupted says nothing about the next.
-        machine *= 1 + LEARN * (Math.clamp(verifyRatio / verify(batch, plan), 0.5, 2.0) - 1);
+        machine *= 1 + LEARN * (Math.clamp(verifyRatio / verify(batch, plan), 1 / MOST_STRIDE, MOST_STRIDE) - 1);
     }
 
     private void change(int size, SpeculationPlan plan) {
+        if (steps > 0 && steps < WINDOW && beforeRows == 0) {
+            compareWithLevel();
+        }
         look();
         beforeSteps = Math.min(steps, WINDOW);
         // The profile may be wrong about one batch beside another, but not about its plans for that.
         boolean comparable = size == lastSize && plan.tokens() != lastPlan.tokens() && beforeSteps >= LEAST;
         beforeRows = comparable ? lastPlan.tokens() + 1 : 0;
-        before = comparable ? median(verified, 0, beforeSteps) : 0;
+        before = comparable ? median(verified, 0, beforeSteps, LEAST) : 0;
         lastSize = size;
         lastPlan = plan;
         steps = 0;
@@ -175,7 +188,7 @@ final class StepCorrections {
     }
 
     /** The median of what is known of the steps from {@code from} to {@code to}, which fit the window; NaN where that is too little. */
-    private double median(double[] ratios, int from, int to) {
+    private double median(double[] ratios, int from, int to, int least) {
         int count = 0;
         for (int i = from; i < to; i++) {
             double ratio = ratios[i % WINDOW];
@@ -184,7 +197,7 @@ final class StepCorrections {
             }
         }
         Arrays.sort(sorted, 0, count);
-        return count < LEAST ? Double.NaN : (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
+        return count < least ? Double.NaN : (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
     }
 
     /** Learns from the present plan's steps that were not looked at. */
@@ -193,7 +206,7 @@ final class StepCorrections {
         if (count < LEAST) {
             return;
         }
-        double ratio = median(verified, seen, steps);
+        double ratio = median(verified, seen, steps, LEAST);
         double noise = STEP_NOISE / count;
         if (beforeRows > 0) {
             settle();
@@ -204,7 +217,7 @@ final class StepCorrections {
             rows.compare(present, beforeRows, error, noise + STEP_NOISE / beforeSteps + DRIFT);
             machine *= known / rows.factor(present);
         }
-        double drafting = median(drafted, seen, steps);
+        double drafting = median(drafted, seen, steps, LEAST);
         if (!Double.isNaN(drafting)) {
             double beside = ratio / verify[lastSize].factor(lastPlan.tokens() + 1);
             double error = Math.log(drafting / (beside * draft[lastSize].factor(shape(lastPlan))));
@@ -214,6 +227,29 @@ final class StepCorrections {
         if (steps >= WINDOW) {
             beforeRows = 0;
         }
+    }
+
+    /**
+     * Where a batch changes within some steps, as in a rollout's tail, no plan follows another on the same batch: there, what steps took is
+     * held against how fast the machine is on the whole, which over many rollouts tells as much.
+     */
+    private void compareWithLevel() {
+        settle();
+        LearntFactors rows = verify[lastSize];
+        int present = lastPlan.tokens() + 1;
+        double known = rows.factor(present);
+        double error = Math.log(median(verified, 0, steps, 1) / known) - level;
+        if (levels > 0 && Math.abs(error) > INTERRUPTED) {
+            // The machine as a whole may have become as much slower: the mean has to be able to follow.
+            level += Math.copySign(INTERRUPTED, error) / MOST_LEVELS;
+            return;
+        }
+        if (levels > 0) {
+            rows.learn(present, error, STEP_NOISE / steps + DRIFT);
+            machine *= known / rows.factor(present);
+        }
+        levels = Math.min(levels + 1, MOST_LEVELS);
+        level += error / levels;
     }
 
     /** What is known of the present batch's costs fades; of rows that are taken all the time no less is known than before. */

@@ -62,4 +62,34 @@ class ResponseLengthsTest {
         assertEquals((90 - 30) / 2.0, lengths.remaining(15, 0.5), 1, "a prompt whose responses are half as long");
         assertEquals(8, lengths.remaining(120, 2), 0, "never more than the limit leaves");
     }
+
+    /** Chances to go on that agree with what is expected to remain: their sum over all steps to come is that. */
+    @Test
+    void chancesToGoOnAddUpToWhatRemains() {
+        ResponseLengths lengths = new ResponseLengths(40, 128);
+        assertTrue(Double.isNaN(lengths.share(0, 1, 1)), "nothing is known");
+        SplittableRandom random = new SplittableRandom(11);
+        for (int i = 0; i < 3000; i++) {
+            lengths.observe(new int[] {1, 2}, random.nextInt(4) == 0 ? 90 : random.nextInt(5, 60), 1);
+        }
+        lengths.refresh();
+        for (double scale : new double[] {1, 0.5}) {
+            for (int drawn : new int[] {0, 7, 20, 42}) {
+                double sum = 0;
+                double before = 1;
+                for (double ahead = 0.25; drawn + ahead < 128; ahead += 0.5) {
+                    double share = lengths.share(drawn, ahead, scale);
+                    assertTrue(share >= 0 && share <= before, "no more go on for longer");
+                    before = share;
+                    sum += 0.5 * share;
+                }
+                assertEquals(lengths.remaining(drawn, scale), sum, 1, drawn + " drawn, scale " + scale);
+            }
+        }
+        assertEquals(1, lengths.share(0, 4, 1), 0.01, "none had under five tokens");
+        assertEquals(0.25, lengths.share(0, 75, 1), 0.03);
+        assertEquals(1, lengths.share(61, 20, 1), 1e-9, "who has over 60 tokens has 90");
+        assertEquals(0, lengths.share(100, 28, 1), "the limit");
+        assertTrue(lengths.share(100, 1, 1) < 0.5, "longer than any so far");
+    }
 }

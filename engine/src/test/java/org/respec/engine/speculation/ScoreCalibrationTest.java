@@ -10,7 +10,7 @@ class ScoreCalibrationTest {
     private static final int REQUESTS = 4;
     private static final double SAID = 0.9;
 
-    private final LiveBatch live = new LiveBatch(REQUESTS);
+    private final LiveBatch live = new LiveBatch(REQUESTS, (drawn, ahead, scale) -> Double.NaN);
     private final ScoreCalibration calibration = new ScoreCalibration(live);
     private final SplittableRandom random = new SplittableRandom(11);
 
@@ -18,7 +18,7 @@ class ScoreCalibrationTest {
     private void fill(long tenants) {
         live.clear();
         for (int r = 0; r < REQUESTS; r++) {
-            live.add(r, tenants + r, r == REQUESTS - 1 ? 8 : 200);
+            live.add(r, tenants + r, 0, 1, r == REQUESTS - 1 ? 8 : 200);
         }
         calibration.begin();
     }

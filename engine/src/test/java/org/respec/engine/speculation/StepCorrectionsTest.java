@@ -98,4 +98,31 @@ class StepCorrectionsTest {
         assertEquals(1, corrections.verify(16, CHAIN) / corrections.verify(16, SpeculationPlan.OFF), 1e-9, "nothing was compared");
         assertEquals(1, corrections.verify(1, CHAIN) / corrections.verify(1, SpeculationPlan.OFF), 1e-9);
     }
+
+    /**
+     * Two steps of 64 requests, two of 32, and so on, rollout for rollout, now with off and now with a plan that is dearer for some of them
+     * than the profile says: no plan follows another on the same batch.
+     */
+    @Test
+    void whatPassesInAFewStepsIsHeldAgainstTheWhole() {
+        for (long seed = 0; seed < 20; seed++) {
+            SplittableRandom random = new SplittableRandom(seed);
+            StepCorrections corrections = new StepCorrections();
+            for (int rollout = 0; rollout < 200; rollout++) {
+                SpeculationPlan plan = rollout % 2 == 0 ? CHAIN : SpeculationPlan.OFF;
+                double drift = 0.3 + 0.05 * random.nextGaussian();
+                for (int batch = 64; batch > 0; batch /= 2) {
+                    for (int step = 0; step < 2; step++) {
+                        double noise = Math.exp(drift + 0.05 * random.nextGaussian()) * (random.nextInt(50) == 0 ? 3 : 1);
+                        double factor = plan == CHAIN && batch >= 16 ? 1.2 : 1;
+                        corrections.observe(batch, plan, factor * noise, Double.NaN);
+                    }
+                }
+            }
+            for (int batch = 64; batch > 0; batch /= 2) {
+                double beside = corrections.verify(batch, CHAIN) / corrections.verify(batch, SpeculationPlan.OFF);
+                assertEquals(batch >= 16 ? 1.2 : 1, beside, 0.08, "seed " + seed + ", batch " + batch);
+            }
+        }
+    }
 }
