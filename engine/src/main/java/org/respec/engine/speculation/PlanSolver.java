@@ -227,7 +227,7 @@ public final class PlanSolver {
         if (current != 0) {
             // On trees, which cost more the less they are worth, off needs no margin to win.
             boolean offWins = off > (best == current ? currentScore : bestScore);
-            current = offWins && turningOffPays(batch, missedRows, remainingTokens, on) ? 0 : best;
+            current = !offWins ? best : turningOffPays(batch, missedRows, remainingTokens, on) ? 0 : on;
             foregone = 0;
         } else if (best == 0) {
             foregone = 0;
