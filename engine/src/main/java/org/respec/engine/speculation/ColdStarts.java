@@ -5,8 +5,8 @@ import java.util.Arrays;
 /**
  * By how much the first steps after off take longer than what is known of plans and of the drafter's extension says: weights, features
  * and keys that were long not read are in no cache. That grows with what is read, for which stands what off takes for the batch and what
- * the extension is thought to take: of 26 requests it was 0.5 times both together, and so it was of 3. The median of the last few counts,
- * since a single one may have been interrupted, or was the first to run some code.
+ * the extension is thought to take: of 26 requests it was about half of both together, of 3 to 5 a fifth to a half. The median of the
+ * last few counts, since a single one may have been interrupted, or was the first to run some code.
  */
 final class ColdStarts {
     private static final int KEPT = 5;
