@@ -5,7 +5,7 @@ import org.respec.engine.speculation.Survival;
 /**
  * How long responses will be, from how long they were. A prompt's expected length is the decayed mean of its own earlier responses'
  * lengths; one that was not met before goes by prompts of about its number of tokens, and those by all. It is for choosing who goes
- * first: nothing that is drawn depends on it.
+ * first and for foreseeing a rollout's tail: nothing that is drawn depends on it.
  */
 public final class ResponseLengths implements Survival {
     /** Prompts that are remembered by themselves; where two share a place the later takes it. */

@@ -361,6 +361,7 @@ public final class RolloutEngine implements AutoCloseable {
     /** Chooses the plan and reserves its pages; falls back to off, then to preempting the youngest, when pages run out. */
     private SpeculationPlan reserve() {
         SpeculationPlan plan = SpeculationPlan.OFF;
+        choiceNanos = 0;
         Speculator speculator = speculators.current();
         int count = slots.count();
         if (speculator != null) {

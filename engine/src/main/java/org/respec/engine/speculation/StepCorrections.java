@@ -238,18 +238,20 @@ final class StepCorrections {
         LearntFactors rows = verify[lastSize];
         int present = lastPlan.tokens() + 1;
         double known = rows.factor(present);
+        if (levels == 0) {
+            // Not from the first stay, which may have been interrupted: it would be held against all others for long.
+            level = Math.log(machine);
+        }
         double error = Math.log(median(verified, 0, steps, 1) / known) - level;
-        if (levels > 0 && Math.abs(error) > INTERRUPTED) {
+        if (Math.abs(error) > INTERRUPTED) {
             // The machine as a whole may have become as much slower: the mean has to be able to follow.
             level += Math.copySign(INTERRUPTED, error) / MOST_LEVELS;
-            return;
-        }
-        if (levels > 0) {
+        } else {
             rows.learn(present, error, STEP_NOISE / steps + DRIFT);
             machine *= known / rows.factor(present);
+            level += error / (levels + 1);
         }
-        levels = Math.min(levels + 1, MOST_LEVELS);
-        level += error / levels;
+        levels = Math.min(levels + 1, MOST_LEVELS - 1);
     }
 
     /** What is known of the present batch's costs fades; of rows that are taken all the time no less is known than before. */

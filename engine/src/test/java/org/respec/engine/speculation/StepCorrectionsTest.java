@@ -125,4 +125,18 @@ class StepCorrectionsTest {
             }
         }
     }
+
+    /** The first stay hangs; the dozen of others are still held against what the machine is like. */
+    @Test
+    void aHangAtFirstIsNotHeldAgainstTheRest() {
+        StepCorrections corrections = new StepCorrections();
+        corrections.observe(64, CHAIN, 30, Double.NaN);
+        for (int rollout = 0; rollout < 24; rollout++) {
+            SpeculationPlan plan = rollout % 2 == 0 ? CHAIN : SpeculationPlan.OFF;
+            for (int batch = 64; batch > 0; batch /= 2) {
+                corrections.observe(batch, plan, plan == CHAIN && batch >= 16 ? 1.2 : 1, Double.NaN);
+            }
+        }
+        assertEquals(1.2, corrections.verify(64, CHAIN) / corrections.verify(64, SpeculationPlan.OFF), 0.06);
+    }
 }
