@@ -19,6 +19,7 @@ final class Contenders {
     private final int[][] near = new int[StepCorrections.SIZES][];
     private final int[] counts = new int[StepCorrections.SIZES];
     private final int[] decisions = new int[StepCorrections.SIZES];
+    private final boolean[] expired = new boolean[StepCorrections.SIZES];
 
     /** Of so many plans, off the first of them. */
     Contenders(int plans) {
@@ -28,11 +29,18 @@ final class Contenders {
     /** Begins a decision: whether all plans are to be scored in it. */
     boolean all(int size) {
         int decision = decisions[size]++;
+        boolean all = expired[size] || decision < FIRST || decision % EVERY == 0;
         best = 0;
-        return decision < FIRST || decision % EVERY == 0;
+        expired[size] = false;
+        return all;
     }
 
-    /** Scores are no longer what they were: all count again. */
+    /** Scores are no longer what they were: in the next decision for each size all count again. */
+    void expire() {
+        Arrays.fill(expired, true);
+    }
+
+    /** Nothing is known any more. */
     void forget() {
         Arrays.fill(decisions, 0);
     }

@@ -51,6 +51,9 @@ class ContendersTest {
         assertEquals(10, all);
         assertFalse(contenders.all(2) && contenders.all(2), "two in a row");
         assertTrue(contenders.all(5), "another size knows nothing yet");
+        contenders.expire();
+        assertTrue(contenders.all(2), "scores are no longer what they were");
+        assertFalse(contenders.all(2), "but once all were scored again they are known");
         contenders.forget();
         assertTrue(contenders.all(2) && contenders.all(2), "nothing is known any more");
     }
