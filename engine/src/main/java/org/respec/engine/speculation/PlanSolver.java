@@ -66,14 +66,6 @@ public final class PlanSolver {
     private static final double LOAD_CHANGE = 0.1;
     /** Nor are they under a load of more than this: others' time slices are longer than steps and hit some of them by chance. */
     private static final double LOAD_NOISE = 0.2;
-    /**
-     * Seconds of decoding after which all that was learnt of costs is dropped, and again after so many times as long up to the last: first
-     * steps tell of code that is not compiled yet. What they said of plans for 16 requests was wrong by a quarter, and kept the best one
-     * out for dozens of rollouts.
-     */
-    private static final double COLD_SECONDS = 2;
-    private static final double COLD_TIMES = 4;
-    private static final double LAST_COLD_SECONDS = 32;
 
     private final List<SpeculationPlan> plans;
     private final PlanGains gains;
@@ -94,9 +86,6 @@ public final class PlanSolver {
     private double extendedSeconds;
     private double extendedTokens = 1;
     private boolean wasOff = true;
-    /** Seconds of decoding so far, and at how many of them costs are learnt anew. */
-    private double decodedSeconds;
-    private double learnAnew = COLD_SECONDS;
     /** Tokens that are expected to be drawn until the rollout's end; infinite if nothing is known. */
     private double remaining = Double.POSITIVE_INFINITY;
     private int decidedBatch = -1;
@@ -106,7 +95,10 @@ public final class PlanSolver {
     private boolean clearlyOff;
     private final StepCorrections corrections = new StepCorrections();
     private final Tries tries = new Tries();
+    /** Whether another plan was last looked for among a few. */
+    private boolean triedNear;
     private final Contenders contenders;
+    private final WarmUp warmUp = new WarmUp();
     private final ColdStarts coldStarts = new ColdStarts();
     private final TurnOn turnOn = new TurnOn(this::offSeconds, this::savedShare, this::turnOnSeconds);
     private final StepLog log = new StepLog(LONGEST_HOLD);
@@ -358,15 +350,25 @@ public final class PlanSolver {
         }
     }
 
-    /** The plan that may well be better than the one that is taken, if any. */
+    /**
+     * The plan that may well be better than the one that is taken, if any. It is looked for among those that come near the best, and every
+     * second time among all, which takes 0.1 ms.
+     */
     private void tryAnotherPlan(int batch, double taken) {
+        boolean all = triedNear;
+        triedNear = !triedNear;
         int best = -1;
         double bestScore = 0;
         double bestHope = taken;
-        for (int i = 1; i < plans.size(); i++) {
+        int size = StepCorrections.size(batch);
+        for (int k = 0; k < (all ? plans.size() : contenders.count(size)); k++) {
+            int i = all ? k : contenders.plan(size, k);
+            if (i == 0 || i == current) {
+                continue;
+            }
             double score = score(i, batch);
             double hope = hope(i, batch, score);
-            if (i != current && hope > bestHope) {
+            if (hope > bestHope) {
                 best = i;
                 bestScore = score;
                 bestHope = hope;
@@ -461,9 +463,7 @@ public final class PlanSolver {
     private void learn() {
         for (int step = 0; step < log.count(); step++) {
             tries.observe(log.plan(step), log.draftSeconds(step) + log.verifySeconds(step), log.tokens(step));
-            decodedSeconds += log.draftSeconds(step) + log.verifySeconds(step);
-            if (decodedSeconds >= learnAnew) {
-                learnAnew = learnAnew < LAST_COLD_SECONDS ? COLD_TIMES * learnAnew : Double.POSITIVE_INFINITY;
+            if (warmUp.ends(log.draftSeconds(step) + log.verifySeconds(step), corrections.machine())) {
                 corrections.forget();
                 contenders.forget();
                 turnOn.forget();

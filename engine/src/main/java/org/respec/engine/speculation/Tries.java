@@ -12,7 +12,7 @@ final class Tries {
         /** Off in place of a plan: cheap, and the measure of all plans. */
         OFF(64, 0.0015),
         /** Another plan in place of a plan. */
-        OTHER(128, 0.001),
+        OTHER(64, 0.002),
         /** A plan in place of off, which costs turning on. */
         ON(128, 0.002);
 
