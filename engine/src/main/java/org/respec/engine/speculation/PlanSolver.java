@@ -59,11 +59,10 @@ public final class PlanSolver {
     private static final double MOST_LOAD = 0.95;
     /** A load that has come or gone is not left to the end of a hold. */
     private static final double LOAD_JUMP = 0.2;
-    /**
-     * While the load changes by more than this from decision to decision, steps are not compared: it is told late. Of an idle virtual
-     * machine now and then 0.05 to 0.08 seem to be used; as a change, that cost a tenth to four tenths of all comparisons.
-     */
-    private static final double LOAD_CHANGE = 0.1;
+    /** While the load changes by more than this from decision to decision, steps are not compared: it is told late. */
+    private static final double LOAD_CHANGE = 0.05;
+    /** Under a load that differs by no more than this, those that were near the best are so still: of an idle machine some is used, too. */
+    private static final double SAME_SCORES = 0.1;
     /** Nor are they under a load of more than this: others' time slices are longer than steps and hit some of them by chance. */
     private static final double LOAD_NOISE = 0.2;
 
@@ -77,7 +76,7 @@ public final class PlanSolver {
     private final DoubleSupplier utilization;
     /** What others use of the device, as of the last decision. */
     private double load;
-    /** The same when it last changed so much that plans far from the best had to be scored again. */
+    /** The same when it had last changed so much that plans far from the best had to be scored again. */
     private double scoredLoad;
     private int current;
     /** Seconds that staying off has cost since another plan became better. */
@@ -297,7 +296,7 @@ public final class PlanSolver {
         if (changed) {
             turnOn.forget();
         }
-        if (Math.abs(now - scoredLoad) > LOAD_CHANGE) {
+        if (Math.abs(now - scoredLoad) > SAME_SCORES) {
             contenders.expire();
             scoredLoad = now;
         }
