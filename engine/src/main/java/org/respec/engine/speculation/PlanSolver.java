@@ -61,10 +61,10 @@ public final class PlanSolver {
     private static final double LOAD_JUMP = 0.2;
     /** While the load changes by more than this from decision to decision, steps are not compared: it is told late. */
     private static final double LOAD_CHANGE = 0.05;
-    /** Under a load that differs by no more than this, those that were near the best are so still: of an idle machine some is used, too. */
-    private static final double SAME_SCORES = 0.1;
     /** Nor are they under a load of more than this: others' time slices are longer than steps and hit some of them by chance. */
     private static final double LOAD_NOISE = 0.2;
+    /** Under a load that differs by no more than this, those that were near the best are so still: of an idle machine some is used, too. */
+    private static final double SAME_SCORES = 0.1;
 
     private final List<SpeculationPlan> plans;
     private final PlanGains gains;

@@ -30,6 +30,9 @@ final class WarmUp {
      * @param slowness how slow the machine seems on the whole, over what a profile says
      */
     boolean ends(double stepSeconds, double slowness) {
+        if (to == Double.POSITIVE_INFINITY) {
+            return false;
+        }
         seconds += stepSeconds;
         if (seconds < (from + to) / 2) {
             early += Math.log(slowness);
