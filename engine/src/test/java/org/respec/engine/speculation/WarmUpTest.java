@@ -50,5 +50,8 @@ class WarmUpTest {
         WarmUp warmUp = new WarmUp();
         assertEquals(false, warmUp.ends(5, 100));
         assertEquals(false, warmUp.ends(0.001, 1));
+        for (double seconds = 0; seconds < 60; seconds += STEP) {
+            assertEquals(false, warmUp.ends(STEP, 1), "nor is it one of a later stretch");
+        }
     }
 }
