@@ -57,7 +57,7 @@ final class ChainGradients {
 
     private void room(int keys) {
         seen.clear(keys + pass.depth);
-        int padded = FastMath.padded(keys + pass.depth);
+        int padded = FastMath.padded(keys + pass.depth) + KeyProducts.KEYS;
         if (slopes.length < padded) {
             slopes = new float[padded];
         }
@@ -82,10 +82,11 @@ final class ChainGradients {
         for (int d = 1; d <= pass.depth; d++) {
             seen.add(at(pass.steps[d], r, keyHead));
         }
+        seen.end();
         long query = at(pass.steps[pass.depth], r, head);
         long up = at(pass.dOut, r, head);
         float inverse = 1f / seen.weigh(query, 0, dim, pass.scale);
-        KeyProducts.scores(up, seen.keys, values, dim, seen.count, 1f, slopes);
+        KeyProducts.scores(up, seen.keys, values, dim, seen.count, 1f, 0f, slopes);
         KeyProducts.softmaxBackward(seen.scores, slopes, seen.count, inverse, pass.scale);
         for (int t = 0, at = r - first; t < chain; t++, at += BLOCK) {
             valueWeights[at] = seen.scores[t];

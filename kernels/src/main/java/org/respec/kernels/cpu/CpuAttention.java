@@ -22,9 +22,6 @@ final class CpuAttention {
     /** Less than a sequence and head take: all of them are worth sharing. */
     private static final long BACKWARD_NANOS = 20_000;
 
-    /** Bytes of a line of the caches. */
-    private static final long LINE = 64;
-
     private final WorkerPool pool;
     private final SeenKeys[] seen;
     private final ChainGradients[] chains;
@@ -90,7 +87,7 @@ final class CpuAttention {
         }
     }
 
-    private static KvLayout check(String operator, AttentionShape attention, KvStore kv, int layer) {
+    static KvLayout check(String operator, AttentionShape attention, KvStore kv, int layer) {
         KvLayout l = kv.layout();
         if (l.dtype() != DType.F32 || l.kvHeads() != attention.kvHeads() || l.headDim() != attention.headDim() || layer < 0
             || layer >= l.layers()) {
@@ -181,7 +178,6 @@ final class CpuAttention {
         long values = layout.kvHeads() * headStride;
         for (int r = from; r < to; r++) {
             listPaged(s, r);
-            s.touched = r + 1 < to ? touchPages(r + 1) : 0;
             for (int h = 0; h < shape.heads(); h++) {
                 s.attend(query + r * queryStride + 4L * h * shape.headDim(), h / shape.group() * headStride, values, shape.headDim(), scale,
                     out + r * outStride + 4L * h * shape.headDim());
@@ -216,25 +212,7 @@ final class CpuAttention {
             int place = base + Long.numberOfTrailingZeros(left);
             s.add(page(table, place, r) + 4L * layout.headDim() * (place % pageSize));
         }
-    }
-
-    /**
-     * Reads the first two lines of every run of keys and values that a row sees, from which the machine goes on fetching: 64 rows whose
-     * caches lie in L3 took 0.60 to 0.61 ms a decode step in place of 0.64. Returns what means nothing.
-     */
-    private int touchPages(int r) {
-        long table = pageTable + 4L * tableWidth * Simd.getInt(sequences + 4L * Simd.getInt(rowRequests + 4L * r));
-        int end = Math.min(Simd.getInt(contexts + 4L * r), tableWidth * layout.pageSize());
-        long run = 4 * layout.headElements();
-        int touched = 0;
-        for (int place = 0; place < end; place += layout.pageSize()) {
-            long line = page(table, place, r);
-            for (int i = 0; i < 2 * layout.kvHeads(); i++) {
-                touched += Simd.getInt(line) + Simd.getInt(line + Math.min(LINE, run - 4));
-                line += run;
-            }
-        }
-        return touched;
+        s.end();
     }
 
     private long page(long table, int place, int r) {
@@ -312,6 +290,7 @@ final class CpuAttention {
         for (int d = 1; d <= depth; d++) {
             s.add(steps[d].address() + r * steps[d].rowStride() * 4 + keyShift);
         }
+        s.end();
     }
 
     void chainAttentionBackward(Tensor[] stepTensors, int chainDepth, AttentionShape attention, Spans spans, int sequenceTotal,

@@ -138,6 +138,12 @@ public final class CpuOps implements Ops {
     }
 
     @Override
+    public void qkNormRopeAppend(Tensor qkv, AttentionShape shape, Tensor qWeight, Tensor kWeight, float eps, Tensor rope, KvStore kv,
+            int layer, RowBatch batch, int rows) {
+        rotary.qkNormRopeAppend(qkv, shape, qWeight, kWeight, eps, rope, kv, layer, batch, rows);
+    }
+
+    @Override
     public void kvAppend(Tensor qkv, AttentionShape shape, KvStore kv, int layer, RowBatch batch, int rows) {
         attention.kvAppend(qkv, shape, kv, layer, batch, rows);
     }

@@ -6,6 +6,9 @@ import org.respec.bindings.memory.RawMemory;
 import org.respec.kernels.AttentionShape;
 import org.respec.kernels.Checks;
 import org.respec.kernels.DType;
+import org.respec.kernels.KvLayout;
+import org.respec.kernels.KvStore;
+import org.respec.kernels.RowBatch;
 import org.respec.kernels.Tensor;
 
 /** QK-norm and rotary embedding of fused query-key-value rows, forward and backward. Sums in a fixed order. */
@@ -17,6 +20,7 @@ final class CpuRope {
 
     private final WorkerPool pool;
     private final WorkerPool.Part forwardPart = this::forwardRows;
+    private final WorkerPool.Part appendPart = this::appendRows;
     private final WorkerPool.Part backwardPart = this::backwardRows;
 
     private long qkv;
@@ -37,6 +41,11 @@ final class CpuRope {
     private int rows;
     private float eps;
     private float[] partials = new float[0];
+
+    private KvLayout layout;
+    private long cache;
+    private int cacheLayer;
+    private long slots;
 
     CpuRope(WorkerPool pool) {
         this.pool = pool;
@@ -80,44 +89,91 @@ final class CpuRope {
         pool.run(forwardPart, rowCount, shape.queryWidth() / 2);
     }
 
+    /** {@link #qkNormRope} in place, but of the keys, which go to the cache as the values do, on the thread that has the row. */
+    void qkNormRopeAppend(Tensor qkvTensor, AttentionShape shape, Tensor qw, Tensor kw, float epsilon, Tensor ropeTable, KvStore kv,
+                          int layer, RowBatch batch, int rowCount) {
+        String operator = "qkNormRopeAppend";
+        arguments(operator, qkvTensor, shape, qw, kw, epsilon, batch.positions().device(), 0, ropeTable, rowCount);
+        layout = CpuAttention.check(operator, shape, kv, layer);
+        Checks.indices(operator, "slots", batch.slots().device(), rowCount, layout.pages() * layout.pageSize());
+        slots = batch.slots().device().address();
+        cache = kv.data().address();
+        cacheLayer = layer;
+        pool.run(appendPart, rowCount, shape.fusedWidth());
+    }
+
+    private void appendRows(int from, int to, int thread) {
+        long width = 4L * dim;
+        long toValue = 4 * kvHeads * layout.headElements();
+        for (int r = from; r < to; r++) {
+            long source = qkv + r * qkvStride;
+            long cos = rope + Simd.getInt(positions + 4L * r) * ropeStride;
+            for (int h = 0; h < heads; h++) {
+                rotate(source, qWeight, cos, source);
+                source += width;
+            }
+            long key = cache + 4 * layout.keyOffset(cacheLayer, Simd.getInt(slots + 4L * r), 0);
+            for (int h = 0; h < kvHeads; h++) {
+                rotate(source, kWeight, cos, key);
+                copyHead(source + kvHeads * width, key + toValue);
+                source += width;
+                key += 4 * layout.headElements();
+            }
+        }
+    }
+
     private void forwardRows(int from, int to, int thread) {
-        int half = dim / 2;
+        long width = 4L * dim;
         for (int r = from; r < to; r++) {
             long source = qkv + r * qkvStride;
             long target = out + r * outStride;
-            long cos = rope + (RawMemory.ALL.get(INT, positions + 4L * r) + shift) * ropeStride;
-            long sin = cos + 4L * half;
+            long cos = rope + (Simd.getInt(positions + 4L * r) + shift) * ropeStride;
             for (int h = 0; h < heads + kvHeads; h++) {
-                long weight = h < heads ? qWeight : kWeight;
-                float scale = scale(source);
-                int i = 0;
-                FloatVector scales = Simd.broadcast(scale);
-                for (; i <= half - Simd.LANES; i += Simd.LANES) {
-                    long low4 = 4L * i;
-                    long high4 = 4L * (i + half);
-                    FloatVector low = Simd.load(source + low4).mul(scales).mul(Simd.load(weight + low4));
-                    FloatVector high = Simd.load(source + high4).mul(scales).mul(Simd.load(weight + high4));
-                    FloatVector c = Simd.load(cos + low4);
-                    FloatVector s = Simd.load(sin + low4);
-                    Simd.store(low.mul(c).sub(high.mul(s)), target + low4);
-                    Simd.store(high.mul(c).add(low.mul(s)), target + high4);
-                }
-                for (; i < half; i++) {
-                    float low = get(source + 4L * i) * scale * get(weight + 4L * i);
-                    float high = get(source + 4L * (i + half)) * scale * get(weight + 4L * (i + half));
-                    float c = get(cos + 4L * i);
-                    float s = get(sin + 4L * i);
-                    put(target + 4L * i, low * c - high * s);
-                    put(target + 4L * (i + half), high * c + low * s);
-                }
-                source += 4L * dim;
-                target += 4L * dim;
+                rotate(source, h < heads ? qWeight : kWeight, cos, target);
+                source += width;
+                target += width;
             }
-            if (source != target) {
-                for (int i = 0; i < kvHeads * dim; i++) {
-                    put(target + 4L * i, get(source + 4L * i));
-                }
+            for (int h = 0; source != target && h < kvHeads; h++) {
+                copyHead(source + h * width, target + h * width);
             }
+        }
+    }
+
+    /** One head, normalised and rotated. */
+    private void rotate(long source, long weight, long cos, long target) {
+        int half = dim / 2;
+        long sin = cos + 4L * half;
+        float scale = scale(source);
+        FloatVector scales = Simd.broadcast(scale);
+        int i = 0;
+        for (; i <= half - Simd.LANES; i += Simd.LANES) {
+            long low4 = 4L * i;
+            long high4 = 4L * (i + half);
+            FloatVector low = Simd.load(source + low4).mul(scales).mul(Simd.load(weight + low4));
+            FloatVector high = Simd.load(source + high4).mul(scales).mul(Simd.load(weight + high4));
+            FloatVector c = Simd.load(cos + low4);
+            FloatVector s = Simd.load(sin + low4);
+            Simd.store(low.mul(c).sub(high.mul(s)), target + low4);
+            Simd.store(high.mul(c).add(low.mul(s)), target + high4);
+        }
+        for (; i < half; i++) {
+            float low = get(source + 4L * i) * scale * get(weight + 4L * i);
+            float high = get(source + 4L * (i + half)) * scale * get(weight + 4L * (i + half));
+            float c = get(cos + 4L * i);
+            float s = get(sin + 4L * i);
+            put(target + 4L * i, low * c - high * s);
+            put(target + 4L * (i + half), high * c + low * s);
+        }
+    }
+
+    /** A call to copy so little takes longer than the copy. */
+    private void copyHead(long source, long target) {
+        int i = 0;
+        for (; i <= dim - Simd.LANES; i += Simd.LANES) {
+            Simd.store(Simd.load(source + 4L * i), target + 4L * i);
+        }
+        for (; i < dim; i++) {
+            put(target + 4L * i, get(source + 4L * i));
         }
     }
 

@@ -57,11 +57,11 @@ class VectorAllocationTest {
             for (int i = 0; i < addresses.length; i++) {
                 addresses[i] = rows.rows(i, i + 1).address();
             }
-            float[] scores = new float[addresses.length];
+            float[] scores = new float[addresses.length + KeyProducts.KEYS];
             float[] weights = new float[addresses.length];
             Tensor out = t.normal(1, dim);
             assertAllocatesNothing(() -> {
-                float most = KeyProducts.scores(addresses[0], addresses, 0, dim, keys, 0.125f, scores);
+                float most = KeyProducts.scores(addresses[0], addresses, 0, dim, keys, 0.125f, Float.NEGATIVE_INFINITY, scores);
                 float sum = FastMath.expAndSum(scores, keys, most, weights);
                 KeyProducts.mix(weights, addresses, 0, dim, keys, 1 / sum, out.address());
                 Simd.axpy(Simd.dot(out.address(), addresses[1], dim), addresses[1], out.address(), dim);
