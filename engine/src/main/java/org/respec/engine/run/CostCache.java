@@ -26,7 +26,7 @@ import org.respec.engine.speculation.CostProfile;
  */
 final class CostCache {
     /** To be raised whenever passes come to take other times: kernels, the probe, the passes themselves. */
-    private static final String ENGINE = "0.1.0/7";
+    private static final String ENGINE = "0.1.0/8";
     private static final Duration FRESH = Duration.ofDays(14);
     private static final long MAX_BYTES = 1 << 20;
     private static final int MAX_SAMPLES = 4096;
