@@ -254,6 +254,39 @@ class CpuCacheTest {
         }
     }
 
+    /** One pass has the bits of the two that it stands for, whatever the threads, and writes nothing else to the cache. */
+    @ParameterizedTest
+    @CsvSource({"4,2,32,1", "4,2,32,3", "3,1,34,2", "8,1,6,2"})
+    void normRopeAndAppendInOnePass(int heads, int kvHeads, int dim, int threads) {
+        AttentionShape shape = new AttentionShape(heads, kvHeads, dim);
+        int rows = 41;
+        try (TestTensors t = new TestTensors(704 + dim)) {
+            Tensor rope = t.normal(rows, dim);
+            Tensor qWeight = t.normal(1, dim);
+            Tensor kWeight = t.normal(1, dim);
+            Tensor qkv = t.normal(rows, shape.fusedWidth());
+            KvStore kv = TestMirrors.scattered(t, shape, 2, 4, 1, 11);
+            KvStore want = new KvStore(kv.layout(), t.poisoned(kv.layout().rows(), kv.layout().cols()), kv.pageTable());
+            RowBatch batch = RowBatch.allocate(t.arena(), rows, 1);
+            for (int row = 0; row < rows; row++) {
+                TestMirrors.row(batch, kv, row, 0, row, row + 1, 0);
+            }
+            Tensor rotated = t.poisoned(rows, shape.fusedWidth());
+            OPS.qkNormRope(qkv, shape, qWeight, kWeight, 1e-6f, batch.positions().device(), 0, rope, rotated, rows);
+            OPS.kvAppend(rotated, shape, want, 1, batch, rows);
+            Ops ops = SharedOps.on(threads);
+            ops.qkNormRopeAppend(qkv, shape, qWeight, kWeight, 1e-6f, rope, kv, 1, batch, rows);
+            t.assertSameBits(rotated.columns(0, shape.queryWidth()), qkv.columns(0, shape.queryWidth()));
+            t.assertSameBits(want.data(), kv.data());
+            TestMirrors.put(batch.slots(), 0, 3, kv.layout().pages() * 4);
+            assertThrows(IllegalArgumentException.class,
+                () -> ops.qkNormRopeAppend(qkv, shape, qWeight, kWeight, 1e-6f, rope, kv, 1, batch, rows), "no such slot");
+            assertThrows(IllegalArgumentException.class,
+                () -> ops.qkNormRopeAppend(qkv, shape, qWeight, kWeight, 1e-6f, rope, kv, 2, batch, rows), "no such layer");
+            t.checkGuards();
+        }
+    }
+
     @Test
     void rowsThatSeeNothingOrTooMuchAreRefused() {
         AttentionShape shape = new AttentionShape(2, 1, 4);
