@@ -15,8 +15,8 @@ import org.respec.kernels.TensorArena;
  */
 final class CpuLinear {
     /**
-     * Up to so many rows a product takes as long as reading its weights, out of L3 at some 28 bytes a nanosecond on one thread (Intel Xeon).
-     * With 3, products that gain by a second thread often went without: decode steps of one and two requests took 5 and 8 % longer.
+     * Up to so many rows a product takes as long as reading its weights, out of L3 at some 28 bytes a nanosecond on one thread (Intel
+     * Xeon). With 3, products that gain by a second thread often went without: decode steps of one and two requests took 5 and 8 % longer.
      */
     private static final int LIGHT_ROWS = 7;
     /** Rows whose inputs stay in a core's cache while all panels pass by; a multiple of both kernels' rows. */

@@ -35,9 +35,9 @@ final class KeyProducts {
     }
 
     /**
-     * {@code scores[t] = scale * (q . k_t)} for {@code t < count}, where key t lies at {@code keys[t] + shift}, and {@code beyond} from there
-     * to the next multiple of {@link #KEYS} and {@link #KEYS} more. Reads keys up to that multiple, which must be addresses of listed keys,
-     * too. Returns the greatest score.
+     * {@code scores[t] = scale * (q . k_t)} for {@code t < count}, where key t lies at {@code keys[t] + shift}, and {@code beyond} from
+     * there to the next multiple of {@link #KEYS} and {@link #KEYS} more. Reads keys up to that multiple, which must be addresses of
+     * listed keys, too. Returns the greatest score.
      *
      * <p>Addresses are made once for each 32 elements. (Made for each 8 they were most of the loop: 40 keys of 32 elements took 109 ns, and
      * take 85 on an Intel Xeon.) So heads whose size is no multiple of 32 go key by key.
