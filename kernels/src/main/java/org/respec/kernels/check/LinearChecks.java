@@ -26,6 +26,7 @@ final class LinearChecks {
             String name = dtype == DType.F32 ? " f32" : " bf16";
             checks.add(new OperatorCheck("linear" + name, bench -> linear(bench, dtype)));
             checks.add(new OperatorCheck("linear invariance" + name, bench -> invariance(bench, dtype)));
+            checks.add(new OperatorCheck("fastLinear" + name, bench -> fast(bench, dtype)));
             checks.add(new OperatorCheck("linearBackwardInput" + name, bench -> backwardInput(bench, dtype)));
             checks.add(new OperatorCheck("linearBackwardWeight" + name, bench -> backwardWeight(bench, dtype)));
         }
@@ -63,6 +64,30 @@ final class LinearChecks {
             }
         }
         repack(bench, dtype);
+    }
+
+    /** Sums may be in any order, so that no bits are compared; what is not added to is poisoned. */
+    private static void fast(CheckBench bench, DType dtype) {
+        for (int[] shape : SHAPES) {
+            for (int rows : ROWS) {
+                for (DType result : dtype == DType.F32 ? new DType[] {DType.F32} : new DType[] {DType.F32, DType.BF16}) {
+                    int gap = rows % 3;
+                    Twin w = weight(bench, dtype, shape[0], shape[1], gap);
+                    Twin x = bench.normal(dtype, rows, shape[1], gap, 1);
+                    boolean add = rows % 2 == 1;
+                    Twin y = add ? bench.normal(result, rows, shape[0], gap, 1) : bench.poisoned(result, rows + 1, shape[0], gap);
+                    PackedMatrix truth = bench.truth().pack(bench.truthArena(), w.truth());
+                    PackedMatrix device = bench.device().pack(bench.deviceArena(), w.device());
+                    bench.truth().fastLinear(x.truth(), truth, y.truth(), add, rows);
+                    bench.device().fastLinear(x.device(), device, y.device(), add, rows);
+                    String what = "fastLinear " + rows + "x" + shape[1] + " to " + shape[0] + (add ? ", added" : "");
+                    bench.compare(what, y, rows, result == DType.F32 ? 1e-6 : BF16, sums(dtype));
+                    if (!add) {
+                        bench.untouched(what, y, rows);
+                    }
+                }
+            }
+        }
     }
 
     private static void repack(CheckBench bench, DType dtype) {
@@ -201,6 +226,8 @@ final class LinearChecks {
         bench.refuses("linear of other columns", bad, () -> ops.linear(both.columns(0, 7), w, y, false, 4));
         bench.refuses("linear of other types", bad, () -> ops.linear(half, w, y, false, 4));
         bench.refuses("linear onto its input", bad, () -> ops.linear(x, w, both.columns(2, 8), false, 4));
+        bench.refuses("fastLinear of 5 rows of 4", bad, () -> ops.fastLinear(x, w, y, false, 5));
+        bench.refuses("fastLinear of other types", bad, () -> ops.fastLinear(half, w, y, false, 4));
         bench.refuses("linearBackwardInput of other types", bad, () -> ops.linearBackwardInput(y, half, x, false, 4));
         bench.refuses("linearBackwardInput onto its input", bad,
             () -> ops.linearBackwardInput(both.columns(0, 6), weight, both.columns(4, 12), false, 4));
