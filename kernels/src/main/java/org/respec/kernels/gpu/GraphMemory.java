@@ -27,6 +27,8 @@ final class GraphMemory {
     /** Of the graphs whose memory could be measured. */
     private long measuredBytes;
     private long measuredKernels;
+    /** Of the largest of them. */
+    private long mostKernels;
     /** Whether graphs were let go, whose memory the driver may have kept for new ones: free memory does not show what those take then. */
     private boolean anyLetGo;
     private long freeBefore;
@@ -69,9 +71,17 @@ final class GraphMemory {
         return taken;
     }
 
-    /** Bytes that a graph of so many kernels is likely to take; 0 while nothing was measured. */
+    /**
+     * Bytes that a graph of so many kernels is likely to take, or one as large as the largest that was measured, if that is less: a first
+     * small one may have taken what all graphs share. 0 while nothing was measured.
+     */
     long expected(long kernels) {
-        return measuredKernels == 0 ? 0 : Math.ceilDiv(Math.multiplyExact(measuredBytes, kernels), measuredKernels);
+        return measuredKernels == 0 ? 0 : Math.ceilDiv(Math.multiplyExact(measuredBytes, Math.min(kernels, mostKernels)), measuredKernels);
+    }
+
+    /** Whether a graph of so many kernels would be over the budget alone, as far as graphs of no fewer tell. */
+    boolean isTooLarge(long kernels) {
+        return kernels <= mostKernels && expected(kernels) > budget;
     }
 
     /** Before each piece of work, with a graph or without. Returns how many there were. */
@@ -85,7 +95,7 @@ final class GraphMemory {
      * @return whether there is
      */
     boolean begin(long kernels) {
-        if (!shrink(budget - expected(kernels), clock - IN_USE)) {
+        if (!shrink(Math.max(0, budget - expected(kernels)), clock - IN_USE)) {
             return false;
         }
         changesBefore = gpu.share().changes();
@@ -106,6 +116,7 @@ final class GraphMemory {
             bytes = anyLetGo ? Math.max(fell, expected) : fell;
             measuredBytes += bytes;
             measuredKernels += kernels;
+            mostKernels = Math.max(mostKernels, kernels);
         } else {
             // Another thread took or freed memory meanwhile.
             bytes = measuredKernels > 0 ? expected : Math.max(0, fell);

@@ -133,7 +133,7 @@ final class GraphReplay implements Replay {
 
     /** Null if it was refused, for ever or until others' graphs are out of use. */
     private GpuGraph recorded(Piece piece, Runnable work) {
-        if (memory.expected(piece.kernels) > memory.budget()) {
+        if (memory.isTooLarge(piece.kernels)) {
             refuseForMemory(piece, "would take some " + mebibytes(memory.expected(piece.kernels)));
             return null;
         }

@@ -161,6 +161,43 @@ class GraphMemoryTest {
         }
     }
 
+    /** What a small graph took says little of a larger one: much of it may be what all graphs share. */
+    @Test
+    void aFirstSmallGraphRefusesNoLargerOne() {
+        GraphMemory memory = new GraphMemory(gpu, 3 * TOLL);
+        HostMirror other = arena.mirror(DType.F32, 1, 4);
+        try (GraphReplay replay = replay(memory)) {
+            run(replay, 1, 3);
+            more = () -> {
+                for (int i = 0; i < 4; i++) {
+                    ops.add(sum.device(), other.device(), 1);
+                }
+            };
+            run(replay, 2, 3);
+            assertTrue(replays(replay, 1) && replays(replay, 2));
+            assertEquals(2 * TOLL, memory.taken());
+            checkTotal();
+        }
+    }
+
+    /** A larger one is measured when it has run, even where a small one took more than there is. */
+    @Test
+    void aLargerGraphIsJudgedByItself() {
+        GraphMemory memory = new GraphMemory(gpu, TOLL - 1);
+        HostMirror other = arena.mirror(DType.F32, 1, 4);
+        try (GraphReplay replay = replay(memory)) {
+            run(replay, 1, 5);
+            assertEquals(1, emulator.calls(Call.GRAPH));
+            more = () -> ops.add(sum.device(), other.device(), 1);
+            run(replay, 2, 5);
+            assertEquals(2, emulator.calls(Call.GRAPH));
+            run(replay, 3, 5);
+            assertEquals(2, emulator.calls(Call.GRAPH), "as large as one that was too large");
+            assertEquals(0, toll.taken());
+            checkTotal();
+        }
+    }
+
     /** Free memory does not fall for graphs that live in what others had. */
     @Test
     void memoryThatTheDriverKeepsIsCounted() {
