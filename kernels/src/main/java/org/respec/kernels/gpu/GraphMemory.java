@@ -9,11 +9,12 @@ import org.respec.bindings.gpu.GpuGraph;
  * memory falls by while one is recorded and started for the first time. Where a new one would not fit, those used longest ago are let go,
  * but for those in use: where the graphs of one step do not fit together, some of its work runs without, and none take turns.
  *
- * <p>Public reports have some 64 KiB for each kernel of a graph, which by arithmetic is 20 MiB for a pass of 36 layers; this was not
- * measured here.
+ * <p>Public reports have some 64 KiB for each kernel of a graph, which by arithmetic is 20 MiB for a pass of 36 layers, and 8 GiB for 400
+ * of them; this was not measured here.
  */
 final class GraphMemory {
-    private static final long MOST = 1L << 30;
+    /** By that arithmetic nearly as many passes as {@link GraphReplay#MOST_GRAPHS}: with fewer, those of a drain would take turns. */
+    private static final long MOST = 8L << 30;
     /** Part of the memory that is free at the beginning. */
     private static final int SHARE = 16;
     /** Pieces of work since a graph's last use within which it counts as in use: a step has some three. */
@@ -34,7 +35,7 @@ final class GraphMemory {
     private long freeBefore;
     private long changesBefore;
 
-    /** With a sixteenth of the memory that is free now, up to 1 GiB. */
+    /** With a sixteenth of the memory that is free now, up to 8 GiB. */
     GraphMemory(GpuContext gpu) {
         this(gpu, Math.min(MOST, gpu.driver().freeBytes() / SHARE));
     }
