@@ -71,12 +71,17 @@ public final class PretrainRun {
 
     /** Trains both models and writes their folders. */
     public void run(Listener listener) {
+        run(Preparation.NONE, listener);
+    }
+
+    /** The same with something done before anything is learnt. */
+    public void run(Preparation preparation, Listener listener) {
         // What the drafter's part needs is looked at before the actor's part takes its time.
         RewardFunction.named(config.task().reward());
         folder(config.output().actor());
         folder(config.output().drafter());
         try (Ops ops = Devices.open(config.run())) {
-            trainActor(ops, listener);
+            trainActor(ops, preparation, listener);
             trainDrafter(ops, listener);
         }
     }
@@ -87,7 +92,7 @@ public final class PretrainRun {
 
     // ------------------------------------------------------------------------------------------------------------ actor
 
-    private void trainActor(Ops ops, Listener listener) {
+    private void trainActor(Ops ops, Preparation preparation, Listener listener) {
         Path folder = config.output().actor();
         Path tokenizerFile = folder.resolve("tokenizer.json");
         TextTokenizer.writeCharacterTokenizer(tokenizerFile, SPECIAL, ArithmeticProblems.CHARACTERS);
@@ -100,6 +105,7 @@ public final class PretrainRun {
              AdamW optimizer = new AdamW(ops, weights, new AdamW.Settings(0.9f, 0.98f, 1e-8f, s.weightDecay(), s.maxGradNorm()));
              SupervisedTrainer trainer = new SupervisedTrainer(ops, actor, optimizer, s.batchTokens())) {
             requirePositions(model, Tasks.of(config.task(), seed, tokenizer, model).maxPromptTokens());
+            preparation.before(ops, model, config.drafter().config(model));
             actor.publish();
             long next = 0;
             for (int step = 0; step < s.steps(); step++) {

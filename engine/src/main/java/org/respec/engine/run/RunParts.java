@@ -67,7 +67,7 @@ final class RunParts implements AutoCloseable {
      * @param alarms told in a sentence what goes wrong with the drafter
      * @throws BadInput for anything wrong with the config, the model files or the folder
      */
-    RunParts(RunConfig config, boolean resume, OnlineDrafter.Wiring wiring, Consumer<String> alarms) {
+    RunParts(RunConfig config, boolean resume, OnlineDrafter.Wiring wiring, Preparation preparation, Consumer<String> alarms) {
         this.config = config;
         boolean built = false;
         try {
@@ -105,6 +105,7 @@ final class RunParts implements AutoCloseable {
             requireRows(config.train().microBatchTokens(), limits);
             leftOut = PassRoom.of(config.speculation(), limits);
             health = new DrafterHealth(config.distill().healthSteps(), true);
+            preparation.before(ops, actor.config(), drafter == null ? null : drafter.config());
             PlanPolicy plans = PlanPolicies.of(config.speculation(), ops, actor, drafter, limits);
             // N-grams have no weights that could be at fault: how much they gain is for the policy alone to judge.
             PlanPolicy policy = drafterDrafts ? new HealthPolicy(plans, health) : plans;

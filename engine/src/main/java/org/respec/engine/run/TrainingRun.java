@@ -67,11 +67,16 @@ public final class TrainingRun implements AutoCloseable {
      * @throws BadInput for anything wrong with the config, the model files or the folder
      */
     public TrainingRun(RunConfig config, boolean resume) {
-        this(config, resume, OnlineDrafter.Wiring.plain());
+        this(config, resume, Preparation.NONE);
     }
 
-    TrainingRun(RunConfig config, boolean resume, OnlineDrafter.Wiring wiring) {
-        parts = new RunParts(config, resume, wiring, newAlarms::add);
+    /** The same with something done before anything is timed or computed. */
+    public TrainingRun(RunConfig config, boolean resume, Preparation preparation) {
+        this(config, resume, OnlineDrafter.Wiring.plain(), preparation);
+    }
+
+    TrainingRun(RunConfig config, boolean resume, OnlineDrafter.Wiring wiring, Preparation preparation) {
+        parts = new RunParts(config, resume, wiring, preparation, newAlarms::add);
         boolean built = false;
         try {
             metrics = new RunMetrics(parts, state);

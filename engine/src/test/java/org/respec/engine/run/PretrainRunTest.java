@@ -38,12 +38,13 @@ class PretrainRunTest {
     /** Runs the recipe; returns what was done. */
     private static List<String> run(Path config, String... overrides) {
         List<String> done = new ArrayList<>();
-        run(PretrainConfig.read(config, List.of(overrides)), done);
+        run(PretrainConfig.read(config, List.of(overrides)),
+            (ops, actor, drafter) -> done.add("prepared for " + actor.headDim() + " and " + drafter.headDim()), done);
         return done;
     }
 
-    private static void run(PretrainConfig config, List<String> done) {
-        new PretrainRun(config).run(new PretrainRun.Listener() {
+    private static void run(PretrainConfig config, Preparation preparation, List<String> done) {
+        new PretrainRun(config).run(preparation, new PretrainRun.Listener() {
             @Override
             public void supervised(int step, int steps, double loss) {
                 done.add("step " + step + " of " + steps);
@@ -58,7 +59,7 @@ class PretrainRunTest {
 
     @Test
     void whatIsMadeCanBeLoaded() throws IOException {
-        assertEquals(List.of("step 1 of 2", "step 2 of 2", "round 1 of 1"), run(config()));
+        assertEquals(List.of("prepared for 8 and 8", "step 1 of 2", "step 2 of 2", "round 1 of 1"), run(config()));
         try (Ops ops = Backends.open("cpu", 1);
              LoadedModel model = LoadedModel.load(ops, folder.resolve("actor"), folder.resolve("drafter"))) {
             assertEquals(16, model.actor().config().hiddenSize());
@@ -76,7 +77,8 @@ class PretrainRunTest {
         Files.writeString(folder.resolve("file"), "no folder");
         Path config = config();
         List<String> done = new ArrayList<>();
-        BadInput bad = assertThrows(BadInput.class, () -> run(PretrainConfig.read(config, List.of(overrides.split(" "))), done));
+        BadInput bad = assertThrows(BadInput.class, () -> run(PretrainConfig.read(config, List.of(overrides.split(" "))),
+            Preparation.NONE, done));
         assertTrue(bad.getMessage().contains(message), bad.getMessage());
         assertEquals(1, bad.getMessage().lines().count());
         assertEquals(List.of(), done);

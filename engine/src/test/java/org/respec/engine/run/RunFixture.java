@@ -71,7 +71,7 @@ final class RunFixture {
     }
 
     static ObjectNode run(Path config, boolean resume, OnlineDrafter.Wiring wiring, String... overrides) {
-        try (TrainingRun run = new TrainingRun(RunConfig.read(config, List.of(overrides)), resume, wiring)) {
+        try (TrainingRun run = new TrainingRun(RunConfig.read(config, List.of(overrides)), resume, wiring, Preparation.NONE)) {
             return run.run(SILENT);
         }
     }

@@ -106,7 +106,7 @@ class TrainedModelsTest {
         List<String> all = new ArrayList<>(List.of("run.device=" + device, "run.dir=" + dir, "rollout.max_tokens=10", "eval.problems=2"));
         all.addAll(List.of(overrides));
         RunConfig read = RunConfig.read(config(device), all);
-        try (RunParts parts = new RunParts(read, false, OnlineDrafter.Wiring.plain(), Assertions::fail)) {
+        try (RunParts parts = new RunParts(read, false, OnlineDrafter.Wiring.plain(), Preparation.NONE, Assertions::fail)) {
             // As if trained; none of these values has a place in bf16.
             TestModels.randomise(parts.actor.weights(), 77);
             parts.actor.publish();

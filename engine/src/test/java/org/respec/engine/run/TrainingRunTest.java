@@ -1,6 +1,7 @@
 package org.respec.engine.run;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -171,6 +172,22 @@ class TrainingRunTest {
         Files.writeString(manifest, "{\"state\": {}, \"parts\": []}");
         e = assertThrows(BadInput.class, () -> RunFixture.run(config, true, "run.dir=" + dir));
         assertTrue(e.getMessage().startsWith(manifest.getParent() + ": its manifest.json is of another version"), e.getMessage());
+    }
+
+    /** Else what is prepared for would be timed. */
+    @Test
+    void preparationComesBeforeCostsAreMeasured() {
+        Path costs = folder.resolve("costs");
+        List<String> said = new ArrayList<>();
+        try (TrainingRun run = new TrainingRun(RunConfig.read(config, List.of("run.dir=" + folder.resolve("prepared"),
+            "speculation.mode=adaptive", "speculation.cost_cache=" + costs)), false, (ops, actor, drafter) -> {
+                assertFalse(Files.exists(costs));
+                said.add(ops.device() + " " + actor.headDim() + " " + drafter.headDim());
+            })) {
+            assertTrue(Files.exists(costs));
+            assertEquals(1, said.size());
+            assertTrue(said.getFirst().startsWith(run.device()), said.getFirst());
+        }
     }
 
     @Test

@@ -1,5 +1,6 @@
 package org.respec.tools.check;
 
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.PrintStream;
 import java.util.ArrayList;
@@ -10,7 +11,13 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.stream.Stream;
 import org.respec.bindings.gpu.GpuDevice;
+import org.respec.engine.model.DrafterConfig;
+import org.respec.engine.model.LoadedModel;
+import org.respec.engine.model.ModelConfig;
+import org.respec.kernels.Ops;
+import org.respec.kernels.gpu.GpuOps;
 import org.respec.kernels.gpu.KernelNeed;
 import org.respec.kernels.gpu.KernelPrecompiler;
 
@@ -40,6 +47,25 @@ public final class KernelCompilation {
         if (!device.uuid().isEmpty() && new KernelPrecompiler(device.architecture(), device.driverVersion()).missing(need) > 0) {
             run(need, device, json.putObject("compile"), out);
         }
+    }
+
+    /**
+     * Compiles what models are going to need of the device that {@code ops} computes on; nothing where that is no GPU. Else the first
+     * steps would compile it one by one, and what is timed would have that in it.
+     *
+     * @param drafter null for none
+     * @param decoding whether tokens are drawn and nothing is trained
+     */
+    public static void before(Ops ops, ModelConfig actor, DrafterConfig drafter, boolean decoding, PrintStream out) {
+        if (ops instanceof GpuOps gpu) {
+            Stream.of(actor.headDim(), drafter == null ? actor.headDim() : drafter.headDim()).distinct().forEach(headDim ->
+                before(new KernelNeed(headDim, decoding), gpu.driver().device(), JsonNodeFactory.instance.objectNode(), out));
+        }
+    }
+
+    /** The same for models that draw tokens. */
+    public static void before(Ops ops, LoadedModel model, PrintStream out) {
+        before(ops, model.actor().config(), model.drafter() == null ? null : model.drafter().config(), true, out);
     }
 
     static String run(KernelNeed need, String architecture, int driverVersion, int processes, ObjectNode json, PrintStream out) {

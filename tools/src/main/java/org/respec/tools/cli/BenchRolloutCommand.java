@@ -23,6 +23,7 @@ import org.respec.engine.run.RunConfig;
 import org.respec.engine.task.ArithmeticProblems;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
+import org.respec.tools.check.KernelCompilation;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -109,6 +110,7 @@ final class BenchRolloutCommand implements Callable<Integer> {
         ObjectNode root = new JsonMapper().createObjectNode();
         try (Ops ops = Devices.open(device, 0); LoadedModel loaded = LoadedModel.load(ops, actorFolder, drafterFolder,
             Devices.dtype("auto", device, ops), false)) {
+            KernelCompilation.before(ops, loaded, System.out);
             System.out.printf(Locale.ROOT, "%6s  %-14s %12s %13s %14s%n", "batch", "speculation", "tokens/s", "ratio to off",
                 "accept length");
             for (int batch : batches) {

@@ -20,6 +20,7 @@ import org.respec.engine.run.PlanPolicies;
 import org.respec.engine.run.RunConfig;
 import org.respec.kernels.Ops;
 import org.respec.kernels.SamplingParams;
+import org.respec.tools.check.KernelCompilation;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -103,6 +104,8 @@ final class GenerateCommand implements Callable<Integer> {
                 "from 1 to " + most + ", what the model has positions for");
             RolloutLimits limits = new RolloutLimits(1, ids.length, maxTokens, 16, 0, 0);
             StopRule stop = new StopRule(loaded.actor().config().eosTokenIds(), List.of());
+            // What is drawn goes to standard output, as JSON too.
+            KernelCompilation.before(ops, loaded, System.err);
             try (RolloutEngine engine = new RolloutEngine(ops, loaded.actor(), loaded.drafter(), limits,
                 new SamplingParams(temperature, topK, topP), seed, stop,
                 PlanPolicies.of(setting, ops, loaded.actor(), loaded.drafter(), limits), setting.drafting())) {

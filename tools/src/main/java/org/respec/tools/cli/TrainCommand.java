@@ -5,8 +5,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
+import org.respec.engine.run.Preparation;
 import org.respec.engine.run.RunConfig;
 import org.respec.engine.run.TrainingRun;
+import org.respec.tools.check.KernelCompilation;
 import org.respec.tools.report.EventLog;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -28,7 +30,8 @@ final class TrainCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         RunConfig read = RunConfig.read(config, overrides);
-        try (TrainingRun run = new TrainingRun(read, resume); EventLog events = EventLog.open(read.run().dir());
+        Preparation compilation = (ops, actor, drafter) -> KernelCompilation.before(ops, actor, drafter, false, System.out);
+        try (TrainingRun run = new TrainingRun(read, resume, compilation); EventLog events = EventLog.open(read.run().dir());
              RunDisplay display = new RunDisplay(System.out, "train")) {
             if (run.earlierRun() != null) {
                 display.note(read.run().dir() + " held an earlier run, which is now " + run.earlierRun() + ".");
