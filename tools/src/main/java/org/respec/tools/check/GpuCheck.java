@@ -49,8 +49,10 @@ public final class GpuCheck {
      * @param quickstart config of the training stages
      * @param after the check of the operators behind which that stage begins; empty for all of them
      * @param patience factor on all time limits, for a device that a checker or a debugger slows down
+     * @param compile whether kernels are compiled before the first stage, as the process that runs stages apart does for all of them
      */
-    public record Settings(String device, boolean quick, Path actor, Path drafter, Path quickstart, String after, double patience) {
+    public record Settings(String device, boolean quick, Path actor, Path drafter, Path quickstart, String after, double patience,
+                           boolean compile) {
     }
 
     /** Makes the command that runs one stage in another process. */
@@ -120,7 +122,7 @@ public final class GpuCheck {
     /**
      * Runs what was chosen.
      *
-     * @param apart runs each stage in a process of its own, after all kernels were compiled; null to run them in this one
+     * @param apart runs each stage in a process of its own; null to run them in this one
      * @param found run after every outcome and stage: {@link #json} then has what was found so far, and counts as not passed until the end
      * @param stuck told a sentence, on another thread, when a stage of this process is so far past its limit that it will not end
      * @return whether all of it passed
@@ -139,7 +141,9 @@ public final class GpuCheck {
         double patience = settings.patience() * (emulated ? EMULATED_PATIENCE : 1);
         double grace = settings.patience() * (emulated ? EMULATED_GRACE_SECONDS : GRACE_SECONDS);
         boolean good = true;
-        if (apart != null && !emulated && chosen.stream().anyMatch(each -> each.prefixes.isEmpty())) {
+        // In processes of their own either way: what compiling takes is not for a stage's time limit.
+        if (settings.compile() && !emulated && chosen.stream().anyMatch(each -> each.prefixes.isEmpty())
+            && (apart != null || KernelCompilation.lacks(KernelNeed.ALL, of))) {
             good = KernelCompilation.run(KernelNeed.ALL, of, root.putObject("compile"), out).isEmpty();
             found.run();
         }

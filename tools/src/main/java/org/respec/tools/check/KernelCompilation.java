@@ -44,9 +44,14 @@ public final class KernelCompilation {
      * @param json where what was compiled goes, as {@code compile}
      */
     public static void before(KernelNeed need, GpuDevice device, ObjectNode json, PrintStream out) {
-        if (!device.uuid().isEmpty() && new KernelPrecompiler(device.architecture(), device.driverVersion()).missing(need) > 0) {
+        if (lacks(need, device)) {
             run(need, device, json.putObject("compile"), out);
         }
+    }
+
+    /** Whether the cache lacks kernels for a device; never of the emulator, which has a cache of its own. */
+    static boolean lacks(KernelNeed need, GpuDevice device) {
+        return !device.uuid().isEmpty() && new KernelPrecompiler(device.architecture(), device.driverVersion()).missing(need) > 0;
     }
 
     /**

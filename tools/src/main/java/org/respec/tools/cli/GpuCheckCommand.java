@@ -42,6 +42,9 @@ final class GpuCheckCommand implements Callable<Integer> {
         description = "The check of the operators behind which that stage begins: how it goes on after its process died.")
     private String after;
 
+    @Option(names = "--compiled", hidden = true, description = "That all kernels were compiled, as far as they could be.")
+    private boolean compiled;
+
     @Option(names = "--json", paramLabel = "FILE", description = "Writes the outcome as JSON.")
     private Path json;
 
@@ -69,7 +72,7 @@ final class GpuCheckCommand implements Callable<Integer> {
         requireFolder("--drafter", drafter);
         OutputFile.require("--json", json);
         GpuCheck.Settings settings = new GpuCheck.Settings(device, quick, model == null ? Bundled.actor() : model,
-            drafter == null ? Bundled.drafter() : drafter, Bundled.example("quickstart.yaml"), after, patience);
+            drafter == null ? Bundled.drafter() : drafter, Bundled.example("quickstart.yaml"), after, patience, !compiled);
         GpuCheck check = new GpuCheck(settings, only == null ? List.of() : only, System.out);
         boolean good = check.run(here || !device.equals("cuda") ? null : this::command, () -> write(check), sentence -> {
             // Work on a device cannot be taken back: what was found is kept, and the process ends.
@@ -91,7 +94,8 @@ final class GpuCheckCommand implements Callable<Integer> {
 
     /** This command again, for one stage. */
     private List<String> command(List<String> stage, Path file, String behind) {
-        List<String> arguments = new ArrayList<>(List.of("gpu-check", "--here", "--device", device, "--json", file.toString()));
+        List<String> arguments = new ArrayList<>(List.of("gpu-check", "--here", "--compiled", "--device", device, "--json",
+            file.toString()));
         stage.forEach(each -> arguments.addAll(List.of("--only", each)));
         if (quick) {
             arguments.add("--quick");

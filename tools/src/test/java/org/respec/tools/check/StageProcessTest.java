@@ -94,13 +94,13 @@ class StageProcessTest {
         }
         Path models = Path.of("models", "arithmetic").toAbsolutePath();
         GpuCheck.Settings settings = new GpuCheck.Settings("emulator", true, models.resolve("actor"), models.resolve("drafter"),
-            Path.of("examples", "quickstart.yaml").toAbsolutePath(), "", 1);
+            Path.of("examples", "quickstart.yaml").toAbsolutePath(), "", 1, true);
         GpuCheck check = new GpuCheck(settings, List.of("operators:fill f", "operators:copy i32", "kernels:nothing"),
             new PrintStream(said, true, StandardCharsets.UTF_8));
         String home = "-Drespec.home=" + Path.of("..").toAbsolutePath().normalize();
         assertFalse(check.run((only, json, after) -> {
-            List<String> arguments = new ArrayList<>(List.of("gpu-check", "--here", "--quick", "--device", "emulator", "--json",
-                json.toString()));
+            List<String> arguments = new ArrayList<>(List.of("gpu-check", "--here", "--compiled", "--quick", "--device", "emulator",
+                "--json", json.toString()));
             only.forEach(each -> arguments.addAll(List.of("--only", each)));
             List<String> command = OwnJava.command("org.respec.tools.cli.Main", arguments);
             command.add(1, home);
