@@ -3,13 +3,16 @@ package org.respec.tools.cli;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.respec.engine.BadInput;
+import org.respec.engine.Reason;
 import org.respec.engine.SafeFiles;
 import org.respec.engine.model.LoadedModel;
 import org.respec.engine.rollout.PromptGroup;
@@ -107,6 +110,35 @@ final class BenchRolloutCommand implements Callable<Integer> {
         if (drafterFolder == null && settings.stream().anyMatch(RunConfig.Speculation::needsDrafter)) {
             throw new BadInput("--drafter: speculation needs a drafter; name its folder.");
         }
+        Path costs = costsFolder();
+        try {
+            settings.replaceAll(setting -> setting.withCostCache(costs));
+            measure(actorFolder, drafterFolder, settings);
+        } finally {
+            delete(costs);
+        }
+        return 0;
+    }
+
+    /** Costs are measured once for each batch and drafter, and all engines begin with the same. */
+    private static Path costsFolder() {
+        try {
+            return Files.createTempDirectory("respec-costs");
+        } catch (IOException e) {
+            throw new IllegalStateException("no temporary folder can be made (" + Reason.of(e) + ")", e);
+        }
+    }
+
+    private static void delete(Path folder) {
+        try {
+            SafeFiles.deleteAll(folder);
+        } catch (IOException e) {
+            // What is left lies in the folder for temporary files, and says nothing about speed.
+            return;
+        }
+    }
+
+    private void measure(Path actorFolder, Path drafterFolder, List<RunConfig.Speculation> settings) {
         ObjectNode root = new JsonMapper().createObjectNode();
         try (Ops ops = Devices.open(device, 0); LoadedModel loaded = LoadedModel.load(ops, actorFolder, drafterFolder,
             Devices.dtype("auto", device, ops), false)) {
@@ -118,7 +150,6 @@ final class BenchRolloutCommand implements Callable<Integer> {
                 write(root);
             }
         }
-        return 0;
     }
 
     /** After every batch, so that a run that is cut short has lost none. */
