@@ -289,6 +289,7 @@ public final class CpuOps implements Ops {
     public void close() {
         pool.close();
         policyLoss.close();
+        update.close();
         scratch.close();
     }
 }

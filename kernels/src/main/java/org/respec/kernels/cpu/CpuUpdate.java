@@ -3,6 +3,7 @@ package org.respec.kernels.cpu;
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import org.respec.bindings.blas.OpenBlas;
+import org.respec.bindings.memory.HostArena;
 import org.respec.kernels.Checks;
 import org.respec.kernels.DType;
 import org.respec.kernels.Tensor;
@@ -11,15 +12,22 @@ import org.respec.kernels.Tensor;
  * Gradients of matrix products by OpenBLAS, the gradient's norm, and AdamW. Work is cut into blocks of fixed size, each computed by
  * one thread, so that bits do not depend on how many threads there are.
  */
-final class CpuUpdate {
-    /** Rows of dX computed by one product. */
-    private static final int ROW_BLOCK = 128;
+final class CpuUpdate implements AutoCloseable {
+    /** Rows of dX computed by one product. (128 rows, which read the weights more often, were 4 to 20 % slower.) */
+    private static final int INPUT_ROWS = 256;
     /**
-     * Rows and columns of dW computed by one product. (2048 rows, two cores of Zen 5 with OpenBLAS' kernels for AVX-512: 217 to 229
-     * GFLOP/s for four shapes of weights. In blocks over all columns 128 outputs of 384 inputs had 216 in one process and 124 in another.)
+     * Rows and columns of dW computed by one product. OpenBLAS copies all that it multiplies, so that small blocks cost most: 2048 rows,
+     * two cores of a Xeon, in updates of the bundled model, blocks of 64 x 128 over all rows had 108 to 180 GFLOP/s for four shapes of
+     * weights, and have 160 to 240.
      */
-    private static final int OUTPUT_BLOCK = 64;
-    private static final int INPUT_BLOCK = 128;
+    private static final int WEIGHT_BLOCK = 384;
+    /**
+     * Of weights that are fewer blocks than this, rows are parted too, so that many threads have work: into parts of at least so many
+     * rows, whose sums are added up in order.
+     */
+    private static final int FEW_BLOCKS = 8;
+    private static final int PART_ROWS = 256;
+    private static final int MOST_PARTS = 8;
     /** Elements of one partial sum of the norm. */
     private static final int NORM_BLOCK = 1 << 16;
 
@@ -28,6 +36,9 @@ final class CpuUpdate {
 
     private final WorkerPool pool;
     private final OpenBlas blas;
+    private HostArena memory;
+    /** dW over all parts of the rows but the first, [parts - 1][outputs][inputs]; null before it is first needed. */
+    private HostStorage partialSums;
 
     CpuUpdate(WorkerPool pool, OpenBlas blas) {
         this.pool = pool;
@@ -51,9 +62,9 @@ final class CpuUpdate {
         MemorySegment w = weight.host();
         MemorySegment from = dY.host();
         MemorySegment to = dX.host();
-        blocks(Math.ceilDiv(rows, ROW_BLOCK), b -> {
-            int first = b * ROW_BLOCK;
-            int count = Math.min(ROW_BLOCK, rows - first);
+        blocks(Math.ceilDiv(rows, INPUT_ROWS), b -> {
+            int first = b * INPUT_ROWS;
+            int count = Math.min(INPUT_ROWS, rows - first);
             blas.sgemm(false, false, count, weight.cols(), weight.rows(), from.asSlice(4 * first * dY.rowStride()),
                 Math.toIntExact(dY.rowStride()), w, Math.toIntExact(weight.rowStride()), accumulate ? 1f : 0f,
                 to.asSlice(4 * first * dX.rowStride()), Math.toIntExact(dX.rowStride()));
@@ -67,19 +78,60 @@ final class CpuUpdate {
         if (rows == 0) {
             return;
         }
+        int across = Math.ceilDiv(dWeight.cols(), WEIGHT_BLOCK);
+        int weightBlocks = Math.ceilDiv(dWeight.rows(), WEIGHT_BLOCK) * across;
+        int partRows = weightBlocks < FEW_BLOCKS ? Math.max(PART_ROWS, Math.ceilDiv(rows, MOST_PARTS)) : rows;
+        int parts = Math.ceilDiv(rows, partRows);
+        long size = 4L * dWeight.rows() * dWeight.cols();
         MemorySegment from = dY.host();
         MemorySegment inputs = x.host();
         MemorySegment to = dWeight.host();
-        int across = Math.ceilDiv(dWeight.cols(), INPUT_BLOCK);
-        blocks(Math.ceilDiv(dWeight.rows(), OUTPUT_BLOCK) * across, b -> {
-            int first = b / across * OUTPUT_BLOCK;
-            int count = Math.min(OUTPUT_BLOCK, dWeight.rows() - first);
-            int left = b % across * INPUT_BLOCK;
-            int width = Math.min(INPUT_BLOCK, dWeight.cols() - left);
-            blas.sgemm(true, false, count, width, rows, from.asSlice(4L * first), Math.toIntExact(dY.rowStride()),
-                inputs.asSlice(4L * left), Math.toIntExact(x.rowStride()), 1f, to.asSlice(4 * (first * dWeight.rowStride() + left)),
-                Math.toIntExact(dWeight.rowStride()));
+        MemorySegment more = parts > 1 ? partialSums((parts - 1) * size) : null;
+        blocks(parts * weightBlocks, b -> {
+            int part = b / weightBlocks;
+            int row = part * partRows;
+            int first = b % weightBlocks / across * WEIGHT_BLOCK;
+            int count = Math.min(WEIGHT_BLOCK, dWeight.rows() - first);
+            int left = b % across * WEIGHT_BLOCK;
+            int width = Math.min(WEIGHT_BLOCK, dWeight.cols() - left);
+            MemorySegment sums = part == 0 ? to : more.asSlice((part - 1) * size, size);
+            long stride = part == 0 ? dWeight.rowStride() : dWeight.cols();
+            blas.sgemm(true, false, count, width, Math.min(partRows, rows - row), from.asSlice(4 * (row * dY.rowStride() + first)),
+                Math.toIntExact(dY.rowStride()), inputs.asSlice(4 * (row * x.rowStride() + left)), Math.toIntExact(x.rowStride()),
+                part == 0 ? 1f : 0f, sums.asSlice(4 * (first * stride + left)), Math.toIntExact(stride));
         });
+        if (parts > 1) {
+            add(more.address(), parts - 1, size, dWeight);
+        }
+    }
+
+    /** Adds matrices of {@code size} bytes that lie one behind the other at {@code from}. */
+    private void add(long from, int matrices, long size, Tensor to) {
+        int cols = to.cols();
+        long target = to.address();
+        pool.run((begin, end, thread) -> {
+            for (int r = begin; r < end; r++) {
+                for (int m = 0; m < matrices; m++) {
+                    Simd.axpy(1f, from + m * size + 4L * r * cols, target + 4 * r * to.rowStride(), cols);
+                }
+            }
+        }, to.rows(), (long) matrices * cols / Simd.LANES);
+    }
+
+    private MemorySegment partialSums(long bytes) {
+        if (partialSums == null || partialSums.bytes() < bytes) {
+            close();
+            memory = new HostArena("weight gradients");
+            partialSums = new HostStorage(memory, bytes);
+        }
+        return partialSums.host();
+    }
+
+    @Override
+    public void close() {
+        if (memory != null) {
+            memory.close();
+        }
     }
 
     double squaredNorm(Tensor x) {

@@ -185,9 +185,10 @@ class CpuBackwardTest {
         }
     }
 
-    /** Rows around the size of a block of dX, outputs around that of dW, rows farther apart than they are long. */
+    /** Rows around the size of a block of dX and of a part, weights of one block, two and many; rows farther apart than they are long. */
     @ParameterizedTest
-    @CsvSource({"1,1,1", "1,5,7", "2,64,9", "127,65,3", "128,1,41", "129,130,13", "300,63,5"})
+    @CsvSource({"1,1,1", "1,5,7", "2,64,9", "255,65,3", "256,1,41", "257,130,13", "256,385,2", "257,3,390", "1025,63,5", "5000,2,3",
+        "520,2700,1"})
     void linear(int rows, int outputs, int inputs) {
         long seed = 4000L * rows + outputs;
         try (TestTensors t = new TestTensors(seed); Closeness close = new Closeness("linear backward " + rows + "x" + outputs, seed)) {
@@ -244,7 +245,7 @@ class CpuBackwardTest {
     @ValueSource(ints = {2, 3})
     void threadsDoNotChangeBits(int threads) {
         AttentionShape shape = new AttentionShape(4, 2, 10);
-        int rows = 201;
+        int rows = 1201;
         int width = shape.fusedWidth();
         Ops one = SharedOps.on(1);
         Ops many = SharedOps.on(threads);
