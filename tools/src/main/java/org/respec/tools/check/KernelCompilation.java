@@ -16,6 +16,7 @@ import org.respec.bindings.gpu.GpuDevice;
 import org.respec.engine.model.DrafterConfig;
 import org.respec.engine.model.LoadedModel;
 import org.respec.engine.model.ModelConfig;
+import org.respec.engine.run.Preparation;
 import org.respec.kernels.Ops;
 import org.respec.kernels.gpu.GpuOps;
 import org.respec.kernels.gpu.KernelNeed;
@@ -66,6 +67,11 @@ public final class KernelCompilation {
             Stream.of(actor.headDim(), drafter == null ? actor.headDim() : drafter.headDim()).distinct().forEach(headDim ->
                 before(new KernelNeed(headDim, decoding), gpu.driver().device(), JsonNodeFactory.instance.objectNode(), out));
         }
+    }
+
+    /** What has the kernels of a run that trains compiled before it begins. */
+    public static Preparation preparation(PrintStream out) {
+        return (ops, actor, drafter) -> before(ops, actor, drafter, false, out);
     }
 
     /** The same for models that draw tokens. */

@@ -7,7 +7,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.respec.engine.run.PretrainConfig;
-import org.respec.engine.run.Preparation;
 import org.respec.engine.run.PretrainRun;
 import org.respec.tools.check.KernelCompilation;
 import picocli.CommandLine.Command;
@@ -27,8 +26,7 @@ final class PretrainCommand implements Callable<Integer> {
         PrintStream out = System.out;
         long start = System.nanoTime();
         long[] actorDone = {start};
-        Preparation compilation = (ops, actor, drafter) -> KernelCompilation.before(ops, actor, drafter, false, out);
-        new PretrainRun(read).run(compilation, new PretrainRun.Listener() {
+        new PretrainRun(read).run(KernelCompilation.preparation(out), new PretrainRun.Listener() {
             @Override
             public void supervised(int step, int steps, double loss) {
                 actorDone[0] = System.nanoTime();

@@ -5,7 +5,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
-import org.respec.engine.run.Preparation;
 import org.respec.engine.run.RunConfig;
 import org.respec.engine.run.TrainingRun;
 import org.respec.tools.check.KernelCompilation;
@@ -30,8 +29,8 @@ final class TrainCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         RunConfig read = RunConfig.read(config, overrides);
-        Preparation compilation = (ops, actor, drafter) -> KernelCompilation.before(ops, actor, drafter, false, System.out);
-        try (TrainingRun run = new TrainingRun(read, resume, compilation); EventLog events = EventLog.open(read.run().dir());
+        try (TrainingRun run = new TrainingRun(read, resume, KernelCompilation.preparation(System.out));
+             EventLog events = EventLog.open(read.run().dir());
              RunDisplay display = new RunDisplay(System.out, "train")) {
             if (run.earlierRun() != null) {
                 display.note(read.run().dir() + " held an earlier run, which is now " + run.earlierRun() + ".");

@@ -10,6 +10,7 @@ import org.respec.engine.model.LoadedModel;
 import org.respec.engine.run.Devices;
 import org.respec.engine.run.RunConfig;
 import org.respec.kernels.Ops;
+import org.respec.tools.check.KernelCompilation;
 
 /**
  * Where an experiment is done.
@@ -45,7 +46,7 @@ public record Lab(Path config, List<String> overrides, Path output, String devic
     }
 
     /**
-     * Actor and drafter of a configuration, in the type that a training run computes in.
+     * Actor and drafter of a configuration, in the type that a training run computes in; what they need to draw is compiled.
      *
      * @param ops opened for that configuration
      * @throws BadInput also if it names no drafter
@@ -54,7 +55,9 @@ public record Lab(Path config, List<String> overrides, Path output, String devic
         if (config.model().drafter() == null) {
             throw new BadInput("model.drafter: it is missing, and this experiment is about drafting; name its folder.");
         }
-        return LoadedModel.load(ops, config.model().actor(), config.model().drafter(), Devices.dtype(config.run(), ops), true);
+        LoadedModel model = LoadedModel.load(ops, config.model().actor(), config.model().drafter(), Devices.dtype(config.run(), ops), true);
+        KernelCompilation.before(ops, model, System.out);
+        return model;
     }
 
     /** The device that experiments compute on, in words, and the type that they compute in. */

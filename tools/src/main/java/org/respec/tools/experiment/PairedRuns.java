@@ -13,6 +13,7 @@ import org.respec.engine.BadInput;
 import org.respec.engine.SafeFiles;
 import org.respec.engine.run.RunConfig;
 import org.respec.engine.run.TrainingRun;
+import org.respec.tools.check.KernelCompilation;
 
 /**
  * Whole training runs of several variants. A seed means the same problems and noise for all of them; each seed begins with another
@@ -70,7 +71,7 @@ final class PairedRuns {
         delete(folder);
         Watch watch = new Watch();
         ObjectNode summary;
-        try (TrainingRun run = new TrainingRun(config, false)) {
+        try (TrainingRun run = new TrainingRun(config, false, KernelCompilation.preparation(System.out))) {
             summary = run.run(watch);
         }
         delete(folder.resolve("checkpoints"));

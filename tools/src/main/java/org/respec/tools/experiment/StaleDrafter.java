@@ -12,6 +12,7 @@ import org.respec.engine.SafeFiles;
 import org.respec.engine.run.PretrainConfig;
 import org.respec.engine.run.PretrainRun;
 import org.respec.engine.run.RunConfig;
+import org.respec.tools.check.KernelCompilation;
 
 /**
  * A drafter taught by an earlier state of the bundled actor: the recipe that made both ({@code arithmetic.yaml} beside the
@@ -41,7 +42,7 @@ final class StaleDrafter {
         try {
             String now = new JsonMapper().writeValueAsString(overrides);
             if (!Files.exists(mark) || !Files.readString(mark).equals(now)) {
-                new PretrainRun(PretrainConfig.read(recipe, overrides)).run(new Progress());
+                new PretrainRun(PretrainConfig.read(recipe, overrides)).run(KernelCompilation.preparation(System.out), new Progress());
                 Files.writeString(mark, now);
             }
         } catch (IOException e) {
