@@ -69,12 +69,7 @@ public final class PretrainRun {
         this.problems = Tasks.arithmetic(config.task().arithmetic(), seed);
     }
 
-    /** Trains both models and writes their folders. */
-    public void run(Listener listener) {
-        run(Preparation.NONE, listener);
-    }
-
-    /** The same with something done before anything is learnt. */
+    /** Trains both models and writes their folders; {@code preparation} comes before anything is learnt. */
     public void run(Preparation preparation, Listener listener) {
         // What the drafter's part needs is looked at before the actor's part takes its time.
         RewardFunction.named(config.task().reward());

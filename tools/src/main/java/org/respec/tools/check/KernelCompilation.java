@@ -69,14 +69,14 @@ public final class KernelCompilation {
         }
     }
 
-    /** What has the kernels of a run that trains compiled before it begins. */
-    public static Preparation preparation(PrintStream out) {
-        return (ops, actor, drafter) -> before(ops, actor, drafter, false, out);
-    }
-
     /** The same for models that draw tokens. */
     public static void before(Ops ops, LoadedModel model, PrintStream out) {
         before(ops, model.actor().config(), model.drafter() == null ? null : model.drafter().config(), true, out);
+    }
+
+    /** What has the kernels of a run that trains compiled before it begins. */
+    public static Preparation preparation(PrintStream out) {
+        return (ops, actor, drafter) -> before(ops, actor, drafter, false, out);
     }
 
     static String run(KernelNeed need, String architecture, int driverVersion, int processes, ObjectNode json, PrintStream out) {
